@@ -1,0 +1,1 @@
+"""Campaigns: what marketers write, loaded strictly."""

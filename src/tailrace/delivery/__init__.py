@@ -1,0 +1,1 @@
+"""Delivery: claim, call, record."""

@@ -1,0 +1,1 @@
+"""Destinations: a module in this folder is a destination."""

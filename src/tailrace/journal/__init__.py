@@ -1,0 +1,1 @@
+"""The journal: the memory of what was intended, tried and answered."""

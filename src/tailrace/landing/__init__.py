@@ -1,0 +1,1 @@
+"""Landing: from files of events to immutable Parquet, nothing lost and nothing twice."""

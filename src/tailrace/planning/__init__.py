@@ -1,0 +1,1 @@
+"""Planning: from facts to a plan, one row per person considered."""

@@ -1,0 +1,1 @@
+"""Sample data: a small SaaS company whose year the demo plays."""

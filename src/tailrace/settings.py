@@ -1,0 +1,132 @@
+"""Where does this installation keep things, and what may it use? The only module that reads the environment."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tailrace.errors import TailraceError
+
+
+@dataclass(frozen=True)
+class Settings:
+    """One installation: a data directory, a project that people edit, and limits.
+
+    `memory_limit` is DuckDB's (`4GB`); `threads` is None for all cores. `allow_list` holds the lower-cased
+    addresses that may be reached without the live lease.
+    """
+
+    data_dir: Path
+    project_dir: Path
+    journal_url: str | None = None
+    journal_copy_dir: Path | None = None
+    memory_limit: str = "4GB"
+    threads: int | None = None
+    allow_list: frozenset[str] = field(default_factory=frozenset)
+
+    @classmethod
+    def load(cls, data_dir: Path | str | None = None, project_dir: Path | str | None = None) -> Settings:
+        """Return the settings of this process: arguments first, then TAILRACE_* variables, then defaults."""
+        env = os.environ
+        threads = env.get("TAILRACE_THREADS")
+        if threads is not None and not threads.isdigit():
+            raise TailraceError(f"TAILRACE_THREADS is `{threads}`; expected a whole number of threads")
+        copy_dir = env.get("TAILRACE_JOURNAL_COPY")
+        return cls(
+            data_dir=Path(data_dir or env.get("TAILRACE_DATA", "data")).absolute(),
+            project_dir=Path(project_dir or env.get("TAILRACE_PROJECT", "dbt_project")).absolute(),
+            journal_url=env.get("TAILRACE_JOURNAL"),
+            journal_copy_dir=Path(copy_dir).absolute() if copy_dir else None,
+            memory_limit=env.get("TAILRACE_MEMORY_LIMIT", "4GB"),
+            threads=int(threads) if threads else None,
+            allow_list=frozenset(
+                entry.strip().lower() for entry in env.get("TAILRACE_ALLOW_LIST", "").split(",") if entry.strip()
+            ),
+        )
+
+    @property
+    def inbox(self) -> Path:
+        """Where files wait to be landed by a run: `inbox/<source>/…`."""
+        return self.data_dir / "inbox"
+
+    @property
+    def landing(self) -> Path:
+        """The landing store: `landing/loads/<load_id>/` and `landing/journal/`."""
+        return self.data_dir / "landing"
+
+    @property
+    def warehouse(self) -> Path:
+        """The DuckDB file that dbt writes; nobody else opens it for writing."""
+        return self.data_dir / "warehouse.duckdb"
+
+    @property
+    def published(self) -> Path:
+        """The copy for readers, without event-grain tables."""
+        return self.data_dir / "published.duckdb"
+
+    @property
+    def plans(self) -> Path:
+        """The content-addressed plan store."""
+        return self.data_dir / "plans"
+
+    @property
+    def journal(self) -> Path:
+        """The SQLite journal, when `journal_url` is not set."""
+        return self.data_dir / "journal.sqlite"
+
+    @property
+    def journal_copy(self) -> Path:
+        """The append-only copy of the journal's claims; on another path when `journal_copy_dir` says so."""
+        return (self.journal_copy_dir or self.data_dir / "journal-copy") / "claims.log"
+
+    @property
+    def outbox(self) -> Path:
+        """Where the outbox destination writes its files."""
+        return self.data_dir / "outbox"
+
+    @property
+    def reports(self) -> Path:
+        """Where reports are written."""
+        return self.data_dir / "reports"
+
+    @property
+    def scratch(self) -> Path:
+        """Temporary files of ours and of DuckDB: on the same file system as the stores, safe to delete."""
+        return self.data_dir / "scratch"
+
+    @property
+    def run_lock(self) -> Path:
+        """The lock file that one run at a time holds."""
+        return self.data_dir / "run.lock"
+
+    @property
+    def deliver_lock(self) -> Path:
+        """The lock file that one sender at a time holds."""
+        return self.data_dir / "deliver.lock"
+
+
+def secret(name: str) -> str:
+    """Return the secret that the environment variable `name` holds.
+
+    Raises TailraceError that names the variable when it is unset: secrets never stand in a file of the project.
+    """
+    value = os.environ.get(name)
+    if not value:
+        raise TailraceError(f"the environment variable `{name}` is not set; a destination reads its secret from it")
+    return value
+
+
+def child_environment(**extra: str) -> dict[str, str]:
+    """Return the environment for a child process: this one's, telemetry of dbt and Prefect off, plus `extra`."""
+    quiet = {
+        "DO_NOT_TRACK": "1",
+        "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
+        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    }
+    return {**os.environ, **quiet, **extra}
+
+
+def crash_point() -> str | None:
+    """Return the name of the durable step at which a test wants this process to die, if any."""
+    return os.environ.get("TAILRACE_CRASH_AT")

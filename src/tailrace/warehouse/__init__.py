@@ -1,0 +1,1 @@
+"""The warehouse: dbt builds it, planning and readers read it."""
