@@ -1,0 +1,107 @@
+"""What does each message need to say, as it is at `as_of`, and who lacks it?
+
+Fills the table `prepared`, one row per message candidate: its address, its data as JSON text, and the first required
+field that the person lacks. Fields of the customer come from dim_people and dim_person_features, of the segment
+from the segment's table, of the event from what triggered the enrollment.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+import duckdb
+
+from tailrace.engine import identifier, literal
+from tailrace.planning.enrollment import MessageSpec
+
+USABLE_ADDRESS = r"^[^@\s<>,;:\"()\[\]\\]+@[^@\s<>,;:\"()\[\]\\]+\.[^@\s<>,;:\"()\[\]\\.]+$"
+"""The shape without which no destination takes an address; what is finer is the destination's to refuse."""
+
+PEOPLE = "wh.core.dim_people"
+FEATURES = "wh.core.dim_person_features"
+
+
+def prepare(
+    connection: duckdb.DuckDBPyConnection,
+    messages: Mapping[tuple[str, str], MessageSpec],
+    segment_relations: Mapping[str, str],
+) -> None:
+    """Make `prepared` (intent_id, address, message_key, data, missing) for the candidates that carry a message.
+
+    `messages` maps (campaign, message) to its spec; `segment_relations` a segment to its table in `wh`.
+    """
+    connection.execute(
+        "create or replace temp table prepared (intent_id varchar, address varchar, message_key varchar,"
+        " data varchar, missing varchar)"
+    )
+    customer = _customer_columns(connection)
+    triggered = connection.execute(
+        "select distinct campaign, message, coalesce(trigger_segment, '') from candidates where message is not null"
+    ).fetchall()
+    for campaign, message, segment in sorted(triggered):
+        spec = messages[campaign, message]
+        relation = segment_relations.get(segment)
+        columns = _columns_of(connection, relation) if relation else frozenset()
+        fields = _Fields(customer, columns)
+        members = f"left join wh.{relation} as members on members.person_id = candidates.person_id" if relation else ""
+        connection.execute(
+            f"""
+            insert into prepared
+            select
+                candidates.intent_id,
+                case when regexp_full_match(trim(people.email), {literal(USABLE_ADDRESS)}) then trim(people.email) end,
+                {literal(spec.message_key)},
+                {fields.document(spec.required | spec.optional)},
+                {fields.first_missing(sorted(spec.required))}
+            from candidates
+            left join {PEOPLE} as people on people.person_id = candidates.person_id
+            left join {FEATURES} as features on features.person_id = candidates.person_id
+            {members}
+            where candidates.campaign = {literal(campaign)} and candidates.message = {literal(message)}
+                and coalesce(candidates.trigger_segment, '') = {literal(segment)}
+            """
+        )
+
+
+class _Fields:
+    """Where each field of a template stands."""
+
+    def __init__(self, customer: Mapping[str, str], segment: frozenset[str]) -> None:
+        self._customer = customer
+        self._segment = segment
+
+    def _sql(self, root: str, name: str) -> str:
+        if root == "customer" and name in self._customer:
+            return f"to_json({self._customer[name]}.{identifier(name)})"
+        if root == "segment" and name in self._segment:
+            return f"to_json(members.{identifier(name)})"
+        if root == "event":
+            return f"json_extract(candidates.event, {literal(chr(36) + '.' + chr(34) + name + chr(34))})"
+        return "null::json"
+
+    def document(self, fields: Iterable[tuple[str, str]]) -> str:
+        """Return SQL for the payload: an object per root, a value per field."""
+        roots: dict[str, list[str]] = {"customer": [], "event": [], "segment": []}
+        for root, name in sorted(fields):
+            roots[root].append(f"{literal(name)}, {self._sql(root, name)}")
+        objects = ", ".join(f"{literal(root)}, json_object({', '.join(pairs)})" for root, pairs in roots.items())
+        return f"json_object({objects})::varchar"
+
+    def first_missing(self, fields: Iterable[tuple[str, str]]) -> str:
+        """Return SQL for the first of the fields that is null or JSON null, as `root.name`."""
+        arms = [
+            f"when coalesce({self._sql(root, name)}::varchar, 'null') in ('null', '\"\"')"
+            f" then {literal(f'{root}.{name}')}"
+            for root, name in fields
+        ]
+        return f"case {' '.join(arms)} end" if arms else "null"
+
+
+def _customer_columns(connection: duckdb.DuckDBPyConnection) -> dict[str, str]:
+    """Return each customer column and the alias of the table that has it; dim_people goes first."""
+    features = dict.fromkeys(_columns_of(connection, "core.dim_person_features"), "features")
+    return features | dict.fromkeys(_columns_of(connection, "core.dim_people"), "people")
+
+
+def _columns_of(connection: duckdb.DuckDBPyConnection, relation: str) -> frozenset[str]:
+    return frozenset(column[0] for column in connection.execute(f"select * from wh.{relation} limit 0").description)

@@ -1,0 +1,20 @@
+-- One row per person whom the trigger named and who did not enter: nobody is dropped silently.
+select
+    md5(concat_ws(chr(31), $campaign, $step, enrollment_id)) as intent_id,
+    enrollment_id,
+    $campaign as campaign,
+    $version as version,
+    $step as step,
+    null as message,
+    person_id,
+    null as channel,
+    $class as class,
+    $priority::integer as priority,
+    arm,
+    due_at,
+    null as expires_at,
+    refused,
+    null as event,
+    null as trigger_segment
+from entries
+where refused is not null

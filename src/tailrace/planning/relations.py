@@ -1,0 +1,72 @@
+"""Which relations does a plan have, and with which columns? The one list; every one is Parquet.
+
+Each value is a typed select without rows: the SQL that stands in for a relation that a plan lacks, and the
+documentation of its columns. Grain and meaning are in the comment above it.
+"""
+
+from __future__ import annotations
+
+# load that the plan has seen
+LOADS = "select ''::varchar as load_id, 0::bigint as load_seq, false as is_history"
+
+# segment × person that moved in this plan; change: entered, left; cause: memberships.Cause
+CHANGES = "select ''::varchar as segment, 0::bigint as person_id, ''::varchar as change, ''::varchar as cause"
+
+# pass of one person through one campaign version. `step` is where the person rests (null when over), `event` the
+# properties (JSON text) of the event that triggered it. status: active, completed, converted, ended.
+ENROLLMENTS = """
+select
+    ''::varchar as enrollment_id, ''::varchar as campaign, ''::varchar as version, 0::bigint as person_id,
+    ''::varchar as occurrence, '2000-01-01'::timestamp as entered_at, ''::varchar as arm, ''::varchar as step,
+    '2000-01-01'::timestamp as arrived_at, ''::varchar as status, '2000-01-01'::timestamp as goal_at,
+    ''::varchar as event
+"""
+
+# campaign version that somebody is or was on: the text of its campaign.yml
+VERSIONS = "select ''::varchar as campaign, ''::varchar as version, ''::varchar as source"
+
+# enrollment × step moved in this plan, in order of `position`. why: verdict.Why
+TRANSITIONS = """
+select
+    ''::varchar as enrollment_id, ''::varchar as campaign, ''::varchar as version, 0::bigint as person_id,
+    0::integer as position, ''::varchar as from_step, ''::varchar as to_step, ''::varchar as why
+"""
+
+# person × message or entry considered. step is `(entry)` for a person whom a trigger named but who did not enter.
+VERDICTS = """
+select
+    ''::varchar as intent_id, ''::varchar as enrollment_id, ''::varchar as campaign, ''::varchar as version,
+    ''::varchar as step, ''::varchar as message, 0::bigint as person_id, ''::varchar as channel,
+    ''::varchar as verdict, ''::varchar as reason, ''::varchar as class, 0::integer as priority,
+    '2000-01-01'::timestamp as due_at, '2000-01-01'::timestamp as deliver_after, '2000-01-01'::timestamp as expires_at
+"""
+
+# intent with verdict send: what its template needs, as it was at as_of. Holds personal data.
+PAYLOADS = """
+select
+    ''::varchar as intent_id, 0::bigint as person_id, ''::varchar as campaign, ''::varchar as step,
+    ''::varchar as channel, ''::varchar as address, ''::varchar as message_key, ''::varchar as data
+"""
+
+# message as it was written when the plan was made
+MESSAGES = """
+select
+    ''::varchar as message_key, ''::varchar as campaign, ''::varchar as message, ''::varchar as channel,
+    ''::varchar as kind, ''::varchar as source
+"""
+
+# person whom no marketing message may reach at as_of
+SUPPRESSED = "select 0::bigint as person_id"
+
+# key that a sync adds, updates or removes. Holds personal data.
+SYNC_OPS = """
+select
+    ''::varchar as sync, ''::varchar as key, ''::varchar as op, ''::varchar as row_hash, ''::varchar as data,
+    0::integer as batch_no, 0::integer as position
+"""
+
+# key of a sync that the destination has accepted (row_hash), or refused (rejected_hash, rejected_at)
+ACKNOWLEDGED = """
+select
+    ''::varchar as key, ''::varchar as row_hash, ''::varchar as rejected_hash, '2000-01-01'::timestamp as rejected_at
+"""

@@ -1,0 +1,218 @@
+"""Where do plans live? A content-addressed store, like git: plan.json, objects named by their hash, and HEAD.
+
+plans/<plan_id>/plan.json        one plan; its id is the hash of this file's content
+plans/objects/<sha256>.parquet   one relation's rows; a relation that did not change costs nothing
+plans/HEAD                       the id of the plan applied last
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from tailrace import clock, crash, durable
+from tailrace.engine import literal
+from tailrace.errors import DataError, StalePlan
+from tailrace.settings import Settings
+
+ROW_GROUP = 131_072
+
+
+@dataclass(frozen=True)
+class Piece:
+    """One object of a relation: the hash of its bytes, and its rows."""
+
+    sha256: str
+    rows: int
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What a plan was made from: if all of it is equal, so is the plan.
+
+    `journal_seq` is the last sync outcome that was folded in; `releases` are the guard releases that were used.
+    """
+
+    loads: str
+    project: str
+    definitions: str
+    journal_seq: int
+    releases: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One plan, as plan.json holds it. `cause` is `scheduled` or `backfill`.
+
+    `relations` maps the names that `relations.py` lists (for `enrollments`, `sync_ops` and `acknowledged` followed
+    by `:` and a campaign or sync) to their pieces. The dictionaries hold what people read: counts by definition.
+    """
+
+    parent: str | None
+    as_of: datetime
+    cause: str
+    inputs: Inputs
+    relations: dict[str, tuple[Piece, ...]]
+    segments: dict[str, dict[str, Any]] = field(default_factory=dict)
+    campaigns: dict[str, dict[str, Any]] = field(default_factory=dict)
+    syncs: dict[str, dict[str, Any]] = field(default_factory=dict)
+    guards: list[dict[str, Any]] = field(default_factory=list)
+    counts: dict[str, int] = field(default_factory=dict)
+
+    def document(self) -> bytes:
+        """Return plan.json: canonical, so that equal plans are equal bytes."""
+        content = asdict(self) | {"format": 1, "as_of": clock.iso(self.as_of)}
+        return json.dumps(content, sort_keys=True, ensure_ascii=False, indent=1).encode() + b"\n"
+
+    @property
+    def plan_id(self) -> str:
+        """Return the plan's id: 16 hex digits of the SHA-256 of its document."""
+        return hashlib.sha256(self.document()).hexdigest()[:16]
+
+
+def _parse(content: bytes) -> Plan:
+    document = json.loads(content)
+    document.pop("format")
+    document["as_of"] = clock.parse(document["as_of"])
+    document["inputs"] = Inputs(**document["inputs"] | {"releases": tuple(document["inputs"]["releases"])})
+    document["relations"] = {
+        name: tuple(Piece(**piece) for piece in pieces) for name, pieces in document["relations"].items()
+    }
+    return Plan(**document)
+
+
+class Store:
+    """The plans of one data directory."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._root = settings.plans
+        self._scratch = settings.scratch
+
+    def head(self) -> str | None:
+        """Return the id of the plan applied last, or None before the first."""
+        try:
+            return (self._root / "HEAD").read_text(encoding="ascii").strip() or None
+        except FileNotFoundError:
+            return None
+
+    def read(self, plan_id: str) -> Plan:
+        """Return the plan whose id starts with `plan_id`.
+
+        Raises DataError when there is none, when several match, or when its content does not hash to its id.
+        """
+        return _read(self._root, self.resolve(plan_id))
+
+    def resolve(self, prefix: str) -> str:
+        """Return the one full id that starts with `prefix` (`HEAD` is the plan applied last)."""
+        if prefix == "HEAD":
+            head = self.head()
+            if head is None:
+                raise DataError("there is no HEAD yet: no plan has been applied; expected one: `tailrace run` makes it")
+            return head
+        found = sorted(path.parent.name for path in self._root.glob(f"{prefix}*/plan.json")) if prefix.isalnum() else []
+        if len(found) != 1:
+            many = "several plans start so: " + ", ".join(found[:3]) if found else "there is no such plan"
+            raise DataError(f"plan `{prefix}`: {many}; expected the id of one plan in {self._root}")
+        return found[0]
+
+    def chain(self, plan_id: str | None, limit: int | None = None) -> Iterator[tuple[str, Plan]]:
+        """Yield the plan and its ancestors, newest first, at most `limit` of them."""
+        count = 0
+        while plan_id is not None and (limit is None or count < limit):
+            plan = self.read(plan_id)
+            yield plan_id, plan
+            plan_id = plan.parent
+            count += 1
+
+    def put(self, connection: duckdb.DuckDBPyConnection, query: str, values: Mapping[str, Any] | None = None) -> Piece:
+        """Store the rows of `query`, which must have a total order, and return the piece that names them.
+
+        The bytes depend on the rows only: one writer, fixed row groups, whatever the thread count.
+        """
+        self._scratch.mkdir(parents=True, exist_ok=True)
+        aside = self._scratch / f"object-{os.getpid()}.parquet"
+        rows = 0
+        reader = connection.execute(query, dict(values or {})).to_arrow_reader(ROW_GROUP)
+        with pq.ParquetWriter(aside, reader.schema, compression="zstd", write_statistics=True) as writer:
+            for batch in reader:
+                writer.write_table(pa.Table.from_batches([batch]), row_group_size=ROW_GROUP)
+                rows += batch.num_rows
+        sha256 = _sha256(aside)
+        final = self._object(sha256)
+        if final.exists():
+            aside.unlink()
+        else:
+            durable.move_in(aside, final)
+        return Piece(sha256, rows)
+
+    def save(self, plan: Plan) -> str:
+        """Store the plan, whose pieces are stored already, and return its id. Saving it again changes nothing."""
+        plan_id = plan.plan_id
+        path = self._root / plan_id / "plan.json"
+        if not path.exists():
+            durable.write(path, plan.document())
+        crash.here("plan.saved")
+        return plan_id
+
+    def advance(self, plan_id: str) -> None:
+        """Move HEAD from the plan's parent to the plan, by compare-and-swap; doing it again changes nothing.
+
+        Raises StalePlan when HEAD is neither the plan's parent nor the plan itself.
+        """
+        plan = self.read(plan_id)
+        with durable.exclusive(self._root / "HEAD.lock", "moving HEAD"):
+            head = self.head()
+            if head == plan_id:
+                return
+            if head != plan.parent:
+                raise StalePlan(
+                    f"plan {plan_id} was made on top of {plan.parent or 'nothing'}, but HEAD is {head or 'nothing'};"
+                    " expected HEAD to be its parent: make the plan again with `tailrace plan`"
+                )
+            durable.write(self._root / "HEAD", f"{plan_id}\n".encode())
+
+    def source(self, plan: Plan | None, relation: str, empty: str) -> str:
+        """Return SQL that reads the relation of `plan`, or the typed empty select `empty` when it has no rows."""
+        return self.pieces(plan.relations.get(relation, ()) if plan else (), empty)
+
+    def pieces(self, pieces: Iterable[Piece], empty: str) -> str:
+        """Return SQL that reads the pieces, or the typed empty select `empty` when they have no rows."""
+        paths = ", ".join(literal(str(self._object(piece.sha256))) for piece in pieces if piece.rows)
+        return f"read_parquet([{paths}])" if paths else f"({empty} limit 0)"
+
+    def table(self, plan: Plan, relation: str) -> pa.Table | None:
+        """Return the rows of a relation, or None when the plan does not have it."""
+        pieces = plan.relations.get(relation)
+        if pieces is None:
+            return None
+        return pa.concat_tables(pq.read_table(self._object(piece.sha256)) for piece in pieces)
+
+    def _object(self, sha256: str) -> Path:
+        return self._root / "objects" / f"{sha256}.parquet"
+
+
+@lru_cache(maxsize=4096)
+def _read(root: Path, plan_id: str) -> Plan:
+    content = (root / plan_id / "plan.json").read_bytes()
+    if hashlib.sha256(content).hexdigest()[:16] != plan_id:
+        raise DataError(
+            f"{root / plan_id / 'plan.json'}: its content does not hash to its id; expected it as it was"
+            " written: restore the plan store from a backup"
+        )
+    return _parse(content)
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()

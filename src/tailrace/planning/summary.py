@@ -1,0 +1,90 @@
+"""What does the plan say in numbers? The counts that plan.json keeps, so that printing a plan reads one file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import duckdb
+
+from tailrace.planning.enrollment import CampaignSpec
+from tailrace.planning.store import Piece
+from tailrace.planning.verdict import ENTRY, Verdict
+
+
+def counts(connection: duckdb.DuckDBPyConnection, relations: Mapping[str, tuple[Piece, ...]]) -> dict[str, int]:
+    """Return the plan's totals: people, memberships, enrollments, and considered = send + defer + skip."""
+    judged = dict(connection.execute("select verdict, count(*) from verdicts group by verdict").fetchall())
+    considered = connection.execute("select count(*) from verdicts").fetchone()
+    people = connection.execute("select count(*) from wh.core.dim_people").fetchone()
+    words = [column[0] for column in connection.execute("select * from current limit 0").description][1:]
+    bits = " + ".join(f"bit_count({word})" for word in words)
+    members = connection.execute(f"select coalesce(sum({bits}), 0) from current").fetchone()
+    assert considered is not None
+    assert people is not None
+    assert members is not None
+    return {
+        "people": people[0],
+        "memberships": int(members[0]),
+        "changes": _rows(relations, "changes"),
+        "enrollments": _rows(relations, "enrollments:"),
+        "transitions": _rows(relations, "transitions"),
+        "considered": considered[0],
+        "send": judged.get(Verdict.SEND, 0),
+        "defer": judged.get(Verdict.DEFER, 0),
+        "skip": judged.get(Verdict.SKIP, 0),
+        "sync_ops": _rows(relations, "sync_ops:"),
+    }
+
+
+def _rows(relations: Mapping[str, tuple[Piece, ...]], prefix: str) -> int:
+    return sum(
+        piece.rows
+        for name, pieces in relations.items()
+        if name == prefix or (prefix.endswith(":") and name.startswith(prefix))
+        for piece in pieces
+    )
+
+
+def campaigns(
+    connection: duckdb.DuckDBPyConnection, specs: Sequence[CampaignSpec], parked: Mapping[str, str]
+) -> dict[str, dict[str, Any]]:
+    """Return, per campaign, how many enter, move, convert and complete, and each message's verdicts by reason."""
+    moved = connection.execute(
+        "select campaign, why, count(*) from moves group by campaign, why order by campaign, why"
+    ).fetchall()
+    judged = connection.execute(
+        "select campaign, step, message, verdict, coalesce(reason, ''), count(*) from verdicts"
+        " group by all order by all"
+    ).fetchall()
+    described: dict[str, dict[str, Any]] = {}
+    for spec in specs:
+        trigger = spec.definition["trigger"]
+        described[spec.slug] = {
+            "status": spec.status,
+            "sending": spec.sending,
+            "version": spec.version,
+            "parked": parked.get(trigger.get("segment", "")),
+            "moves": {why: count for campaign, why, count in moved if campaign == spec.slug},
+            "not_entered": {
+                reason: count
+                for campaign, step, _, _, reason, count in judged
+                if campaign == spec.slug and step == ENTRY
+            },
+            "messages": _messages(spec, judged),
+        }
+    return described
+
+
+def _messages(spec: CampaignSpec, judged: Sequence[tuple[str, str, str, str, str, int]]) -> dict[str, dict[str, Any]]:
+    steps = [step["id"] for step in spec.definition["steps"] if "send" in step]
+    seen = [step for campaign, step, *_ in judged if campaign == spec.slug and step != ENTRY]
+    result: dict[str, dict[str, Any]] = {}
+    for step in dict.fromkeys([*steps, *seen]):
+        rows = [row for row in judged if row[0] == spec.slug and row[1] == step]
+        result[step] = {
+            "send": sum(row[5] for row in rows if row[3] == Verdict.SEND),
+            "defer": {row[4]: row[5] for row in rows if row[3] == Verdict.DEFER},
+            "skip": {row[4]: row[5] for row in rows if row[3] == Verdict.SKIP},
+        }
+    return result

@@ -1,0 +1,13 @@
+-- One row per person whom the segment's changes name; refused says why a change of that cause starts nothing.
+select
+    person_id,
+    '' as occurrence,
+    $as_of::timestamp as due_at,
+    null::varchar as event,
+    case cause
+        when 'definition' then 'held_definition'
+        when 'history' then 'history'
+        when 'baseline' then 'baseline'
+    end as refused
+from changes
+where segment = $segment and change = $change
