@@ -179,7 +179,8 @@ def _reach_goals(
         return
     is_current = version == campaign.version
     connection.execute(
-        f"insert into reached select enrollment_id, goal_at, {bool(goal['exit'])} from ({statement(_PACKAGE, 'goals')})",
+        f"insert into reached select enrollment_id, goal_at, {bool(goal['exit'])}"
+        f" from ({statement(_PACKAGE, 'goals')})",
         {
             "version": version,
             "is_current": is_current,

@@ -7,7 +7,7 @@ The statement is a chain of common table expressions in step order. It reads
 - the parameter `$as_of`
 
 and returns one row per move and one per message candidate: enrollment_id, person_id, position (the step's place, a
-move before its candidate), kind (`move`, `candidate`), from_step, to_step, why, message, due_at.
+move before its candidate), kind (`move`, `candidate`), from_step, to_step, why, message, due_at, arrived_at.
 """
 
 from __future__ import annotations
@@ -67,12 +67,13 @@ def _passing_wait(number: int, step: str, seconds: int) -> str:
 def _moves(number: int, source: str, step: str) -> str:
     return (
         f"select enrollment_id, person_id, {number} as position, 'move' as kind, from_step, {step} as to_step, why,"
-        f" null::varchar as message, due_at from {source}"
+        f" null::varchar as message, due_at, $as_of::timestamp as arrived_at from {source}"
     )
 
 
 def _candidates(number: int, step: str, message: str) -> str:
     return (
         f"select enrollment_id, person_id, {number} as position, 'candidate' as kind, null::varchar as from_step,"
-        f" {step} as to_step, null::varchar as why, {message} as message, due_at from passed_{number}"
+        f" {step} as to_step, null::varchar as why, {message} as message, due_at, $as_of::timestamp as arrived_at"
+        f" from passed_{number}"
     )

@@ -13,7 +13,6 @@ import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -202,7 +201,6 @@ class Store:
         return self._root / "objects" / f"{sha256}.parquet"
 
 
-@lru_cache(maxsize=4096)
 def _read(root: Path, plan_id: str) -> Plan:
     content = (root / plan_id / "plan.json").read_bytes()
     if hashlib.sha256(content).hexdigest()[:16] != plan_id:

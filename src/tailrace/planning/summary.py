@@ -18,7 +18,7 @@ def counts(connection: duckdb.DuckDBPyConnection, relations: Mapping[str, tuple[
     considered = connection.execute("select count(*) from verdicts").fetchone()
     people = connection.execute("select count(*) from wh.core.dim_people").fetchone()
     words = [column[0] for column in connection.execute("select * from current limit 0").description][1:]
-    bits = " + ".join(f"bit_count({word})" for word in words)
+    bits = " + ".join(f"bit_count({word})::bigint" for word in words)
     members = connection.execute(f"select coalesce(sum({bits}), 0) from current").fetchone()
     assert considered is not None
     assert people is not None

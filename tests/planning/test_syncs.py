@@ -1,0 +1,158 @@
+"""What a destination must hear, and what it holds."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from tailrace.planning.plan import SyncSpec
+from tailrace.planning.store import Plan
+from tests.planning.world import DAY, OPEN, START, Sync, World
+
+NAME = "sync_webhook__power_users"
+
+
+@pytest.fixture
+def audience(world: World) -> World:
+    world.person("ada")
+    world.segment("seg_power", "ada")
+    world.syncs = [SyncSpec(Sync(NAME), batch_size=2, segments=("seg_power",))]
+    return world
+
+
+def _hold(world: World, *users: str, suffix: str = "") -> None:
+    world.audience[NAME] = [{"user_id": user, "email": f"{user}{suffix}@example.com"} for user in users]
+
+
+def _answer(world: World, plan: Plan, outcomes: dict[str, str] | str) -> None:
+    """The destination answers every operation of the plan: one outcome for all, or one per key."""
+    for key, batch, position in world.rows(plan, f"sync_ops:{NAME}", "key", "batch_no", "position"):
+        outcome = outcomes if isinstance(outcomes, str) else outcomes[key]
+        world.answers.append(
+            {
+                "seq": len(world.answers) + 1,
+                "plan_id": plan.plan_id,
+                "sync": NAME,
+                "batch_no": batch,
+                "position": position,
+                "outcome": outcome,
+                "answered_at": plan.as_of.replace(tzinfo=None),
+            }
+        )
+
+
+def _ops(world: World, plan: Plan) -> list[tuple[Any, ...]]:
+    return world.rows(plan, f"sync_ops:{NAME}", "op", "key")
+
+
+def _key(user: str) -> str:
+    return f'{{"user_id":"{user}"}}'
+
+
+def test_what_was_accepted_is_not_said_again_and_changes_are(audience: World) -> None:
+    _hold(audience, "ada", "ben", "cem")
+    first = audience.plan(START)
+    _answer(audience, first, "accepted")
+
+    quiet = audience.plan(START + DAY)
+    audience.audience[NAME] = [
+        {"user_id": "ada", "email": "ada@example.com"},
+        {"user_id": "ben", "email": "new@example.com"},
+        {"user_id": "dia", "email": "dia@example.com"},
+    ]
+    moved = audience.plan(START + 2 * DAY)
+
+    assert _ops(audience, first) == [("add", _key(user)) for user in ("ada", "ben", "cem")]
+    assert _ops(audience, quiet) == []
+    assert _ops(audience, moved) == [("add", _key("dia")), ("remove", _key("cem")), ("update", _key("ben"))]
+    assert moved.syncs[NAME]["acknowledged"] == 3
+
+
+def test_only_an_acknowledgement_moves_what_is_acknowledged(audience: World) -> None:
+    _hold(audience, "ada", "ben")
+    first = audience.plan(START)
+    _answer(audience, first, {_key("ada"): "accepted", _key("ben"): "unknown"})
+
+    assert _ops(audience, audience.plan(START + DAY)) == [("add", _key("ben"))]
+
+
+def test_a_refused_row_is_left_alone_until_it_changes(audience: World) -> None:
+    _hold(audience, "ada", "ben")
+    first = audience.plan(START)
+    _answer(audience, first, {_key("ada"): "accepted", _key("ben"): "rejected"})
+
+    same = audience.plan(START + DAY / 2)
+    _hold(audience, "ada", "ben", suffix="2")
+    changed = audience.plan(START + DAY / 2 + DAY / 4)
+
+    assert _ops(audience, same) == []
+    assert same.syncs[NAME]["rejected"] == 1
+    assert _ops(audience, changed) == [("add", _key("ben")), ("update", _key("ada"))]
+
+
+def test_a_refused_row_is_tried_again_after_a_day(audience: World) -> None:
+    _hold(audience, "ben")
+    _answer(audience, audience.plan(START), "rejected")
+
+    assert _ops(audience, audience.plan(START + 2 * DAY)) == [("add", _key("ben"))]
+
+
+def test_nobody_is_removed_who_was_never_accepted(audience: World) -> None:
+    _hold(audience, "ada", "ben")
+    _answer(audience, audience.plan(START), {_key("ada"): "accepted", _key("ben"): "rejected"})
+    _hold(audience)
+
+    assert _ops(audience, audience.plan(START + 2 * DAY)) == [("remove", _key("ada"))]
+
+
+def test_too_many_removals_park_the_sync(audience: World) -> None:
+    users = [f"u{number}" for number in range(20)]
+    _hold(audience, *users)
+    _answer(audience, audience.plan(START), "accepted")
+    audience.limits[f"sync:{NAME}"] = replace(OPEN, sync_deletions_share=0.2)
+    _hold(audience)
+
+    plan = audience.plan(START + DAY)
+
+    assert plan.syncs[NAME]["parked"] == "guard"
+    assert plan.syncs[NAME]["remove"] == 20
+    assert _ops(audience, plan) == []
+    assert [guard["tripped"] for guard in plan.guards] == [True]
+
+
+def test_a_parked_segment_parks_the_sync_that_reads_it(audience: World) -> None:
+    _hold(audience, "ada")
+    audience.plan(START)
+    audience.failed = {"seg_power": "Conversion Error"}
+
+    plan = audience.plan(START + DAY)
+
+    assert plan.syncs[NAME]["parked"] == "seg_power is parked"
+    assert plan.syncs[NAME]["desired"] is None
+    assert _ops(audience, plan) == []
+
+
+def test_a_backfill_removes_nobody(audience: World) -> None:
+    _hold(audience, "ada")
+    _answer(audience, audience.plan(START), "accepted")
+    _hold(audience)
+
+    assert _ops(audience, audience.plan(START, cause="backfill")) == []
+
+
+def test_batches_keep_removals_apart(audience: World) -> None:
+    _hold(audience, "ada", "ben", "cem")
+    _answer(audience, audience.plan(START), "accepted")
+    _hold(audience, "dia", "eva", "fay")
+
+    plan = audience.plan(START + DAY)
+
+    rows = audience.rows(plan, f"sync_ops:{NAME}", "batch_no", "position", "op")
+    assert rows == [
+        (0, 0, "add"),
+        (0, 1, "add"),
+        (1, 0, "add"),
+        (2, 0, "remove"),
+        (2, 1, "remove"),
+        (3, 0, "remove"),
+    ]

@@ -1,0 +1,255 @@
+"""A small warehouse whose tables a test sets, and plans made over it: planning without dbt."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+
+from tailrace import ids
+from tailrace.planning.enrollment import CampaignSpec, MessageSpec
+from tailrace.planning.guards import Limits
+from tailrace.planning.plan import Request, SyncSpec, make_plan
+from tailrace.planning.store import Plan, Store
+from tailrace.settings import Settings
+
+START = datetime(2026, 1, 1, 6, tzinfo=UTC)
+HOUR = timedelta(hours=1)
+DAY = timedelta(days=1)
+
+ANSWERS = pa.schema(
+    [
+        ("seq", pa.int64()),
+        ("plan_id", pa.string()),
+        ("sync", pa.string()),
+        ("batch_no", pa.int64()),
+        ("position", pa.int64()),
+        ("outcome", pa.string()),
+        ("answered_at", pa.timestamp("us")),
+    ]
+)
+
+OPEN = Limits(
+    segment_left_share=None,
+    segment_entered_share=None,
+    segment_minimum=None,
+    minimum_members=10,
+    sync_deletions_share=None,
+)
+
+
+@dataclass(frozen=True)
+class Segment:
+    name: str
+    fingerprint: str = "1"
+
+    @property
+    def relation(self) -> str:
+        return f"segments.{self.name}"
+
+
+@dataclass(frozen=True)
+class Sync:
+    name: str
+    keys: tuple[str, ...] = ("user_id",)
+    columns: tuple[str, ...] = ("user_id", "email")
+    mode: str = "mirror"
+
+    @property
+    def relation(self) -> str:
+        return f"syncs.{self.name}"
+
+
+def message(*required: tuple[str, str], key: str = "m1") -> MessageSpec:
+    return MessageSpec(key, "email", "md", json.dumps({"body": key}), frozenset(required), frozenset())
+
+
+def campaign(slug: str = "welcome", /, **changes: Any) -> CampaignSpec:
+    """A live campaign on seg_trial with one message, changed as told; `steps`, `trigger` … go into the definition."""
+    definition: dict[str, Any] = {
+        "slug": slug,
+        "class": "marketing",
+        "topic": "tips",
+        "trigger": {"segment": "seg_trial", "on": "entered"},
+        "existing": "skip",
+        "repeat": "never",
+        "goal": None,
+        "holdout_bp": 0,
+        "expires": 86_400,
+        "steps": [{"id": "hello", "send": "hello"}],
+    }
+    outer = {key: changes.pop(key) for key in ("status", "sending", "priority", "messages") if key in changes}
+    definition |= {key.rstrip("_"): value for key, value in changes.items()}
+    names = [step["send"] for step in definition["steps"] if "send" in step]
+    version = ids.digest(json.dumps(definition, sort_keys=True))[:16]
+    base = CampaignSpec(
+        slug=slug,
+        version=version,
+        definition=definition,
+        status="live",
+        sending="automatic",
+        priority=50,
+        messages={name: message(key=f"{slug}-{name}") for name in names},
+    )
+    return replace(base, **outer)
+
+
+@dataclass
+class World:
+    """What is in the warehouse now; `plan` makes and applies a plan over it."""
+
+    root: Path
+    people: dict[str, dict[str, Any]] = field(default_factory=dict)
+    events: list[dict[str, Any]] = field(default_factory=list)
+    members: dict[str, set[str]] = field(default_factory=dict)
+    audience: dict[str, list[dict[str, str]]] = field(default_factory=dict)
+    segments: list[Segment] = field(default_factory=list)
+    syncs: list[SyncSpec] = field(default_factory=list)
+    campaigns: list[CampaignSpec] = field(default_factory=list)
+    failed: dict[str, str] = field(default_factory=dict)
+    limits: dict[str, Limits] = field(default_factory=dict)
+    source_hours: dict[str, float] = field(default_factory=dict)
+    releases: list[Any] = field(default_factory=list)
+    answers: list[dict[str, Any]] = field(default_factory=list)
+    history: set[int] = field(default_factory=set)
+    threads: int | None = None
+
+    @property
+    def settings(self) -> Settings:
+        return Settings(data_dir=self.root, project_dir=self.root, threads=self.threads)
+
+    @property
+    def store(self) -> Store:
+        return Store(self.settings)
+
+    def person(self, user_id: str, **columns: Any) -> int:
+        self.people[user_id] = {"email": f"{user_id}@example.com", "first_name": user_id.title()} | columns
+        return ids.person_id(user_id)
+
+    def event(
+        self, user_id: str, name: str, at: datetime, *, load: int = 1, landed: datetime | None = None, **properties: Any
+    ) -> None:
+        self.events.append(
+            {
+                "event_id": f"e{len(self.events)}",
+                "user_id": user_id,
+                "event": name,
+                "event_at": at.replace(tzinfo=None),
+                "landed_at": (landed or at).replace(tzinfo=None),
+                "load_seq": load,
+                "is_history": load in self.history,
+                "properties": json.dumps(properties),
+            }
+        )
+
+    def segment(self, name: str, *members: str) -> None:
+        self.members[name] = set(members)
+        if name not in {segment.name for segment in self.segments}:
+            self.segments.append(Segment(name))
+
+    def edit(self, name: str, fingerprint: str) -> None:
+        self.segments = [Segment(s.name, fingerprint if s.name == name else s.fingerprint) for s in self.segments]
+
+    def plan(self, as_of: datetime, *, apply: bool = True, cause: str = "scheduled") -> Plan:
+        """Make the plan on top of HEAD, move HEAD to it, and return it."""
+        return self.store.read(self.plan_id(as_of, apply=apply, cause=cause))
+
+    def plan_id(self, as_of: datetime, *, apply: bool = True, cause: str = "scheduled") -> str:
+        self._write_warehouse()
+        subjects = [f"segment:{s.name}" for s in self.segments] + [f"sync:{s.model.name}" for s in self.syncs]
+        loads = sorted({event["load_seq"] for event in self.events})
+        request = Request(
+            as_of=as_of,
+            cause=cause,
+            parent=self.store.head(),
+            loads=[(f"load{seq}", seq, seq in self.history) for seq in loads],
+            loads_fingerprint=ids.digest(*(str(seq) for seq in loads)),
+            project_fingerprint="p",
+            definitions_fingerprint="d",
+            segments=self.segments,
+            campaigns=self.campaigns,
+            syncs=self.syncs,
+            failed=self.failed,
+            limits={subject: self.limits.get(subject, OPEN) for subject in subjects},
+            source_hours=self.source_hours,
+            releases=self.releases,
+            answers=pa.Table.from_pylist(self.answers, schema=ANSWERS),
+            journal_seq=max((answer["seq"] for answer in self.answers), default=0),
+        )
+        plan_id = make_plan(self.settings, self.store, request)
+        if apply:
+            self.store.advance(plan_id)
+        return plan_id
+
+    def rows(self, plan: Plan, relation: str, *columns: str) -> list[tuple[Any, ...]]:
+        """Return the columns of a relation as sorted tuples."""
+        table = self.store.table(plan, relation)
+        if table is None:
+            return []
+        return sorted(zip(*(table.column(column).to_pylist() for column in columns), strict=True), key=repr)
+
+    def verdicts(self, plan: Plan) -> list[tuple[Any, ...]]:
+        """Return (user_id, step, verdict, reason) of each verdict, sorted."""
+        names = {ids.person_id(user_id): user_id for user_id in self.people}
+        return sorted(
+            (names[person], step, verdict, reason)
+            for person, step, verdict, reason in self.rows(plan, "verdicts", "person_id", "step", "verdict", "reason")
+        )
+
+    def _write_warehouse(self) -> None:
+        path = self.settings.warehouse
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.unlink(missing_ok=True)
+        with duckdb.connect(str(path)) as connection:
+            for schema in ("core", "segments", "syncs"):
+                connection.execute(f"create schema {schema}")
+            self._write_people(connection)
+            for segment in self.segments:
+                connection.execute(f"create table {segment.relation} (person_id bigint, note varchar)")
+                self._insert(
+                    connection,
+                    segment.relation,
+                    [{"person_id": ids.person_id(user), "note": "n"} for user in self.members[segment.name]],
+                )
+            for spec in self.syncs:
+                columns = ", ".join(f"{column} varchar" for column in spec.model.columns)
+                connection.execute(f"create table {spec.model.relation} ({columns})")
+                self._insert(connection, spec.model.relation, self.audience.get(spec.model.name, []))
+
+    def _write_people(self, connection: duckdb.DuckDBPyConnection) -> None:
+        connection.execute(
+            "create table core.dim_people (person_id bigint, user_id varchar, email varchar, first_name varchar,"
+            " is_unsubscribed boolean)"
+        )
+        people = [
+            {"person_id": ids.person_id(user_id), "user_id": user_id, "is_unsubscribed": False} | columns
+            for user_id, columns in self.people.items()
+        ]
+        self._insert(connection, "core.dim_people", people)
+        connection.execute("create table core.dim_person_features (person_id bigint, n_logins bigint)")
+        self._insert(
+            connection, "core.dim_person_features", [{"person_id": p["person_id"], "n_logins": 3} for p in people]
+        )
+        connection.execute(
+            "create table core.fct_events (event_id varchar, source varchar, type varchar, event varchar,"
+            " person_id bigint, event_at timestamp, landed_at timestamp, load_seq bigint, is_history boolean,"
+            " properties varchar)"
+        )
+        rows = [
+            {key: value for key, value in event.items() if key != "user_id"}
+            | {"source": "app", "type": "track", "person_id": ids.person_id(event["user_id"])}
+            for event in self.events
+        ]
+        self._insert(connection, "core.fct_events", rows)
+
+    def _insert(self, connection: duckdb.DuckDBPyConnection, table: str, rows: Sequence[Mapping[str, Any]]) -> None:
+        if rows:
+            given = pa.Table.from_pylist([dict(row) for row in rows])
+            connection.register("given", given)
+            connection.execute(f"insert into {table} by name select * from given")
