@@ -14,6 +14,7 @@ from types import MappingProxyType
 from typing import Any, Literal
 
 from tailrace import ids
+from tailrace.errors import DataError
 
 Status = Literal["draft", "live", "paused", "ended"]
 Class = Literal["marketing", "transactional"]
@@ -21,6 +22,17 @@ Sending = Literal["draft", "automatic"]
 
 ROOTS = ("customer", "event", "segment")
 """What a template may name: the person's columns, the trigger's properties, the trigger segment's columns."""
+
+
+class RenderError(DataError):
+    """A message cannot be made for a person. `kind` is one word, `field` is `root.name` or empty; never a value.
+
+    Kinds: missing_field (absent, null or blank), wrong_type, bad_link, too_long, bad_subject, forbidden.
+    """
+
+    def __init__(self, kind: str, field_name: str = "") -> None:
+        self.kind, self.field = kind, field_name
+        super().__init__(f"{kind}:{field_name}" if field_name else kind)
 
 
 @dataclass(frozen=True)

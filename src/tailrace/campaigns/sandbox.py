@@ -1,0 +1,134 @@
+"""What can a running template reach? Fields of rows, our filters, arithmetic on numbers; nothing else exists for it.
+
+`usage` refuses a template before it gets here; this is the second wall. Jinja's immutable sandbox is the third.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from functools import cache
+from typing import Any
+
+from jinja2 import StrictUndefined
+from jinja2.runtime import LoopContext
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+from jinja2.utils import Namespace
+from markupsafe import Markup
+
+from tailrace.campaigns import formats
+from tailrace.campaigns.definition import RenderError
+
+LONGEST_LIST = 200
+_LOOP = ("index", "first", "last", "length")
+TESTS = ("defined", "even", "odd")
+_ARITHMETIC = ("+", "-", "*", "/", "//", "%")
+
+
+class Absent(StrictUndefined):
+    """A field that the person lacks: false in an `if`, an error anywhere else but in `default`."""
+
+    __slots__ = ()
+
+    def __bool__(self) -> bool:  # type: ignore[override]
+        """Return False: an absent field is false, not an error."""
+        return False
+
+
+class Row:
+    """One root of the data: a name for errors, and its fields."""
+
+    __slots__ = ("name", "values")
+
+    def __init__(self, name: str, values: Mapping[str, Any]) -> None:
+        self.name, self.values = name, values
+
+
+def absent(name: str) -> Absent:
+    """Return the value of a field that is absent, null or blank."""
+    return Absent(name=name, exc=lambda _: RenderError("missing_field", name))  # type: ignore[arg-type]
+
+
+class Sandbox(ImmutableSandboxedEnvironment):
+    """Jinja that reads fields of rows and nothing else, whatever a template says."""
+
+    intercepted_binops = frozenset((*_ARITHMETIC, "**"))
+    intercepted_unops = frozenset(("-", "+"))
+
+    def __init__(self, *, autoescape: bool) -> None:
+        super().__init__(
+            autoescape=autoescape,
+            undefined=Absent,
+            finalize=_printed,
+            trim_blocks=True,
+            lstrip_blocks=True,
+            keep_trailing_newline=True,
+            cache_size=0,
+        )
+        self.filters = {**formats.FILTERS, "_link": formats.whole_link}
+        self.tests = {name: self.tests[name] for name in TESTS}
+        self.globals = {}
+
+    def getattr(self, obj: Any, attribute: str) -> Any:
+        """Return the field of a row or a mapping, absent when it is null or blank; attributes do not exist."""
+        if isinstance(obj, Row):
+            return _field(obj.values, attribute, f"{obj.name}.{attribute}")
+        if isinstance(obj, dict):
+            return _field(obj, attribute, attribute)
+        if isinstance(obj, LoopContext) and attribute in _LOOP:
+            return getattr(obj, attribute)
+        if isinstance(obj, Absent):
+            str(obj)
+        raise RenderError("forbidden", str(attribute))
+
+    def getitem(self, obj: Any, argument: Any) -> Any:
+        """Return the same as `getattr`: `event['Plan Name']` is a field too."""
+        return self.getattr(obj, argument)
+
+    def is_safe_callable(self, obj: Any) -> bool:
+        """Return False: nothing is called."""
+        return False
+
+    def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
+        """Return arithmetic on two numbers, exactly as decimals; texts are not multiplied."""
+        a, b = formats.number(left), formats.number(right)
+        if operator in ("/", "//", "%") and b == 0:
+            raise RenderError("wrong_type")
+        if operator == "/":
+            return float(a / b)
+        whole = {"+": a + b, "-": a - b, "*": a * b}.get(operator)
+        result = whole if whole is not None else (a // b if operator == "//" else a % b)
+        return int(result) if result == result.to_integral_value() else float(result)
+
+    def call_unop(self, context: Any, operator: str, arg: Any) -> Any:
+        """Return the negated number."""
+        value = formats.number(arg)
+        return float(-value) if operator == "-" else float(value)
+
+
+def _field(values: Mapping[str, Any], attribute: str, name: str) -> Any:
+    value = values.get(attribute)
+    if value is None or (isinstance(value, str) and not value.strip()):
+        return absent(name)
+    if isinstance(value, list) and len(value) > LONGEST_LIST:
+        raise RenderError("too_long", name)
+    return value
+
+
+def _printed(value: Any) -> Any:
+    return value if isinstance(value, Markup | Namespace) else formats.plain(value)
+
+
+@cache
+def environment(*, autoescape: bool) -> Sandbox:
+    """Return the one environment for HTML (autoescape) or for text."""
+    return Sandbox(autoescape=autoescape)
+
+
+def compiled(source: str, *, autoescape: bool) -> Callable[[dict[str, Any]], Iterator[str]]:
+    """Return a function from a context's variables to the pieces of the rendered `source`, compiled once."""
+    template = environment(autoescape=autoescape).from_string(source)
+
+    def pieces(variables: dict[str, Any]) -> Iterator[str]:
+        return template.root_render_func(template.new_context(variables, shared=False))
+
+    return pieces

@@ -1,0 +1,249 @@
+"""Which fields does a template need, and may it be run at all? Read from its syntax tree, by an allow-list.
+
+The tree may hold fields, our filters, `if`, one level of `for`, comparisons and arithmetic: no calls, no attribute
+walk, no imports, no assignment. What runs is bounded by that, by the length of lists and by the size of the output.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from jinja2 import TemplateSyntaxError, nodes
+
+from tailrace.campaigns import formats, sandbox
+from tailrace.campaigns.definition import ROOTS
+from tailrace.errors import nearest
+
+STANDING = ("unsubscribe_url", "postal_address", "from_name")
+"""Names that every message may print, from policy.yml."""
+LAYOUT_NAMES = ("body", "subject", "preheader")
+"""Names that only a layout may print."""
+LONGEST_SOURCE = 200_000
+
+Field = tuple[str, str]
+
+
+@dataclass
+class Usage:
+    """What a template uses: fields it needs, fields it can do without, standing names, and what is wrong with it."""
+
+    required: set[Field] = field(default_factory=set)
+    optional: set[Field] = field(default_factory=set)
+    names: set[str] = field(default_factory=set)
+    problems: list[tuple[int, str]] = field(default_factory=list)
+    lines: dict[Field, int] = field(default_factory=dict)
+
+    def add(self, other: Usage, *, line: int = 1) -> None:
+        """Take over what another template uses; its first line is `line` of the same file."""
+        self.required |= other.required
+        self.optional = (self.optional | other.optional) - self.required
+        self.names |= other.names
+        self.problems += [(at + line - 1, message) for at, message in other.problems]
+        for used, at in other.lines.items():
+            self.lines.setdefault(used, at + line - 1)
+
+
+def usage(source: str, names: Iterable[str] = STANDING) -> Usage:
+    """Return what the template `source` uses; `names` are the standing names that it may print."""
+    found = Usage()
+    if len(source) > LONGEST_SOURCE:
+        found.problems.append((1, f"the file has {len(source)} characters; expected at most {LONGEST_SOURCE}"))
+        return found
+    try:
+        tree = sandbox.environment(autoescape=True).parse(source)
+        _Reader(found, tuple(names)).body(tree.body, frozenset(), ())
+    except TemplateSyntaxError as error:
+        found.problems.append((error.lineno, f"the template cannot be read: {error.message}"))
+    except RecursionError:
+        found.problems.append((1, "the template is nested too deeply"))
+    found.optional -= found.required
+    return found
+
+
+_Guards = frozenset[Field]
+_NONE: _Guards = frozenset()
+
+
+class _Reader:
+    """Walks a tree by an allow-list. `guarded` are fields known to be there, `loops` names of loop variables."""
+
+    def __init__(self, found: Usage, names: tuple[str, ...]) -> None:
+        self.found, self.names = found, names
+
+    def wrong(self, node: nodes.Node, message: str) -> None:
+        self.found.problems.append((node.lineno or 1, message))
+
+    def body(self, body: Iterable[nodes.Node], guarded: _Guards, loops: tuple[str, ...]) -> None:
+        for node in body:
+            if isinstance(node, nodes.Output):
+                for part in node.nodes:
+                    self._printed(part, guarded, loops)
+            elif isinstance(node, nodes.If):
+                self._if(node, guarded, loops)
+            elif isinstance(node, nodes.For):
+                self._for(node, guarded, loops)
+            else:
+                word = type(node).__name__.lower()
+                self.wrong(node, f"`{{% {word} %}}` cannot be used in a message; expected `if` or `for`")
+
+    def _printed(self, node: nodes.Node, guarded: _Guards, loops: tuple[str, ...]) -> None:
+        if isinstance(node, nodes.Name) and node.name in self.names:
+            self.found.names.add(node.name)
+        else:
+            self.value(node, guarded, loops)
+
+    def _if(self, node: nodes.If, guarded: _Guards, loops: tuple[str, ...]) -> None:
+        when, otherwise = self.truth(node.test, guarded, loops)
+        self.body(node.body, guarded | when, loops)
+        for branch in node.elif_:
+            self._if(branch, guarded | otherwise, loops)
+        self.body(node.else_, guarded | otherwise, loops)
+
+    def _for(self, node: nodes.For, guarded: _Guards, loops: tuple[str, ...]) -> None:
+        if loops:
+            self.wrong(node, "a loop inside a loop is not supported; make one list in the model")
+            return
+        if not isinstance(node.target, nodes.Name) or node.target.name in (*ROOTS, *self.names, "loop"):
+            self.wrong(node, "a loop needs one new name: `{% for item in event.items %}`")
+            return
+        if node.recursive or self._path(node.iter, loops) is None:
+            self.wrong(node, "a loop goes over a list of the data: `{% for item in event.items %}`")
+            return
+        self.value(node.iter, guarded, loops)
+        inside = (node.target.name, "loop")
+        if node.test is not None:
+            when, _ = self.truth(node.test, guarded, inside)
+            guarded |= when
+        self.body(node.body, guarded, inside)
+        self.body(node.else_, guarded, loops)
+
+    def truth(self, node: nodes.Node, guarded: _Guards, loops: tuple[str, ...]) -> tuple[_Guards, _Guards]:
+        """Visit a test; return the fields that are there when it is true, and when it is false."""
+        path = self._path(node, loops)
+        if path:
+            self._use(node, path, guarded, optional=True)
+            return frozenset({path[0]}) if path[1] == 1 else _NONE, _NONE
+        if isinstance(node, nodes.Not):
+            when, otherwise = self.truth(node.node, guarded, loops)
+            return otherwise, when
+        if isinstance(node, nodes.And):
+            left, _ = self.truth(node.left, guarded, loops)
+            right, _ = self.truth(node.right, guarded | left, loops)
+            return left | right, _NONE
+        if isinstance(node, nodes.Or):
+            _, left = self.truth(node.left, guarded, loops)
+            _, right = self.truth(node.right, guarded | left, loops)
+            return _NONE, left | right
+        if isinstance(node, nodes.Test) and node.name == "defined":
+            return self.truth(node.node, guarded, loops)
+        self.value(node, guarded, loops)
+        return _NONE, _NONE
+
+    def value(  # noqa: PLR0912 (one branch for each kind of node)
+        self, node: nodes.Node, guarded: _Guards, loops: tuple[str, ...]
+    ) -> None:
+        """Visit an expression whose value is used."""
+        path = self._path(node, loops)
+        if path is not None:
+            if path:
+                self._use(node, path, guarded, optional=False)
+        elif isinstance(node, nodes.Name):
+            self._name(node, loops)
+        elif isinstance(node, nodes.Filter):
+            self._filter(node, guarded, loops)
+        elif isinstance(node, nodes.Test):
+            self._test(node, guarded, loops)
+        elif isinstance(node, nodes.CondExpr):
+            when, otherwise = self.truth(node.test, guarded, loops)
+            self.value(node.expr1, guarded | when, loops)
+            if node.expr2 is None:
+                self.wrong(node, "`… if …` needs an `else`: nothing would be printed otherwise")
+            else:
+                self.value(node.expr2, guarded | otherwise, loops)
+        elif isinstance(node, nodes.Or):
+            _, otherwise = self.truth(node.left, guarded, loops)
+            self.value(node.right, guarded | otherwise, loops)
+        elif isinstance(node, nodes.Not):
+            self.truth(node.node, guarded, loops)
+        elif isinstance(node, _TRANSPARENT):
+            for child in node.iter_child_nodes():
+                self.value(child, guarded, loops)
+        elif not isinstance(node, nodes.TemplateData | nodes.Const):
+            word = "a call" if isinstance(node, nodes.Call) else f"`{type(node).__name__.lower()}`"
+            self.wrong(node, f"{word} cannot be used in a message; expected a field, a filter or a comparison")
+
+    def _filter(self, node: nodes.Filter, guarded: _Guards, loops: tuple[str, ...]) -> None:
+        if node.name not in formats.FILTERS or node.node is None or node.dyn_args or node.dyn_kwargs:
+            allowed = ", ".join(f"`{name}`" for name in formats.FILTERS)
+            self.wrong(node, f"unknown filter `{node.name}`; expected {allowed}.{nearest(node.name, formats.FILTERS)}")
+            return
+        words = formats.FORMAT_WORDS.get(node.name)
+        first = node.args[0] if node.args else None
+        if words and isinstance(first, nodes.Const) and first.value not in words:
+            hint = nearest(str(first.value), words)
+            self.wrong(node, f"`{node.name}` knows no style `{first.value}`; expected one of {', '.join(words)}.{hint}")
+        path = self._path(node.node, loops)
+        if node.name == "default" and path:
+            self._use(node.node, path, guarded, optional=True)
+        elif not (node.name == "default" and path is not None):
+            self.value(node.node, guarded, loops)
+        for argument in (*node.args, *(pair.value for pair in node.kwargs)):
+            self.value(argument, guarded, loops)
+
+    def _test(self, node: nodes.Test, guarded: _Guards, loops: tuple[str, ...]) -> None:
+        if node.name not in sandbox.TESTS:
+            self.wrong(node, f"unknown test `{node.name}`; expected one of {', '.join(sandbox.TESTS)}")
+        elif node.name == "defined":
+            self.truth(node.node, guarded, loops)
+        else:
+            self.value(node.node, guarded, loops)
+
+    def _name(self, node: nodes.Name, loops: tuple[str, ...]) -> None:
+        if node.name in loops:
+            return
+        if node.name in ROOTS:
+            self.wrong(node, f"`{node.name}` is a whole record; expected a field of it, such as `{node.name}.name`")
+        elif node.name in self.names:
+            self.wrong(node, f"`{node.name}` can only be printed as it is: `{{{{ {node.name} }}}}`")
+        else:
+            hint = nearest(node.name, ROOTS)
+            self.wrong(node, f"`{node.name}` is not known here; expected a field such as `customer.{node.name}`.{hint}")
+
+    def _path(self, node: nodes.Node, loops: tuple[str, ...]) -> tuple[Field, int] | tuple[()] | None:
+        """Return (field, depth) of a path from a root, () of one from a loop variable, None of anything else."""
+        parts: list[str] = []
+        at: nodes.Node = node
+        while isinstance(at, nodes.Getattr | nodes.Getitem):
+            if isinstance(at, nodes.Getattr):
+                parts.append(at.attr)
+            elif isinstance(at.arg, nodes.Const) and isinstance(at.arg.value, str):
+                parts.append(at.arg.value)
+            else:
+                return None
+            at = at.node
+        if not parts or not isinstance(at, nodes.Name):
+            return None
+        if any(part.startswith("_") for part in parts):
+            self.wrong(node, f"`{parts[-1]}` starts with an underscore; fields do not")
+            return ()
+        if at.name in loops:
+            return ()
+        if at.name not in ROOTS:
+            hint = nearest(at.name, ROOTS)
+            self.wrong(node, f"`{at.name}` is not known here; expected `customer`, `event` or `segment`.{hint}")
+            return ()
+        return (at.name, parts[-1]), len(parts)
+
+    def _use(self, node: nodes.Node, path: tuple[Field, int], guarded: _Guards, *, optional: bool) -> None:
+        used, depth = path
+        self.found.lines.setdefault(used, node.lineno)
+        # A deeper path can break below the field, so only a test of the field itself makes it optional.
+        is_optional = used in guarded or (optional and depth == 1)
+        (self.found.optional if is_optional else self.found.required).add(used)
+
+
+_TRANSPARENT = (
+    *(nodes.Compare, nodes.Operand, nodes.And, nodes.Concat, nodes.List, nodes.Tuple),
+    *(nodes.Add, nodes.Sub, nodes.Mul, nodes.Div, nodes.FloorDiv, nodes.Mod, nodes.Neg, nodes.Pos),
+)
