@@ -1,0 +1,19 @@
+{#- The value at `key` of the JSON text in `column`, as text; null when absent or null. One key, no path. -#}
+{% macro json_text(column, key) -%}
+    {%- if not modules.re.fullmatch('[A-Za-z0-9_ .-]+', key) -%}
+        {{ exceptions.raise_compiler_error("`" ~ key ~ "` cannot be a JSON key here; expected letters, digits, `_`, `-`, `.` or space") }}
+    {%- endif -%}
+    {{ return(adapter.dispatch('json_text')(column, key)) }}
+{%- endmacro %}
+
+{% macro default__json_text(column, key) -%}
+    get_json_object({{ column }}, '$["{{ key }}"]')
+{%- endmacro %}
+
+{% macro duckdb__json_text(column, key) -%}
+    json_extract_string({{ column }}, '$."{{ key }}"')
+{%- endmacro %}
+
+{% macro postgres__json_text(column, key) -%}
+    (cast({{ column }} as jsonb) ->> '{{ key }}')
+{%- endmacro %}

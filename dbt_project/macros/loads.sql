@@ -1,0 +1,34 @@
+{#-
+    Incremental by load: what a model holds is compared, as a set, with what the landing shows. No watermark: a history
+    load may be shown before an older normal one, and a late load is taken whatever its event times.
+-#}
+
+{#- Ids of the loads that are in `relation` (text list), or in the landing when none is given. -#}
+{% macro load_ids(relation=none) %}
+    {%- set found = run_query("select distinct load_id from " ~ (relation or source('landing', 'loads'))) -%}
+    {{ return(found.columns[0].values() | list) }}
+{% endmacro %}
+
+{#- SQL list of quoted ids. -#}
+{% macro quoted_ids(ids) -%}
+    {%- for id in ids -%}'{{ id | replace("'", "''") }}'{{ ", " if not loop.last }}{%- endfor -%}
+{%- endmacro %}
+
+{#- Condition on `load_id`: loads that this incremental model does not hold yet; everything in a first or full build. -#}
+{% macro is_in_new_load(column='load_id') -%}
+    {%- if not (execute and is_incremental()) -%}
+        {{ column }} is not null
+    {%- else -%}
+        {%- set held = load_ids(this) -%}
+        {%- set new = load_ids() | reject('in', held) | sort -%}
+        {%- if new -%}{{ column }} in ({{ quoted_ids(new) }}){%- else -%}1 = 0{%- endif -%}
+    {%- endif -%}
+{%- endmacro %}
+
+{#- Pre-hook of a model that is incremental by load: rows of loads that the landing does not show (any more) go. -#}
+{% macro forget_loads() -%}
+    {%- if execute and is_incremental() -%}
+        {%- set gone = load_ids(this) | reject('in', load_ids()) | sort -%}
+        {%- if gone -%}delete from {{ this }} where load_id in ({{ quoted_ids(gone) }}){%- endif -%}
+    {%- endif -%}
+{%- endmacro %}

@@ -1,0 +1,111 @@
+-- One row per person known at as_of: what they told us, their consent and their subscription, as last known by then.
+-- Latest value per attribute: by event time, then by event id and source, so the order of files and rows cannot matter.
+with people as (
+    select
+        person_id,
+        min(user_id) as user_id,
+        max(user_id_check) as user_id_check,
+        min(first_event_at) as first_seen_at
+    from {{ ref('int_person_days_as_of') }}
+    group by person_id
+),
+
+facts as (
+    select
+        person_id,
+        event_at,
+        fact,
+        email,
+        first_name,
+        last_name,
+        country,
+        timezone,
+        company,
+        created_at,
+        plan,
+        mrr,
+        billing,
+        renews_at,
+        trial_ends_at,
+        ends_at,
+        row_number() over (partition by person_id order by event_at, event_id, source) as nth
+    from {{ ref('fct_person_facts') }}
+    where event_at <= {{ as_of() }}
+),
+
+known as (
+    select
+        person_id,
+        {{ latest('email', 'nth') }} as email,
+        {{ latest('first_name', 'nth') }} as first_name,
+        {{ latest('last_name', 'nth') }} as last_name,
+        {{ latest('country', 'nth') }} as country,
+        {{ latest('timezone', 'nth') }} as timezone,
+        {{ latest('company', 'nth') }} as company,
+        {{ latest('plan', 'nth') }} as plan,
+        {{ latest('mrr', 'nth') }} as mrr,
+        {{ latest('billing', 'nth') }} as billing,
+        {{ latest('renews_at', 'nth') }} as renews_at,
+        {{ latest('trial_ends_at', 'nth') }} as trial_ends_at,
+        {{ latest('ends_at', 'nth') }} as ends_at,
+        min(case when fact = 'signed_up' then event_at end) as signed_up_at,
+        min(created_at) as created_at,
+        max(case when fact in ('subscription_started', 'subscription_renewed') then event_at end) as paid_at,
+        max(case when fact = 'payment_failed' then event_at end) as payment_failed_at,
+        {{ latest("case when fact in ('trial_started', 'subscription_started', 'subscription_renewed', 'subscription_cancelled')"
+            " then fact end", 'nth') }} as last_step
+    from facts
+    group by person_id
+),
+
+unsubscribed as (
+    select distinct person_id
+    from (
+        select person_id
+        from {{ ref('fct_person_facts') }}
+        where event_at <= {{ as_of() }}
+            and consent is not null
+        group by person_id, consent_about
+        having max(case when consent = 'unsubscribed' then event_at end)
+            >= coalesce(max(case when consent = 'subscribed' then event_at end), timestamp '0001-01-01 00:00:00')
+    ) as refused
+),
+
+stood as (
+    select
+        known.*,
+        case
+            when last_step is null then 'none'
+            when last_step = 'trial_started' and trial_ends_at <= {{ as_of() }} then 'trial_expired'
+            when last_step = 'trial_started' then 'trial'
+            when last_step = 'subscription_cancelled' and ends_at > {{ as_of() }} then 'ending'
+            when last_step = 'subscription_cancelled' then 'cancelled'
+            when payment_failed_at > paid_at then 'past_due'
+            else 'active'
+        end as subscription_status
+    from known
+)
+
+select
+    people.person_id,
+    people.user_id,
+    stood.email,
+    stood.first_name,
+    stood.last_name,
+    stood.country,
+    stood.timezone,
+    stood.company,
+    coalesce(stood.signed_up_at, stood.created_at, people.first_seen_at) as created_at,
+    people.first_seen_at,
+    exists (select 1 from unsubscribed where unsubscribed.person_id = people.person_id) as is_unsubscribed,
+    stood.plan,
+    coalesce(stood.subscription_status, 'none') as subscription_status,
+    case when stood.subscription_status in ('active', 'past_due', 'ending') then stood.mrr end as mrr,
+    case when stood.subscription_status in ('active', 'past_due', 'ending') then stood.billing end as billing,
+    case when stood.subscription_status in ('active', 'past_due') then stood.renews_at end as renews_at,
+    case when stood.subscription_status in ('active', 'past_due') then cast(stood.renews_at as date) end as renews_on,
+    case when stood.subscription_status in ('trial', 'trial_expired') then stood.trial_ends_at end as trial_ends_at,
+    case when stood.subscription_status in ('ending', 'cancelled') then stood.ends_at end as subscription_ends_at,
+    people.user_id = people.user_id_check as is_key_unique
+from people
+left join stood on people.person_id = stood.person_id

@@ -1,0 +1,32 @@
+-- One row per person and UTC day on which something of theirs happened (whole days, whatever as_of is).
+-- A day whose sums differ from fct_events is written again, whole: a late load, a load that went and a build that died
+-- half-way all heal the same way.
+{{ config(
+    materialized='incremental',
+    incremental_strategy='append',
+    tags=['by_load'],
+    pre_hook="{{ forget_changed_days() }}",
+) }}
+
+select
+    person_id,
+    event_on,
+    {{ person_day_measures() }}
+from {{ ref('fct_events') }}
+where person_id is not null
+    {%- if is_incremental() %}
+    and event_on in (
+        select days.event_on
+        from (
+            select distinct event_on
+            from {{ ref('fct_events') }}
+            where person_id is not null
+        ) as days
+        where not exists (
+            select 1
+            from {{ this }} as held
+            where held.event_on = days.event_on
+        )
+    )
+    {%- endif %}
+group by person_id, event_on

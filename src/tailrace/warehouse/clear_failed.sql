@@ -1,0 +1,2 @@
+-- No rows: a new build names its own failures.
+truncate warehouse.tailrace.failed

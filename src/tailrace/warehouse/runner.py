@@ -1,0 +1,154 @@
+"""How is dbt run? In a child process, with a profile that we write, confined, without our secrets; and what did it say?"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from tailrace import clock, durable
+from tailrace.engine import busy
+from tailrace.errors import BuildError, DefinitionError, Problem, TailraceError
+from tailrace.settings import Settings, child_environment
+
+# What a child needs to find Python and speak UTF-8. Everything else stays here: `env_var()` in a model reads what the
+# process has, and our secrets are in the environment.
+_PASSED_ON = re.compile(r"PATH|HOME|LANG|LC_\w+|TMPDIR|PYTHON\w*|VIRTUAL_ENV|LD_LIBRARY_PATH|DO_NOT_TRACK|DBT_SEND_\w+")
+_QUOTED = re.compile(r"\"[^\"]*\"|'[^']*'")
+_ADDRESS = re.compile(r"\S+@\S+")
+_PLACE = re.compile(r"\(((?:models|tests|seeds|macros)/[^)\s]+)\)|((?:models|tests|seeds|macros)/[\w./-]+\.(?:sql|yml|csv))")
+_CARRIES_VALUES = ("Conversion Error", "Invalid Input Error", "Constraint Error", "Out of Range Error")
+
+
+@dataclass(frozen=True)
+class NodeResult:
+    """What became of one node of the project: `status` is dbt's word, `reason` ours, one line."""
+
+    unique_id: str
+    status: str
+    reason: str
+
+
+def directory(settings: Settings) -> Path:
+    """Return the folder that holds dbt's profile, parse cache, manifest and results: state, safe to delete."""
+    return settings.data_dir / "dbt"
+
+
+def manifest_path(settings: Settings) -> Path:
+    """Return where dbt leaves its manifest."""
+    return directory(settings) / "target" / "manifest.json"
+
+
+def write_profile(settings: Settings, readable: Sequence[Path]) -> None:
+    """Write the profile that dbt, started by us or by hand, opens the warehouse with, and what it may read."""
+    options: dict[str, Any] = {
+        "memory_limit": settings.memory_limit,
+        "temp_directory": str(settings.scratch / "dbt"),
+        "autoinstall_known_extensions": "false",
+        "autoload_known_extensions": "false",
+    }
+    if settings.threads is not None:
+        options["threads"] = settings.threads
+    readable_path = directory(settings) / "readable.json"
+    output = {
+        "type": "duckdb",
+        "path": str(settings.warehouse),
+        "schema": "main",
+        "threads": 1,
+        "config_options": options,
+        "plugins": [{"module": "tailrace.warehouse.confined", "config": {"readable": str(readable_path)}}],
+    }
+    profile = {"tailrace": {"target": "duckdb", "outputs": {"duckdb": output}}}
+    _write_if_changed(readable_path, json.dumps([str(path) for path in readable]))
+    _write_if_changed(directory(settings) / "profiles.yml", json.dumps(profile, indent=2))
+
+
+def _write_if_changed(path: Path, text: str) -> None:
+    if not path.is_file() or path.read_text(encoding="utf-8") != text:
+        durable.write(path, text.encode())
+
+
+def parse(settings: Settings) -> None:
+    """Bring the manifest up to date with the project, without opening the warehouse.
+
+    Raises DefinitionError when dbt cannot read the project.
+    """
+    if not (directory(settings) / "profiles.yml").is_file():
+        write_profile(settings, ())
+    code, said = _run(settings, ["parse"], None)
+    if code:
+        raise _unreadable(settings, said)
+
+
+def build(settings: Settings, as_of: datetime, *, exclude: str | None, full_refresh: bool) -> list[NodeResult]:
+    """Run models, seeds and data tests as of `as_of` and return what became of each.
+
+    Raises Busy when another process took the warehouse, DefinitionError when the project cannot be read, BuildError
+    when dbt ended otherwise without results.
+    """
+    results = directory(settings) / "target" / "run_results.json"
+    results.unlink(missing_ok=True)
+    arguments = ["build", "--exclude-resource-type", "unit_test"]
+    if exclude:
+        arguments += ["--exclude", exclude]
+    if full_refresh:
+        arguments.append("--full-refresh")
+    code, said = _run(settings, arguments, as_of)
+    if "Conflicting lock" in said or "Could not set lock" in said:
+        raise busy(settings.warehouse, TailraceError(" ".join(said.split())))
+    if not results.is_file():
+        if code < 0:
+            raise BuildError(f"dbt was killed by signal {-code}; nothing can be planned on: run again")
+        raise _unreadable(settings, said)
+    return [
+        NodeResult(entry["unique_id"], entry["status"], plain(entry.get("message") or entry["status"]))
+        for entry in json.loads(results.read_bytes())["results"]
+    ]
+
+
+def _run(settings: Settings, arguments: list[str], as_of: datetime | None) -> tuple[int, str]:
+    folder = directory(settings)
+    environment = {name: value for name, value in child_environment().items() if _PASSED_ON.fullmatch(name)}
+    if as_of is not None:
+        environment["TAILRACE_AS_OF"] = clock.naive(as_of).isoformat(sep=" ")
+    command = [
+        *(sys.executable, "-m", "tailrace.warehouse.child", str(os.getpid())),
+        *("--quiet", "--no-use-colors", "--log-level-file", "none", "--no-version-check"),
+        *arguments,
+        *("--project-dir", str(settings.project_dir), "--profiles-dir", str(folder)),
+        *("--target-path", str(folder / "target"), "--log-path", str(folder / "logs")),
+    ]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, errors="replace", check=False)
+    return done.returncode, done.stdout + done.stderr
+
+
+def plain(message: str) -> str:
+    """Return dbt's message as one line without values: `Binder Error: column "emial" not found …`.
+
+    DuckDB quotes the offending value in errors about data; a value may be an address, so it goes.
+    """
+    lines = [line.strip() for line in message.splitlines() if line.strip()]
+    if len(lines) > 1 and re.match(r"(Runtime|Database|Compilation|Parsing) Error", lines[0]):
+        lines = lines[1:]
+    first = lines[0] if lines else "no message"
+    if first.startswith(_CARRIES_VALUES):
+        first = _QUOTED.sub("`…`", first)
+    return _ADDRESS.sub("`…`", first)
+
+
+def _unreadable(settings: Settings, said: str) -> TailraceError:
+    place = _PLACE.search(said)
+    lines = [line.strip() for line in said.splitlines() if line.strip()]
+    start = next((at for at, line in enumerate(lines) if re.search(r"\b(Error|error)\b", line)), 0)
+    text = plain("\n".join(line for line in lines[start : start + 3]))
+    if place is None:
+        return BuildError(f"dbt could not run: {text}; expected a project that `dbt parse` accepts. Nothing was built.")
+    path = settings.project_dir / (place.group(1) or place.group(2))
+    return DefinitionError(Problem(str(path), None, f"dbt cannot read it: {text}. Nothing was built."))

@@ -1,0 +1,2 @@
+-- No rows: what dbt's sources are.
+create schema if not exists warehouse.landing

@@ -1,0 +1,3 @@
+-- One row: what the by-load models hold now.
+insert into warehouse.tailrace.by_load
+values (?, ?, ?)

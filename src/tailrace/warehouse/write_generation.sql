@@ -1,0 +1,3 @@
+-- One row: the stamp.
+insert into warehouse.tailrace.generation
+values (?, ?, ?, ?, ?, ?)
