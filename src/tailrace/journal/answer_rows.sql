@@ -1,0 +1,16 @@
+-- One row per row of a sync batch: its batch's outcome, or its own where that differs. answers: batch × outcome.
+select
+    answers.seq,
+    answers.plan_id,
+    answers.sync,
+    answers.batch_no,
+    places.position::integer as position,
+    coalesce(exceptions.outcome, answers.outcome) as outcome,
+    coalesce(exceptions.code, '') as code,
+    answers.recorded_at as answered_at
+from answers
+cross join unnest(range(answers.n_rows)) as places (position)
+left join exceptions
+    on exceptions.outcome_seq = answers.seq
+    and exceptions.position = places.position
+order by answers.seq, places.position

@@ -1,0 +1,23 @@
+-- One row per sync batch of a plan that may be claimed now, in the order in which its destination must hear them.
+select
+    states.item_id,
+    batches.plan_id,
+    states.lane,
+    states.attempt,
+    states.tries,
+    states.expires_at,
+    batches.seq,
+    batches.sync,
+    batches.batch_no,
+    batches.n_rows,
+    batches.target
+from states
+inner join batches on batches.batch_id = states.item_id
+where states.state = 'pending'
+    and states.kind = 'batch'
+    and states.lane = $lane
+    and states.next_at <= $now
+    and batches.plan_id = $plan_id
+    and batches.seq > $seq
+order by batches.seq
+limit $limit

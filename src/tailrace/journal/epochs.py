@@ -1,0 +1,134 @@
+"""Which sender is the one that may act, and does this journal know enough to send at all?
+
+A sender begins an epoch, and every claim and record compares it. A journal that is behind its copy begins none,
+until a person takes it on.
+"""
+
+from __future__ import annotations
+
+import os
+from datetime import datetime
+
+from tailrace.errors import JournalError
+from tailrace.journal.copy import Copy
+from tailrace.journal.database import Database
+from tailrace.journal.place import host_id
+from tailrace.journal.records import micros
+
+_FAR = 100_000
+"""How far the numbering jumps after numbers were lost, beyond what a run could have used since the copy's last line."""
+
+
+class Epochs:
+    """The journal's part that decides who may send."""
+
+    _db: Database
+    _copy: Copy
+    journal_id: str
+
+    def start_epoch(self, now: datetime) -> int:
+        """Begin a new epoch and return its number; senders of earlier epochs can do nothing from now on.
+
+        Raises JournalError when the journal is behind its copy.
+        """
+        problem = self.copy_problem()
+        if problem is not None:
+            raise JournalError(problem)
+        with self._db.transaction():
+            return self._db.insert(
+                "insert into epochs (host, pid, started_at) values ($host, $pid, $now)",
+                {"host": host_id(), "pid": os.getpid(), "now": micros(now)},
+            )
+
+    def fence(self, epoch: int) -> None:
+        """Raise JournalError when a later sender has begun: this one may not hand anything over any more."""
+        latest = self._db.value("select max(epoch) from epochs")
+        if latest != epoch:
+            raise JournalError(
+                f"this sender (epoch {epoch}) was replaced by a later one (epoch {latest}); expected to be the only"
+                " sender: nothing more is handed over here; what it held is listed by `tailrace unknown list`"
+            )
+
+    def copy_problem(self) -> str | None:
+        """Return why this journal may not send, as far as its copy knows; None when it may."""
+        last = self._copy.last()
+        if last is None:
+            return None
+        way_out = (
+            " Nothing is sent. Put the newest journal back; if there is none, `tailrace live acquire --accept-journal"
+            " REASON` goes on with this one and lists as unknown what only the copy knows of"
+        )
+        if last["journal"] != self.journal_id:
+            return (
+                f"{self._db.path} is not the journal that {self._copy.path} is the copy of"
+                f" ({self.journal_id} instead of {last['journal']}); expected the one it was made with.{way_out}"
+            )
+        if "accepted" in last:
+            known = self._db.value("select max(seq) from copy_acceptances") or 0
+            is_behind = known < last["accepted"]
+        else:
+            row = self._db.one("select item_id, attempt, epoch from attempts where seq = $seq", {"seq": last["seq"]})
+            is_behind = row is None or [[row["item_id"], row["attempt"]], row["epoch"]] != [
+                last["items"][-1],
+                last["epoch"],
+            ]
+        if not is_behind:
+            return None
+        return (
+            f"{self._db.path} is behind its copy {self._copy.path}: it lacks the last batch that was claimed"
+            f" (it was restored from an older backup, or shortened); expected it to know every claim.{way_out}"
+        )
+
+    def accept_copy(self, who: str, reason: str, at: datetime) -> int:
+        """Go on with this journal although its copy knows more, and return how many claims only the copy knew.
+
+        Each of those becomes `unknown`, whether or not its intent is in this journal (yet): none is sent again
+        unless a person settles it so. Who and why is journalled and stands in the copy. Does nothing, and returns
+        0, when the journal is not behind. Raises JournalError without a reason.
+        """
+        if not reason.strip():
+            raise JournalError("going on with a journal that is behind its copy needs a reason: say why")
+        if self.copy_problem() is None:
+            return 0
+        lost = 0
+        seq = outcomes = 0
+        with self._db.transaction():
+            for line in self._copy.lines():
+                seq = max(seq, line.get("seq", 0))
+                outcomes = max(outcomes, line.get("outcomes", 0))
+                for item_id, attempt in line.get("items", []):
+                    lost += self._remember(item_id, attempt, line, micros(at))
+            for table, number in (("attempts", seq), ("outcomes", outcomes)):
+                # Readers remember the last number they saw: numbers that were lost must not be given out again.
+                self._db.skip_to(table, number + _FAR)
+            acceptance = self._db.insert(
+                "insert into copy_acceptances (who, reason, n_claims, accepted_at) values ($who, $reason, $n, $at)",
+                {"who": who, "reason": reason, "n": lost, "at": micros(at)},
+            )
+        self._copy.append({"journal": self.journal_id, "accepted": acceptance, "at": micros(at)})
+        return lost
+
+    def _remember(self, item_id: str, attempt: int, line: dict[str, int], at: int) -> int:
+        """Note a claim that only the copy knows, as unknown; return 1, or 0 when the journal knows it."""
+        params = {"item_id": item_id, "attempt": attempt, "epoch": line["epoch"], "claimed": line["at"], "at": at}
+        is_batch = "/" in item_id
+        known = self._db.one("select seq from attempts where item_id = $item_id and attempt = $attempt", params)
+        if known is not None or is_batch:
+            return 0
+        self._db.run(
+            "insert into attempts (item_id, attempt, epoch, destination, is_idempotent, claimed_at)"
+            " values ($item_id, $attempt, $epoch, 'unknown', 0, $claimed)",
+            params,
+        )
+        self._db.run(
+            "insert into states (item_id, kind, lane, state, attempt, tries, priority, next_at)"
+            " values ($item_id, 'message', '', 'unknown', $attempt, 0, 0, $at)"
+            " on conflict (item_id) do update set state = 'unknown', attempt = $attempt, epoch = null",
+            params,
+        )
+        self._db.run(
+            "insert into outcomes (item_id, kind, attempt, outcome, code, recorded_at)"
+            " values ($item_id, 'message', $attempt, 'unknown', 'only_in_copy', $at)",
+            params,
+        )
+        return 1

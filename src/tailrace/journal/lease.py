@@ -1,0 +1,68 @@
+"""May this data directory reach real people? Only while it holds the live lease, which no copy of it does."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from tailrace.errors import JournalError
+from tailrace.journal.database import Database
+from tailrace.journal.place import place_of
+from tailrace.journal.records import Lease, micros, moment
+
+
+class Leases:
+    """The journal's part that keeps the live lease and its history."""
+
+    _db: Database
+
+    def live_acquire(self, who: str, reason: str, at: datetime) -> Lease:
+        """Bind the live lease to this journal file on this host, and return it."""
+        self._change_lease("acquire", who, reason, at)
+        return self.live_show()
+
+    def live_release(self, who: str, reason: str, at: datetime) -> Lease:
+        """Give the live lease up, and return what is now true. From the next batch on nobody is reached."""
+        self._change_lease("release", who, reason, at)
+        return self.live_show()
+
+    def live_show(self) -> Lease:
+        """Return the live lease, and whether it holds here: same host, path, device and inode as when acquired."""
+        row = self._db.one("select * from live_lease order by seq desc limit 1")
+        if row is None:
+            return Lease(False, "it was never acquired", None, None, None)
+        here = place_of(self._db.path)
+        why_not = None
+        if row["action"] != "acquire":
+            why_not = "it was released"
+        elif row["host"] != here.host:
+            why_not = "it was acquired on another host"
+        elif row["path"] != here.path:
+            why_not = "it was acquired for another data directory"
+        elif (row["device"], row["inode"]) != (here.device, here.inode):
+            why_not = "the journal file is not the one it was acquired for (copied or restored)"
+        return Lease(why_not is None, why_not, row["who"], row["reason"], moment(row["at"]))
+
+    def live_history(self) -> list[tuple[datetime, str, str, str]]:
+        """Return every change of the lease as (at, action, who, reason), oldest first."""
+        rows = self._db.all("select at, action, who, reason from live_lease order by seq")
+        return [(moment(row["at"]), row["action"], row["who"], row["reason"]) for row in rows]
+
+    def _change_lease(self, action: str, who: str, reason: str, at: datetime) -> None:
+        if not reason.strip():
+            raise JournalError(f"to {action} the live lease needs a reason; expected one: say why")
+        here = place_of(self._db.path)
+        with self._db.transaction():
+            self._db.run(
+                "insert into live_lease (action, host, path, device, inode, who, reason, at)"
+                " values ($action, $host, $path, $device, $inode, $who, $reason, $at)",
+                {
+                    "action": action,
+                    "host": here.host,
+                    "path": here.path,
+                    "device": here.device,
+                    "inode": here.inode,
+                    "who": who,
+                    "reason": reason,
+                    "at": micros(at),
+                },
+            )

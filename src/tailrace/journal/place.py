@@ -1,0 +1,34 @@
+"""Which host, and which very file, is this? A copied data directory is another place."""
+
+from __future__ import annotations
+
+import os
+import platform
+from dataclasses import dataclass
+from pathlib import Path
+
+from tailrace import ids
+
+_MACHINE_ID = Path("/etc/machine-id")
+
+
+@dataclass(frozen=True)
+class Place:
+    """A journal file on a host: hashed host name or machine id, real path, device and inode."""
+
+    host: str
+    path: str
+    device: int
+    inode: int
+
+
+def host_id() -> str:
+    """Return this host's id: a hash of its machine id, or of its name where there is none."""
+    machine = _MACHINE_ID.read_text(encoding="ascii").strip() if _MACHINE_ID.is_file() else ""
+    return ids.digest("host", machine or platform.node())[:32]
+
+
+def place_of(path: Path) -> Place:
+    """Return where the file at `path` is, links resolved."""
+    status = path.stat()
+    return Place(host_id(), os.path.realpath(path), status.st_dev, status.st_ino)

@@ -1,0 +1,122 @@
+"""What has a person decided to do? Applied plans: their intents and sync batches, written before any effect."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+import pyarrow as pa
+
+from tailrace import crash
+from tailrace.journal.epochs import Epochs
+from tailrace.journal.records import SyncBatch, micros
+
+_INTENT = (
+    "intent_id",
+    "campaign",
+    "version",
+    "step",
+    "enrollment_id",
+    "person_id",
+    "channel",
+    "message",
+    "class",
+    "priority",
+)
+_TIMES = ("deliver_after", "expires_at")
+
+
+class Plans(Epochs):
+    """The journal's part that takes in plans."""
+
+    def apply_plan(
+        self,
+        plan_id: str,
+        parent_id: str | None,
+        as_of: datetime,
+        at: datetime,
+        intents: pa.Table,
+        sync_batches: Sequence[SyncBatch],
+        used_releases: Sequence[int] = (),
+    ) -> int:
+        """Write the plan's intents and batches in one transaction and return how many intents are new.
+
+        Applying a plan again changes nothing and returns 0. An intent that any plan brought before is left as it
+        is. Batches of earlier plans that were not claimed become `cancelled`: this plan's batches replace them.
+        """
+        rows = _rows(intents, plan_id)
+        with self._db.transaction():
+            if self.is_applied(plan_id):
+                return 0
+            self._db.run(
+                "insert into plans (plan_id, parent_id, as_of, applied_at) values ($plan, $parent, $as_of, $at)",
+                {"plan": plan_id, "parent": parent_id, "as_of": micros(as_of), "at": micros(at)},
+            )
+            names = (*_INTENT, *_TIMES, "plan_id")
+            self._db.many(
+                f"insert into intents ({', '.join(names)}) values ({', '.join('?' for _ in names)})"
+                " on conflict (intent_id) do nothing",
+                rows,
+            )
+            new: int = self._db.value("select count(*) from intents where plan_id = $plan", {"plan": plan_id})
+            self._db.run(
+                "insert into states (item_id, kind, lane, state, attempt, tries, priority, next_at, expires_at)"
+                " select intent_id, 'message', channel, 'pending', 0, 0, priority, deliver_after, expires_at"
+                " from intents where plan_id = $plan on conflict (item_id) do nothing",
+                {"plan": plan_id},
+            )
+            self._cancel_batches(plan_id, micros(at))
+            self._add_batches(plan_id, sync_batches, micros(at))
+            self._db.many(
+                "insert into guard_uses (release_seq, plan_id) values (?, ?)", [(n, plan_id) for n in used_releases]
+            )
+        crash.here("journal.applied")
+        return new
+
+    def is_applied(self, plan_id: str) -> bool:
+        """Return whether the plan's intents are in the journal."""
+        return self._db.one("select seq from plans where plan_id = $plan", {"plan": plan_id}) is not None
+
+    def cancel_batches(self, epoch: int, now: datetime, head: str | None) -> int:
+        """Cancel unclaimed sync batches of every plan but `head` and return how many."""
+        with self._db.transaction():
+            self.fence(epoch)
+            return self._cancel_batches(head or "", micros(now))
+
+    def _add_batches(self, plan_id: str, batches: Sequence[SyncBatch], at: int) -> None:
+        rows = [(f"{plan_id}/{b.sync}/{b.batch_no}", plan_id, b) for b in batches]
+        self._db.many(
+            "insert into batches (batch_id, plan_id, sync, batch_no, destination, target, n_rows)"
+            " values (?, ?, ?, ?, ?, ?, ?)",
+            [(key, plan, b.sync, b.batch_no, b.destination, b.target, b.n_rows) for key, plan, b in rows],
+        )
+        self._db.many(
+            "insert into states (item_id, kind, lane, state, attempt, tries, priority, next_at)"
+            " values (?, 'batch', ?, 'pending', 0, 0, 0, ?)",
+            [(key, b.destination, at) for key, _, b in rows],
+        )
+
+    def _cancel_batches(self, plan_id: str, at: int) -> int:
+        """Cancel the unclaimed batches of every plan but `plan_id`, inside a transaction; return how many."""
+        stale = (
+            "from states where kind = 'batch' and state = 'pending'"
+            " and item_id in (select batch_id from batches where plan_id <> $plan)"
+        )
+        params = {"plan": plan_id, "at": at}
+        self._db.run(
+            "insert into outcomes (item_id, kind, attempt, outcome, code, destination, recorded_at)"
+            f" select item_id, kind, attempt, 'cancelled', 'newer_plan', lane, $at {stale}",
+            params,
+        )
+        changed = "update states set state = 'cancelled' where item_id in (select item_id " + stale + ")"
+        return self._db.run(changed, {"plan": plan_id})
+
+
+def _rows(intents: pa.Table, plan_id: str) -> list[tuple[Any, ...]]:
+    """Return the intents as SQLite takes them; times (zone-less UTC, or with a zone) as microseconds."""
+    columns = [intents.column(name).to_pylist() for name in _INTENT]
+    for name in _TIMES:
+        column = intents.column(name)
+        columns.append(column.cast(pa.timestamp("us", column.type.tz)).cast(pa.int64()).to_pylist())
+    return [(*row, plan_id) for row in zip(*columns, strict=True)]

@@ -1,0 +1,165 @@
+"""What does the journal hand out and take in? Frozen values; people are ids, moments are aware UTC datetimes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+
+def micros(moment: datetime) -> int:
+    """Return `moment` as the journal stores it: microseconds since 1970 in UTC, exactly."""
+    return (moment.astimezone(UTC) - _EPOCH) // _MICROSECOND
+
+
+def moment(stored: int) -> datetime:
+    """Return the aware UTC datetime of a stored time."""
+    return _EPOCH + timedelta(microseconds=stored)
+
+
+@dataclass(frozen=True)
+class SyncBatch:
+    """One batch of a plan's sync operations: `n_rows` rows, positions 0 to n_rows - 1, for one destination."""
+
+    sync: str
+    batch_no: int
+    n_rows: int
+    destination: str
+    target: str = ""
+
+
+@dataclass(frozen=True)
+class Due:
+    """An item that may be claimed now: an intent (`sync` is empty) or a sync batch (`person_id` is None).
+
+    `tries` is how often it was put off through its own fault.
+    """
+
+    item_id: str
+    plan_id: str
+    lane: str
+    attempt: int
+    tries: int
+    expires_at: datetime | None
+    person_id: int | None = None
+    campaign: str = ""
+    step: str = ""
+    message: str = ""
+    is_transactional: bool = False
+    sync: str = ""
+    batch_no: int = 0
+    n_rows: int = 0
+    target: str = ""
+
+
+@dataclass(frozen=True)
+class Claim:
+    """An item that this sender holds: its outcome must be recorded for exactly this attempt."""
+
+    item_id: str
+    attempt: int
+
+
+@dataclass(frozen=True)
+class RowOutcome:
+    """A row of a batch whose outcome differs from its batch's."""
+
+    position: int
+    outcome: str
+    code: str
+
+
+@dataclass(frozen=True)
+class Record:
+    """What became of a claim.
+
+    `next_at` is needed with `retry_later` and `blocked`. `counts_as_try` is false when the destination, not the
+    item, was at fault. `may_repeat` with `unknown` puts the item back, because its destination recognises repeats.
+    """
+
+    claim: Claim
+    outcome: str
+    code: str
+    provider_id: str | None = None
+    next_at: datetime | None = None
+    counts_as_try: bool = True
+    may_repeat: bool = False
+    rows: tuple[RowOutcome, ...] = ()
+
+
+@dataclass(frozen=True)
+class Unknown:
+    """A message whose fate is not known."""
+
+    intent_id: str
+    attempt: int
+    person_id: int | None
+    campaign: str | None
+    step: str | None
+    destination: str | None
+    code: str
+    since: datetime
+
+
+@dataclass(frozen=True)
+class Release:
+    """A person's word that a guard may let its subject pass once, up to the number that the person saw."""
+
+    seq: int
+    guard: str
+    subject: str
+    plan_id: str
+    measured: float
+    who: str
+    reason: str
+    at: datetime
+
+
+@dataclass(frozen=True)
+class Lease:
+    """The live lease as the journal has it; `held` is whether it holds for this data directory on this host."""
+
+    held: bool
+    why_not: str | None
+    who: str | None
+    reason: str | None
+    since: datetime | None
+
+
+@dataclass(frozen=True)
+class Happened:
+    """One line of an item's story: what is `applied`, `claimed`, `settled` or an outcome."""
+
+    item_id: str
+    at: datetime
+    what: str
+    attempt: int
+    code: str
+    destination: str | None
+
+
+@dataclass(frozen=True)
+class Intent:
+    """A person's message as applied, and where it stands."""
+
+    intent_id: str
+    plan_id: str
+    campaign: str
+    step: str
+    channel: str
+    message: str
+    state: str
+    attempt: int
+    deliver_after: datetime
+    expires_at: datetime | None
+
+
+@dataclass(frozen=True)
+class Counts:
+    """How many messages and sync batches stand where, by state; `oldest_unknown` is since when."""
+
+    messages: dict[str, int]
+    batches: dict[str, int]
+    oldest_unknown: datetime | None

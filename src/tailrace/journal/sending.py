@@ -1,0 +1,302 @@
+"""Who may hand over what, now, and what became of it? Epochs, claims and outcomes, each in one transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from tailrace import crash
+from tailrace.engine import statement
+from tailrace.errors import JournalError
+from tailrace.journal.database import Row
+from tailrace.journal.epochs import Epochs
+from tailrace.journal.records import Claim, Due, Record, micros, moment
+
+_PACKAGE = "tailrace.journal"
+_BEYOND_ANY_PRIORITY = 2**31 - 1
+
+_STATE_AFTER = {
+    "accepted": "accepted",
+    "rejected": "rejected",
+    "retry_later": "pending",
+    "blocked": "pending",
+    "unknown": "unknown",
+}
+
+
+@dataclass(frozen=True)
+class Claimed:
+    """What a claim brought: the claims, and how many items were cancelled because the person is suppressed."""
+
+    claims: list[Claim]
+    n_suppressed: int
+
+
+@dataclass(frozen=True)
+class Swept:
+    """What dead senders left: messages now unknown, and items that go out again because repeating is harmless."""
+
+    unknown: int
+    again: int
+
+
+@dataclass(frozen=True)
+class Page:
+    """Due items, and where the next page begins; `after` is None when this was the last."""
+
+    items: list[Due]
+    after: tuple[int, int] | None
+
+
+class Sending(Epochs):
+    """The journal's part that senders use. Every change compares the epoch, so that a predecessor is fenced."""
+
+    def sweep(self, epoch: int, now: datetime) -> Swept:
+        """Settle the claims of dead epochs that have no outcome.
+
+        A message becomes `unknown`, unless its destination recognises repeats: then it is pending again, for that
+        destination only. A sync batch is pending again.
+        """
+        params = {"epoch": epoch, "now": micros(now)}
+        with self._db.transaction():
+            self.fence(epoch)
+            total = self._db.run(statement(_PACKAGE, "sweep_outcomes"), params)
+            self._db.run(statement(_PACKAGE, "sweep_states"), params)
+            left: int = self._db.value(
+                "select count(*) from states where state = 'unknown' and epoch < $epoch and item_id in"
+                " (select item_id from outcomes where recorded_at = $now and code = 'sender_died'"
+                " and outcomes.attempt = states.attempt)",
+                params,
+            )
+        return Swept(left, total - left)
+
+    def strand(self, epoch: int, now: datetime, channel: str, destination: str, *, is_idempotent: bool) -> int:
+        """Make unknown what another destination may have had, now that the channel goes to `destination`.
+
+        Returns how many. Only the destination that may have had a message can tell that it is a repeat.
+        """
+        where = (
+            "from states where kind = 'message' and state = 'pending' and lane = $lane and maybe_at is not null"
+            " and not (maybe_at = $destination and $is_idempotent = 1)"
+        )
+        params = {"lane": channel, "destination": destination, "is_idempotent": int(is_idempotent)}
+        return self._close(epoch, now, "unknown", "rerouted", where, params)
+
+    def expire(self, epoch: int, now: datetime) -> int:
+        """Close the pending messages whose time has passed and return how many."""
+        where = "from states where state = 'pending' and expires_at < $now"
+        return self._close(epoch, now, "expired", "too_late", where, {})
+
+    def due_messages(
+        self, channel: str, now: datetime, limit: int, after: tuple[int, int] = (_BEYOND_ANY_PRIORITY, 0)
+    ) -> Page:
+        """Return pending messages of the channel that may go now: by priority, then in the order of applying."""
+        rows = self._db.all(
+            statement(_PACKAGE, "due_messages"),
+            {"lane": channel, "now": micros(now), "limit": limit, "priority": after[0], "seq": after[1]},
+        )
+        items = [_due_message(row) for row in rows]
+        return Page(items, (rows[-1]["priority"], rows[-1]["seq"]) if len(rows) == limit else None)
+
+    def due_batches(
+        self, destination: str, plan_id: str, now: datetime, limit: int, after: tuple[int, int] = (0, 0)
+    ) -> Page:
+        """Return the plan's pending batches for the destination, in order."""
+        rows = self._db.all(
+            statement(_PACKAGE, "due_batches"),
+            {"lane": destination, "plan_id": plan_id, "now": micros(now), "limit": limit, "seq": after[1]},
+        )
+        items = [_due_batch(row) for row in rows]
+        return Page(items, (0, rows[-1]["seq"]) if len(rows) == limit else None)
+
+    def batch_destinations(self, plan_id: str) -> list[str]:
+        """Return the destinations that the plan's open batches go to."""
+        rows = self._db.all(
+            "select distinct lane from states where kind = 'batch' and state = 'pending'"
+            " and item_id in (select batch_id from batches where plan_id = $plan) order by lane",
+            {"plan": plan_id},
+        )
+        return [row["lane"] for row in rows]
+
+    def channels(self) -> list[str]:
+        """Return the channels on which messages are pending."""
+        rows = self._db.all(
+            "select distinct lane from states where kind = 'message' and state = 'pending' order by lane"
+        )
+        return [row["lane"] for row in rows]
+
+    def claim(
+        self,
+        epoch: int,
+        now: datetime,
+        items: Sequence[Due],
+        *,
+        destination: str,
+        is_idempotent: bool,
+        suppressed: Collection[int] = frozenset(),
+    ) -> Claimed:
+        """Claim those of `items` that may still go out, in one transaction, and copy the claims to the other path.
+
+        When this returns, both are on the disk: only now may bytes leave. Left out is what is not pending, not due,
+        expired or bound to another destination. A marketing message to a suppressed person is cancelled.
+        """
+        params = {
+            "epoch": epoch,
+            "now": micros(now),
+            "destination": destination,
+            "is_idempotent": int(is_idempotent),
+        }
+        claims: list[Claim] = []
+        n_suppressed = 0
+        seq = 0
+        with self._db.transaction():
+            self.fence(epoch)
+            for item in items:
+                one = params | {"item_id": item.item_id}
+                if item.person_id in suppressed and not item.is_transactional:
+                    n_suppressed += self._cancel(one)
+                    continue
+                row = self._db.one(statement(_PACKAGE, "claim"), one)
+                if row is None:
+                    continue
+                claims.append(Claim(item.item_id, row["attempt"]))
+                seq = self._db.insert(
+                    "insert into attempts (item_id, attempt, epoch, destination, is_idempotent, claimed_at)"
+                    " values ($item_id, $attempt, $epoch, $destination, $is_idempotent, $now)",
+                    one | {"attempt": row["attempt"]},
+                )
+            outcomes = self._db.value("select coalesce(max(seq), 0) from outcomes")
+        crash.here("deliver.claimed")
+        if claims:
+            self._copy.append(
+                {
+                    "journal": self.journal_id,
+                    "seq": seq,
+                    "outcomes": outcomes,
+                    "epoch": epoch,
+                    "at": params["now"],
+                    "items": [[claim.item_id, claim.attempt] for claim in claims],
+                }
+            )
+        crash.here("deliver.copied")
+        return Claimed(claims, n_suppressed)
+
+    def record(self, epoch: int, at: datetime, records: Sequence[Record]) -> None:
+        """Write what became of claims, in one transaction.
+
+        Raises JournalError, and writes none of it, when one of them is not claimed by this epoch.
+        """
+        with self._db.transaction():
+            self.fence(epoch)
+            for record in records:
+                self._record(epoch, micros(at), record)
+        crash.here("deliver.recorded")
+
+    def hold_back(self, epoch: int, at: datetime, items: Sequence[Due], destination: str, code: str) -> None:
+        """Note that pending items were `blocked` before any claim; they stay pending. Said once per item and code."""
+        with self._db.transaction():
+            self.fence(epoch)
+            for item in items:
+                self._db.run(
+                    statement(_PACKAGE, "hold_back"),
+                    {"item_id": item.item_id, "code": code, "destination": destination, "now": micros(at)},
+                )
+
+    def _record(self, epoch: int, at: int, record: Record) -> None:
+        claim = record.claim
+        is_open_again = record.outcome in {"retry_later", "blocked"}
+        if is_open_again and record.next_at is None:
+            raise JournalError(f"{claim.item_id}: an outcome `{record.outcome}` needs the time of the next attempt")
+        kind = self._db.value("select kind from states where item_id = $item_id", {"item_id": claim.item_id})
+        again = record.outcome == "unknown" and (kind == "batch" or record.may_repeat)
+        params = {
+            "item_id": claim.item_id,
+            "attempt": claim.attempt,
+            "epoch": epoch,
+            "state": "pending" if again else _STATE_AFTER[record.outcome],
+            "tries": int((record.outcome == "retry_later" or again) and record.counts_as_try),
+            "next_at": at if record.next_at is None else micros(record.next_at),
+            "binds": int(again and kind == "message"),
+        }
+        changed = self._db.run(statement(_PACKAGE, "record"), params)
+        if changed != 1:
+            raise JournalError(
+                f"{claim.item_id}: attempt {claim.attempt} is not claimed by this sender (epoch {epoch}); expected to"
+                " record only what it holds: nothing of this batch was recorded"
+            )
+        seq = self._db.insert(
+            "insert into outcomes (item_id, kind, attempt, outcome, code, provider_id, destination, recorded_at)"
+            " select $item_id, $kind, $attempt, $outcome, $code, $provider_id, destination, $at from attempts"
+            " where item_id = $item_id and attempt = $attempt",
+            {
+                "item_id": claim.item_id,
+                "kind": kind,
+                "attempt": claim.attempt,
+                "outcome": record.outcome,
+                "code": record.code,
+                "provider_id": record.provider_id,
+                "at": at,
+            },
+        )
+        self._db.many(
+            "insert into row_outcomes (outcome_seq, position, outcome, code) values (?, ?, ?, ?)",
+            [(seq, row.position, row.outcome, row.code) for row in record.rows],
+        )
+
+    def _cancel(self, params: dict[str, object]) -> int:
+        changed = self._db.run(
+            "update states set state = 'cancelled' where item_id = $item_id and state = 'pending'", params
+        )
+        if changed:
+            self._db.run(
+                "insert into outcomes (item_id, kind, attempt, outcome, code, destination, recorded_at)"
+                " select item_id, kind, attempt, 'cancelled', 'suppressed', $destination, $now from states"
+                " where item_id = $item_id",
+                params,
+            )
+        return changed
+
+    def _close(self, epoch: int, now: datetime, state: str, code: str, where: str, params: dict[str, object]) -> int:
+        everything = params | {"state": state, "code": code, "now": micros(now)}
+        with self._db.transaction():
+            self.fence(epoch)
+            self._db.run(
+                "insert into outcomes (item_id, kind, attempt, outcome, code, destination, recorded_at)"
+                f" select item_id, kind, attempt, $state, $code, maybe_at, $now {where}",
+                everything,
+            )
+            return self._db.run(
+                f"update states set state = $state where item_id in (select item_id {where})", everything
+            )
+
+
+def _due_message(row: Row) -> Due:
+    return Due(
+        item_id=row["item_id"],
+        plan_id=row["plan_id"],
+        lane=row["lane"],
+        attempt=row["attempt"],
+        tries=row["tries"],
+        expires_at=None if row["expires_at"] is None else moment(row["expires_at"]),
+        person_id=row["person_id"],
+        campaign=row["campaign"],
+        step=row["step"],
+        message=row["message"],
+        is_transactional=row["class"] == "transactional",
+    )
+
+
+def _due_batch(row: Row) -> Due:
+    return Due(
+        item_id=row["item_id"],
+        plan_id=row["plan_id"],
+        lane=row["lane"],
+        attempt=row["attempt"],
+        tries=row["tries"],
+        expires_at=None,
+        sync=row["sync"],
+        batch_no=row["batch_no"],
+        n_rows=row["n_rows"],
+        target=row["target"],
+    )
