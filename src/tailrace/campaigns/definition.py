@@ -111,6 +111,7 @@ class Message:
     layout_text: str
     standing: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     subject_line: int = 2
+    preheader_line: int = 2
 
     def source(self) -> dict[str, Any]:
         """Return everything a renderer needs, as a JSON-able object that depends on content only, not on a path."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
+from pathlib import Path
 from typing import Any, TypeVar
 
 from ruamel.yaml import YAML
@@ -18,6 +19,7 @@ from ruamel.yaml.nodes import MappingNode, ScalarNode, SequenceNode
 from tailrace.campaigns import amounts
 from tailrace.errors import Problem, nearest
 
+LARGEST_FILE = 200_000
 _STR = "tag:yaml.org,2002:str"
 _INT = re.compile(r"-?(0|[1-9][0-9]{0,8})", re.ASCII)
 _NUMBER = re.compile(r"(0|[1-9][0-9]{0,8})(\.[0-9]{1,9})?", re.ASCII)
@@ -133,15 +135,17 @@ class Node:
 
 
 class Table:
-    """A mapping whose keys have been checked; `get` gives the values."""
+    """A mapping whose keys have been checked: `nodes` by name; `written` are all keys, the refused ones too."""
 
     def __init__(self, node: Node, known: Iterable[str] | None, later: Iterable[str], first_line: int) -> None:
         self.node = node
         self.nodes: dict[str, Node] = {}
+        self.written: set[str] = set()
         names = None if known is None else list(known)
         for key, value in node.raw.value:
             at = Node(node.path, key, node.problems, node.name, first_line)
             name = at.scalar()
+            self.written.add(name or "")
             if name is None:
                 at.wrong(f"a key of `{node.name}` is {at.kind()}; expected a word")
             elif name in self.nodes:
@@ -228,3 +232,21 @@ def free_table(node: Node) -> Mapping[str, Node] | None:
         node.wrong(f"`{node.name}` is {node.kind()}; expected a mapping")
         return None
     return Table(node, None, (), node._first_line).nodes
+
+
+def read_text(file: Path, path: str, problems: list[Problem]) -> str | None:
+    """Return the UTF-8 text of `file`, or None with a problem at `path`. A byte order mark is dropped."""
+    try:
+        raw = file.read_bytes()
+    except OSError as error:
+        problems.append(Problem(path, None, f"the file cannot be read ({error.strerror}); expected it to be there"))
+        return None
+    if len(raw) > LARGEST_FILE:
+        problems.append(Problem(path, None, f"the file has {len(raw)} bytes; expected at most {LARGEST_FILE}"))
+        return None
+    try:
+        return raw.decode("utf-8-sig").replace("\r\n", "\n")
+    except UnicodeDecodeError as error:
+        line = raw[: error.start].count(b"\n") + 1
+        problems.append(Problem(path, line, "the file is not UTF-8; save it as UTF-8"))
+        return None

@@ -22,6 +22,7 @@ from tailrace.campaigns.plaintext import to_text
 _URLS = frozenset(("href", "src", "action", "background", "formaction", "poster", "cite", "data", "longdesc"))
 _REFUSED_TAGS = frozenset(("script", "iframe", "object", "embed", "form", "base", "applet", "frame", "svg", "math"))
 _OPAQUE = frozenset(("style", "textarea", "noscript", "xmp", "template", "plaintext", "noembed", "noframes"))
+_NOT_IN_LINKS = frozenset(("subject", "preheader", "postal_address", "from_name"))
 _SAFE_START = re.compile(r"https?://[^/?#\s@\\]+[/?#]|mailto:", re.IGNORECASE)
 _WHOLE = re.compile(r"https?://[^/?#\s@\\]+([/?#]\S*)?|mailto:\S+|#[\w-]*", re.IGNORECASE)
 _QUOTED = re.compile(r"=\s*(\"[^\"]*\"|'[^']*')")
@@ -146,7 +147,7 @@ def compile_body(source: str, kind: str, standing: Mapping[str, str], *, whole_d
 
 
 def compile_text(source: str, standing: Mapping[str, str], *, escape: bool = False) -> str:
-    """Return a template of plain text (a subject, a text layout) with standing names in it, escaped for HTML if asked."""
+    """Return a template of plain text (a subject, a text layout) with standing names in it; HTML-escaped if asked."""
     protected = Protected(source)
     text = html.escape(protected.text) if escape else protected.text
 
@@ -203,7 +204,12 @@ class _Scan(HTMLParser):
 
     def _attribute(self, name: str, value: str) -> None:
         words = list(self.protected.word.finditer(value))
-        if name.startswith("on") or name == "srcdoc":
+        named = {self.protected.tags[int(word.group(1))].expression for word in words}
+        if "body" in named or (named & _NOT_IN_LINKS and name in _URLS):
+            self._wrong(f"this cannot stand in `{name}`; print it between HTML tags", value)
+        elif "unsubscribe_url" in named and self.protected.word.fullmatch(value.strip()) is None:
+            self._wrong("`{{ unsubscribe_url }}` is a whole link; put nothing around it", value)
+        elif name.startswith("on") or name == "srcdoc":
             self._wrong(f"`{name}` cannot be used in a message; remove it", name)
         elif name in ("style", "srcset") and words:
             self._wrong(f"a template tag cannot stand in `{name}`; write the value out", value)

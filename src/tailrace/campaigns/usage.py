@@ -26,13 +26,17 @@ Field = tuple[str, str]
 
 @dataclass
 class Usage:
-    """What a template uses: fields it needs, fields it can do without, standing names, and what is wrong with it."""
+    """What a template uses: fields it needs, fields it can do without, standing names, and what is wrong with it.
+
+    `kinds` says of a field that it must be a `number`, a `date` or a `list`, where its use tells.
+    """
 
     required: set[Field] = field(default_factory=set)
     optional: set[Field] = field(default_factory=set)
     names: set[str] = field(default_factory=set)
     problems: list[tuple[int, str]] = field(default_factory=list)
     lines: dict[Field, int] = field(default_factory=dict)
+    kinds: dict[Field, str] = field(default_factory=dict)
 
     def add(self, other: Usage, *, line: int = 1) -> None:
         """Take over what another template uses; its first line is `line` of the same file."""
@@ -40,6 +44,7 @@ class Usage:
         self.optional = (self.optional | other.optional) - self.required
         self.names |= other.names
         self.problems += [(at + line - 1, message) for at, message in other.problems]
+        self.kinds |= other.kinds
         for used, at in other.lines.items():
             self.lines.setdefault(used, at + line - 1)
 
@@ -61,6 +66,7 @@ def usage(source: str, names: Iterable[str] = STANDING) -> Usage:
     return found
 
 
+_TELLING = {"date": "date", "money": "number", "plural": "number", "round": "number", "join": "list"}
 _Guards = frozenset[Field]
 _NONE: _Guards = frozenset()
 
@@ -107,7 +113,10 @@ class _Reader:
         if not isinstance(node.target, nodes.Name) or node.target.name in (*ROOTS, *self.names, "loop"):
             self.wrong(node, "a loop needs one new name: `{% for item in event.items %}`")
             return
-        if node.recursive or self._path(node.iter, loops) is None:
+        path = self._path(node.iter, loops)
+        if path:
+            self.found.kinds[path[0]] = "list"
+        if node.recursive or path is None:
             self.wrong(node, "a loop goes over a list of the data: `{% for item in event.items %}`")
             return
         self.value(node.iter, guarded, loops)
@@ -184,6 +193,8 @@ class _Reader:
             hint = nearest(str(first.value), words)
             self.wrong(node, f"`{node.name}` knows no style `{first.value}`; expected one of {', '.join(words)}.{hint}")
         path = self._path(node.node, loops)
+        if path and node.name in _TELLING:
+            self.found.kinds[path[0]] = _TELLING[node.name]
         if node.name == "default" and path:
             self._use(node.node, path, guarded, optional=True)
         elif not (node.name == "default" and path is not None):

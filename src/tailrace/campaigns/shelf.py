@@ -1,0 +1,209 @@
+"""Which campaigns are there? The folder is the contract: `campaigns/<slug>/campaign.yml` and one file per message."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from tailrace.campaigns.analysis import LAYOUTS, analyse
+from tailrace.campaigns.definition import Campaign, Message
+from tailrace.campaigns.document import Table, document, read_text
+from tailrace.campaigns.policy import Policy, read_policy
+from tailrace.campaigns.reading import NAME, Found, read_campaign
+from tailrace.errors import DefinitionError, Problem, nearest
+
+_MESSAGE = re.compile(r"([a-z][a-z0-9_]{0,63})\.email\.(md|html)", re.ASCII)
+_LATER = re.compile(r".+\.(email\.(mjml|txt)|sms\.txt|push\.yml|slack\.md|webhook\.yml|liquid)", re.ASCII)
+_HEADER = re.compile(r"---[ \t]*\n(.*?)^---[ \t]*$\n?", re.DOTALL | re.MULTILINE)
+_KEYS = ("subject", "preheader", "from_name", "layout")
+
+
+@dataclass(frozen=True)
+class Shelf:
+    """All campaigns that are right, by slug in order; what is wrong with the others; and what is worth knowing."""
+
+    campaigns: dict[str, Campaign]
+    policy: Policy | None
+    problems: tuple[Problem, ...]
+    notices: tuple[Problem, ...]
+
+
+def load_campaigns(project_dir: Path, *, strict: bool = True) -> Shelf:
+    """Return the campaigns of the project.
+
+    Raises DefinitionError with all problems of all files; unless `strict` is off, when they stand in the shelf.
+    Paths in problems are relative to the project.
+    """
+    problems: list[Problem] = []
+    notices: list[Problem] = []
+    policy = read_policy(project_dir, problems)
+    folder = project_dir / "campaigns"
+    layouts = _layouts(folder / "_layout", problems)
+    campaigns: dict[str, Campaign] = {}
+    for entry in sorted(folder.iterdir()) if folder.is_dir() else ():
+        if entry.name.startswith(".") or entry.name in ("_layout", "README.md"):
+            continue
+        path = f"campaigns/{entry.name}"
+        if not entry.is_dir() or not NAME.fullmatch(entry.name):
+            what = "a folder per campaign, named in small letters, digits and `_`"
+            problems.append(Problem(path, None, f"`{entry.name}` is not a campaign; expected {what}"))
+            continue
+        campaign = _campaign(entry, path, layouts, policy, problems, notices)
+        if campaign is not None:
+            campaigns[campaign.slug] = campaign
+    found = tuple(sorted(set(problems), key=lambda problem: (problem.path, problem.line or 0, problem.message)))
+    if strict and found:
+        raise DefinitionError(found)
+    return Shelf(campaigns, policy, found, tuple(notices))
+
+
+def _layouts(folder: Path, problems: list[Problem]) -> dict[str, tuple[str, str]]:
+    """Return the shared layouts by name: (HTML, text)."""
+    layouts: dict[str, tuple[str, str]] = {}
+    for entry in sorted(folder.iterdir()) if folder.is_dir() else ():
+        if entry.name.startswith(".") or entry.suffix == ".txt":
+            continue
+        path = f"{LAYOUTS}/{entry.name}"
+        if entry.suffix != ".html" or not NAME.fullmatch(entry.stem):
+            problems.append(Problem(path, None, "not a layout; expected pairs such as `email.html` and `email.txt`"))
+            continue
+        page = read_text(entry, path, problems)
+        text = read_text(entry.with_suffix(".txt"), f"{LAYOUTS}/{entry.stem}.txt", problems)
+        if page is not None and text is not None:
+            layouts[entry.stem] = (page, text)
+    return layouts
+
+
+def _campaign(
+    folder: Path,
+    path: str,
+    layouts: dict[str, tuple[str, str]],
+    policy: Policy | None,
+    problems: list[Problem],
+    notices: list[Problem],
+) -> Campaign | None:
+    files = [entry for entry in sorted(folder.iterdir()) if not entry.name.startswith(".")]
+    named = {entry.name: match for entry in files if (match := _MESSAGE.fullmatch(entry.name))}
+    for entry in files:
+        if entry.name not in named and entry.name not in ("campaign.yml", "README.md"):
+            problems.append(Problem(f"{path}/{entry.name}", None, _stranger(entry.name)))
+    before = len(problems)
+    messages: dict[str, Message] = {}
+    for name, match in named.items():
+        message = _message(folder / name, f"{path}/{name}", folder.name, match, layouts, policy, problems)
+        if match.group(1) in messages:
+            problems.append(Problem(f"{path}/{name}", 1, f"the message `{match.group(1)}` has two files; keep one"))
+        elif message is not None:
+            messages[message.name] = message
+    definition = f"{path}/campaign.yml"
+    text = read_text(folder / "campaign.yml", definition, problems)
+    if text is None:
+        return None
+    found = Found(messages, frozenset(match.group(1) for match in named.values()))
+    campaign = read_campaign(definition, folder.name, text, found, problems)
+    if campaign is None or len(problems) > before:
+        return None
+    _check_unsubscribe(campaign, problems)
+    notices.extend(_notices(campaign, messages))
+    return campaign if len(problems) == before else None
+
+
+def _stranger(name: str) -> str:
+    if _LATER.fullmatch(name):
+        return f"`{name}`: this kind of message is not supported yet; expected `<name>.email.md` or `.email.html`"
+    hint = nearest(name, ("campaign.yml",))
+    return f"`{name}` is no part of a campaign; expected `campaign.yml`, `<name>.email.md`, `<name>.email.html`.{hint}"
+
+
+def _message(
+    file: Path,
+    path: str,
+    slug: str,
+    match: re.Match[str],
+    layouts: dict[str, tuple[str, str]],
+    policy: Policy | None,
+    problems: list[Problem],
+) -> Message | None:
+    text = read_text(file, path, problems)
+    header = _HEADER.match(text) if text is not None else None
+    if text is None or header is None:
+        if text is not None:
+            what = "a header between two lines of `---` with at least `subject: …`, then the body"
+            problems.append(Problem(path, 1, f"the message has no header; expected {what}"))
+        return None
+    root = document(path, header.group(1), problems, first_line=2, name="the header")
+    table = root.table(_KEYS) if root else None
+    facts = _facts(table, layouts) if table else None
+    if table is None or facts is None:
+        return None
+    body, body_line = text[header.end() :], text.count("\n", 0, header.end()) + 1
+    if not body.strip():
+        problems.append(Problem(path, body_line, "the message has no body; expected text after the second `---`"))
+        return None
+    page, plain = layouts[facts["layout"]]
+    message = Message(
+        campaign=slug,
+        name=match.group(1),
+        channel="email",
+        kind="md" if match.group(2) == "md" else "html",
+        path=path,
+        subject=facts["subject"],
+        preheader=facts.get("preheader", ""),
+        from_name=facts.get("from_name"),
+        body=body,
+        body_line=body_line,
+        layout=facts["layout"],
+        layout_html=page,
+        layout_text=plain,
+        standing=policy.standing() if policy else {},
+        subject_line=table.nodes["subject"].text_line,
+        preheader_line=table.nodes["preheader"].text_line if "preheader" in table.nodes else 2,
+    )
+    wrong = analyse(message).problems if policy else ()
+    problems.extend(wrong)
+    return None if wrong else message
+
+
+def _facts(table: Table, layouts: dict[str, tuple[str, str]]) -> dict[str, str] | None:
+    table.need("subject", "the subject line")
+    facts: dict[str, str] = {}
+    for name, node in table.nodes.items():
+        value = node.text("one line of text")
+        if value is not None and "\n" in value:
+            node.wrong(f"`{name}` has more than one line; expected one line of text")
+        elif value is not None:
+            facts[name] = value
+    facts.setdefault("layout", "email")
+    if facts["layout"] not in layouts:
+        node = table.nodes.get("layout", table.node)
+        hint = nearest(facts["layout"], layouts)
+        node.wrong(
+            f"there is no layout `{facts['layout']}`; expected `{LAYOUTS}/{facts['layout']}.html` and `.txt`.{hint}"
+        )
+        return None
+    return facts if "subject" in facts and set(facts) >= set(table.nodes) else None
+
+
+def _check_unsubscribe(campaign: Campaign, problems: list[Problem]) -> None:
+    if campaign.klass != "marketing":
+        return
+    for message in campaign.messages.values():
+        if not analyse(message).offers_unsubscribe:
+            where = "in the message, or in both files of its layout"
+            problems.append(
+                Problem(
+                    message.path,
+                    message.body_line,
+                    f"marketing needs a way out; expected `{{{{ unsubscribe_url }}}}` {where}",
+                )
+            )
+
+
+def _notices(campaign: Campaign, messages: Iterable[str]) -> Iterable[Problem]:
+    if campaign.status == "live" and campaign.sending == "draft":
+        yield Problem(campaign.path, None, "nothing will leave until it says `sending: automatic` (drafts come later)")
+    for name in messages:
+        if name not in campaign.messages:
+            yield Problem(campaign.path, None, f"no step sends the message `{name}`")
