@@ -176,7 +176,7 @@ def document(
 
     `first_line` is the line of the file on which `text` starts (front matter starts on the second).
     """
-    parser = YAML(typ="rt", pure=True)
+    parser = YAML(typ="safe", pure=True)
     try:
         root = parser.compose(text)
     except MarkedYAMLError as error:

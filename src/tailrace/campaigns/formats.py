@@ -65,6 +65,7 @@ def as_date(value: Any, style: str = "long") -> str:
         "short": f"{moment.day} {month[:3]} {moment.year}",
         "day": f"{moment.day} {month}",
         "weekday": f"{WEEKDAYS[moment.weekday()]}, {moment.day} {month}",
+        "month": f"{month} {moment.year}",
         "iso": f"{moment.year:04d}-{moment.month:02d}-{moment.day:02d}",
     }
     if style not in styles:
@@ -142,4 +143,4 @@ FILTERS: dict[str, Callable[..., Any]] = {
 }
 """What authors may write after `|`."""
 
-FORMAT_WORDS = {"date": ("long", "short", "day", "weekday", "iso")}
+FORMAT_WORDS = {"date": ("long", "short", "day", "weekday", "month", "iso")}
