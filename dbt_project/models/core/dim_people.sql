@@ -47,7 +47,7 @@ known as (
         {{ latest('billing', 'nth') }} as billing,
         {{ latest('renews_at', 'nth') }} as renews_at,
         {{ latest('trial_ends_at', 'nth') }} as trial_ends_at,
-        {{ latest('ends_at', 'nth') }} as ends_at,
+        {{ latest("case when fact = 'subscription_cancelled' then coalesce(ends_at, event_at) end", 'nth') }} as ends_at,
         min(case when fact = 'signed_up' then event_at end) as signed_up_at,
         min(created_at) as created_at,
         max(case when fact in ('subscription_started', 'subscription_renewed') then event_at end) as paid_at,
