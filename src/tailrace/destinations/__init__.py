@@ -1,1 +1,1 @@
-"""Destinations: a module in this folder is a destination."""
+"""Where effects happen: one module per destination, and the only sockets in the house."""

@@ -1,0 +1,304 @@
+"""What is a destination, what may it be asked, and what may it answer?
+
+A destination is one module in this folder with `NAME`, `Settings`, `CAPABILITIES`, `CODES`, `connect`,
+`build_request` and `read_response` (see docs/delivery.md). It decides nothing: claims, retries, waits and the journal
+are delivery's; sockets and files are `transport`'s.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from functools import cache
+from pathlib import Path
+from typing import Any, ClassVar, Protocol, runtime_checkable
+
+from pydantic import BaseModel, ConfigDict
+
+from tailrace.errors import TailraceError
+
+
+class Outcome(StrEnum):
+    """What became of a hand-over: the one list."""
+
+    ACCEPTED = "accepted"
+    """The destination has taken it over."""
+    REJECTED = "rejected"
+    """It never will take this one; final."""
+    RETRY_LATER = "retry_later"
+    """It did not take it now, provably; it will be tried again."""
+    UNKNOWN = "unknown"
+    """It may or may not have it. Never repeated blindly."""
+    BLOCKED = "blocked"
+    """Nothing may go there now (credentials, permission, no live lease); the item waits."""
+    EXPIRED = "expired"
+    """Its time passed before it was handed over."""
+    CANCELLED = "cancelled"
+    """Withdrawn before it was handed over."""
+
+
+@dataclass(frozen=True)
+class RowResult:
+    """What became of one row of a batch."""
+
+    position: int
+    outcome: Outcome
+    code: str
+
+
+@dataclass(frozen=True)
+class Result:
+    """What became of one item. `code` is a short token, never free text.
+
+    `is_systemic`: the destination is at fault, not the item, so the next item will hardly fare better.
+    `retry_after`: seconds that the destination asked for. `rows`: rows whose outcome differs from the batch's.
+    """
+
+    outcome: Outcome
+    code: str
+    provider_id: str | None = None
+    retry_after: float | None = None
+    is_systemic: bool = False
+    rows: tuple[RowResult, ...] = ()
+
+
+@dataclass(frozen=True)
+class Meaning:
+    """What a destination's own code means to us, and why in words."""
+
+    outcome: Outcome
+    words: str
+    is_systemic: bool = False
+
+
+@dataclass(frozen=True)
+class Capabilities:
+    """What a destination can do.
+
+    `is_idempotent`: it recognises a repeated id, so what is unknown may be sent again; a setting of the same name
+    overrides it. `needs_live`: it reaches the world, so the live lease is needed. `slots`: items in one claim, which
+    bounds what a crash can leave unknown; a setting `slots` overrides it.
+    """
+
+    channels: frozenset[str]
+    takes_batches: bool
+    is_idempotent: bool
+    needs_live: bool
+    slots: int
+
+
+@dataclass(frozen=True)
+class Rendered:
+    """A message's words for one person. `html` is None when there is only text; `sender` when the connection has it."""
+
+    subject: str
+    html: str | None
+    text: str
+    headers: Mapping[str, str] = field(default_factory=dict)
+    sender: str | None = None
+
+
+@dataclass(frozen=True)
+class Message:
+    """One message to one address, ready to go. `at` is the moment of this attempt."""
+
+    intent_id: str
+    person_id: int
+    channel: str
+    campaign: str
+    step: str
+    address: str = field(repr=False)
+    rendered: Rendered = field(repr=False)
+    at: datetime
+
+
+@dataclass(frozen=True)
+class BatchRow:
+    """One row of a batch: `op` is add, update or remove; `key` and `data` (None to remove) are JSON values."""
+
+    position: int
+    op: str
+    key: Any
+    data: Any
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Rows of a sync for one call, in order of position."""
+
+    batch_id: str
+    plan_id: str
+    sync: str
+    target: str
+    batch_no: int
+    rows: tuple[BatchRow, ...] = field(repr=False)
+    at: datetime
+
+
+Item = Message | Batch
+
+
+@dataclass(frozen=True)
+class HttpRequest:
+    """One call over HTTP."""
+
+    method: str
+    url: str
+    headers: Mapping[str, str] = field(repr=False)
+    body: bytes = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Mail:
+    """One e-mail for one recipient, as bytes."""
+
+    sender: str
+    recipient: str = field(repr=False)
+    content: bytes = field(repr=False)
+
+
+@dataclass(frozen=True)
+class FileWrite:
+    """One file, named relative to the outbox."""
+
+    folder: str
+    name: str
+    content: bytes = field(repr=False)
+
+
+Request = HttpRequest | Mail | FileWrite
+
+
+@dataclass(frozen=True)
+class HttpReply:
+    """An answer over HTTP; header names are lower case."""
+
+    status: int
+    headers: Mapping[str, str] = field(repr=False)
+    body: bytes = field(repr=False)
+
+
+@dataclass(frozen=True)
+class SmtpReply:
+    """The answer that ended an SMTP dialogue, and where: connect, login, mail, rcpt, data or end (after the dot)."""
+
+    stage: str
+    code: int
+
+
+@dataclass(frozen=True)
+class Written:
+    """The file is there; `flush` of its session makes its name durable."""
+
+
+@dataclass(frozen=True)
+class Failure:
+    """No answer. `handed_over` is False only when provably nothing that could be acted on had left."""
+
+    handed_over: bool
+    code: str
+
+
+Reply = HttpReply | SmtpReply | Written
+
+
+class RefusedError(TailraceError):
+    """The item cannot be expressed to the destination; `code` says why without repeating any of it."""
+
+    def __init__(self, code: str) -> None:
+        self.code = code
+        super().__init__(f"the item was refused before it was handed over: {code}")
+
+
+class Session(Protocol):
+    """An open line to a destination. It is used by one thread, for one item at a time."""
+
+    def perform(self, request: Any) -> Reply | Failure:
+        """Hand over one request and return the answer. Never raises for what the other side does."""
+
+    def flush(self) -> None:
+        """Make what was performed durable on our side."""
+
+    def close(self) -> None:
+        """Hang up."""
+
+
+class Secrets(Mapping[str, str]):
+    """Secrets by setting (`password_env` → its value); they show in no repr, log or error."""
+
+    def __init__(self, values: Mapping[str, str]) -> None:
+        self._values = dict(values)
+
+    def __getitem__(self, name: str) -> str:
+        """Return one secret."""
+        return self._values[name]
+
+    def __iter__(self) -> Iterator[str]:
+        """Iterate over the names."""
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        """Return how many there are."""
+        return len(self._values)
+
+    def __repr__(self) -> str:
+        """Return the names only."""
+        return f"Secrets({', '.join(sorted(self._values))})"
+
+
+class ConnectionSettings(BaseModel):
+    """What every destination's settings have in common: strict, frozen, and secrets by environment name only."""
+
+    model_config: ClassVar[ConfigDict] = ConfigDict(
+        frozen=True, extra="forbid", strict=True, populate_by_name=True, hide_input_in_errors=True
+    )
+
+
+@runtime_checkable
+class Destination(Protocol):
+    """The shape of a destination's module."""
+
+    NAME: str
+    Settings: type[Any]
+    CAPABILITIES: Capabilities
+    CODES: Mapping[Any, Meaning]
+
+    def connect(self, settings: Any, secrets: Secrets, files: Path) -> Session:
+        """Return a line to it; `files` is the outbox folder."""
+
+    def build_request(self, settings: Any, secrets: Secrets, item: Item) -> Request:
+        """Return the request for one item. Pure; raises RefusedError."""
+
+    def read_response(self, settings: Any, item: Item, reply: Any) -> Result:
+        """Return what the answer means for the item. Pure."""
+
+
+@cache
+def discover() -> dict[str, Destination]:
+    """Return every destination by name: each module of this folder that has a NAME."""
+    package = importlib.import_module("tailrace.destinations")
+    found = {}
+    for entry in pkgutil.iter_modules(package.__path__):
+        module: Any = importlib.import_module(f"{package.__name__}.{entry.name}")
+        if hasattr(module, "NAME"):
+            found[str(module.NAME)] = module
+    return found
+
+
+def meaning(codes: Mapping[Any, Meaning], code: Any) -> Meaning:
+    """Return what `code` means; a code that is not listed is `unknown`."""
+    return codes.get(code, Meaning(Outcome.UNKNOWN, "an answer that tailrace does not know"))
+
+
+_TOKEN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:\-]{0,79}")
+
+
+def token(value: object, otherwise: str = "unnamed") -> str:
+    """Return a code that a destination gave, if it is a short token; free text may name people and is not kept."""
+    text = str(value)
+    return text if _TOKEN.fullmatch(text) else otherwise

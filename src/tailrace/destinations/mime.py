@@ -1,0 +1,159 @@
+"""How do one person's words become one e-mail? The only builder: one recipient, always text, nothing injected."""
+
+from __future__ import annotations
+
+import binascii
+import hashlib
+import re
+from collections.abc import Mapping
+from email.errors import HeaderParseError
+from email.header import Header, decode_header
+from email.utils import format_datetime, formataddr
+from functools import lru_cache
+
+from email_validator import EmailNotValidError, validate_email
+
+from tailrace.destinations.base import Message, RefusedError
+
+ALLOWED_HEADERS = {
+    name.lower(): name for name in ("Reply-To", "List-Unsubscribe", "List-Unsubscribe-Post", "List-Id", "Feedback-ID")
+}
+"""Headers that a message may bring along. Names are ours; only values come from outside."""
+
+LONGEST_LINE = 998
+_SENDER = re.compile(r'(?:"?(?P<name>[^"<>]*)"?\s*<)?(?P<address>[^<>\s"]+)>?')
+# C0, DEL and C1 controls, the Unicode line and paragraph separators, and lone surrogates.
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+
+
+def sender_of(message: Message, otherwise: str | None) -> str:
+    """Return who writes: the message's own sender, else the connection's; raises RefusedError when there is none."""
+    sender = message.rendered.sender or otherwise
+    if sender is None:
+        raise RefusedError("sender:missing")
+    return sender
+
+
+def build(message: Message, sender: str) -> bytes:
+    """Return the e-mail, lines ending in CR LF, none longer than 998 bytes. The same arguments give the same bytes.
+
+    Raises RefusedError for an address that is none, a header value with a control character (also after RFC 2047
+    decoding), a header that is not allowed, or a message without text.
+    """
+    words = message.rendered
+    if not words.text.strip():
+        raise RefusedError("message:no_text")
+    if not words.subject.strip():
+        raise RefusedError("message:no_subject")
+    name, writer = split_sender(sender)
+    lines = [
+        _header("From", formataddr((name, writer))),
+        _header("To", mailbox(message.address)),
+        _header("Subject", words.subject),
+        _header("Date", format_datetime(message.at)),
+        _header("Message-ID", f"<{message.intent_id}@{writer.rpartition('@')[2]}>"),
+        *_extra(words.headers),
+        "MIME-Version: 1.0",
+    ]
+    if words.html is None:
+        return _join(lines, _part("plain", words.text))
+    # `=_` cannot occur in quoted-printable, so the boundary cannot occur in a part.
+    boundary = "=_" + hashlib.sha256(message.intent_id.encode()).hexdigest()[:32]
+    fence = f"--{boundary}".encode()
+    parts = b"\r\n".join(
+        (
+            fence,
+            _part("plain", words.text),
+            fence,
+            _part("html", words.html),
+            fence + b"--",
+            b"",
+        )
+    )
+    return _join(lines, f'Content-Type: multipart/alternative; boundary="{boundary}"\r\n\r\n'.encode() + parts)
+
+
+@lru_cache(maxsize=1024)
+def mailbox(address: str) -> str:
+    """Return the one address as it goes over the wire: ASCII, the domain in IDNA. No network is asked.
+
+    Raises RefusedError for anything but exactly one bare address.
+    """
+    if _CONTROL.search(address):
+        raise RefusedError("address:control_character")
+    try:
+        valid = validate_email(address, check_deliverability=False, allow_smtputf8=False, test_environment=True)
+    except EmailNotValidError:
+        # The library's message repeats the address.
+        raise RefusedError("address:invalid") from None
+    if valid.ascii_email is None:
+        raise RefusedError("address:invalid")
+    return valid.ascii_email
+
+
+@lru_cache(maxsize=64)
+def split_sender(sender: str) -> tuple[str, str]:
+    """Return the name (may be empty) and the address of `Name <address>` or `address`; raises RefusedError."""
+    if _CONTROL.search(sender):
+        raise RefusedError("sender:control_character")
+    found = _SENDER.fullmatch(sender.strip())
+    if found is None:
+        raise RefusedError("sender:invalid")
+    return (found["name"] or "").strip(), mailbox(found["address"])
+
+
+def check_header(value: str) -> None:
+    """Raise RefusedError when `value` has a control character, as it stands or after decoding its encoded words."""
+    for _ in range(3):
+        if _CONTROL.search(value):
+            raise RefusedError("header:control_character")
+        if "=?" not in value:
+            return
+        try:
+            pieces = decode_header(value)
+            decoded = "".join(
+                piece if isinstance(piece, str) else piece.decode(charset or "ascii", errors="strict")
+                for piece, charset in pieces
+            )
+        except (HeaderParseError, LookupError, ValueError, binascii.Error) as error:
+            raise RefusedError("header:undecodable") from error
+        if decoded == value:
+            return
+        value = decoded
+    if _CONTROL.search(value) or "=?" in value:
+        raise RefusedError("header:control_character")
+
+
+def _extra(headers: Mapping[str, str]) -> list[str]:
+    unknown = [name for name in headers if name.lower() not in ALLOWED_HEADERS]
+    if unknown:
+        raise RefusedError("header:not_allowed")
+    return [_header(ALLOWED_HEADERS[name.lower()], value) for name, value in sorted(headers.items())]
+
+
+def _header(name: str, value: str) -> str:
+    check_header(value)
+    if value.isascii():
+        # Not folded: a long List-Unsubscribe that is folded or encoded breaks one-click readers.
+        line = f"{name}: {value}"
+    else:
+        line = f"{name}: {Header(value, 'utf-8', header_name=name).encode(linesep=chr(13) + chr(10))}"
+    if any(len(piece) > LONGEST_LINE for piece in line.split("\r\n")):
+        raise RefusedError("header:too_long")
+    return line
+
+
+def _part(subtype: str, body: str) -> bytes:
+    if "\x00" in body:
+        raise RefusedError("message:control_character")
+    try:
+        content = body.replace("\r\n", "\n").replace("\r", "\n").encode()
+    except UnicodeEncodeError as error:
+        raise RefusedError("message:not_text") from error
+    encoded = binascii.b2a_qp(content).replace(b"\n", b"\r\n")
+    head = f"Content-Type: text/{subtype}; charset=utf-8\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n"
+    return head.encode() + encoded
+
+
+def _join(lines: list[str], rest: bytes) -> bytes:
+    return "\r\n".join(lines).encode("ascii") + b"\r\n" + rest + (b"" if rest.endswith(b"\r\n") else b"\r\n")

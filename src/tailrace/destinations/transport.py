@@ -1,0 +1,317 @@
+"""How do bytes leave? The only place with sockets; it says what was answered, or whether anything was handed over."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import smtplib
+import socket
+import ssl
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import requests
+import urllib3
+from requests.adapters import HTTPAdapter
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.exceptions import NewConnectionError
+
+from tailrace import clock, durable
+from tailrace.destinations.base import Failure, FileWrite, HttpReply, HttpRequest, Mail, Reply, SmtpReply, Written
+
+LONGEST_ANSWER = 8_000_000
+_CHUNK = 65_536
+
+
+class FileSession:
+    """Writes files below a folder: written aside, fsynced, renamed; `flush` makes the names durable."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._touched: set[Path] = set()
+
+    def perform(self, request: FileWrite) -> Reply | Failure:
+        """Put the file in place."""
+        folder = self._root / request.folder
+        if folder not in self._touched:
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self._touched.add(folder)
+        aside = folder / f".{request.name}.tmp"
+        with aside.open("wb") as handle:
+            handle.write(request.content)
+            handle.flush()
+            os.fsync(handle.fileno())
+        aside.rename(folder / request.name)
+        return Written()
+
+    def flush(self) -> None:
+        """Make the names of the files durable."""
+        for folder in sorted(self._touched):
+            durable.fsync_dir(folder)
+        self._touched.clear()
+
+    def close(self) -> None:
+        """Make the names durable."""
+        self.flush()
+
+
+class SmtpSession:
+    """One SMTP connection, opened when first used, used again while it works, opened anew when it does not."""
+
+    def __init__(
+        self,
+        *,
+        host: str,
+        port: int,
+        security: str,
+        login: tuple[str, str] | None,
+        name: str,
+        ca_file: str | None,
+        timeout: float,
+    ) -> None:
+        self._host, self._port, self._security = host, port, security
+        self._login, self._name, self._ca_file, self._timeout = login, name, ca_file, timeout
+        self._open: smtplib.SMTP | None = None
+
+    def perform(self, request: Mail) -> Reply | Failure:
+        """Hand over one e-mail. Until the final dot nothing counts as handed over.
+
+        A kept connection that the relay has closed meanwhile is opened anew, once: nothing had been said on it.
+        """
+        was_open = self._open is not None
+        answer = self._perform(request)
+        is_stale = isinstance(answer, Failure) and answer.code == "mail:reset"
+        is_closing = isinstance(answer, SmtpReply) and (answer.stage, answer.code) == ("mail", 421)
+        return self._perform(request) if was_open and (is_stale or is_closing) else answer
+
+    def _perform(self, request: Mail) -> Reply | Failure:
+        stage = "connect"
+        try:
+            if self._open is None:
+                refused = self._connect()
+                if refused is not None:
+                    return refused
+            smtp = self._open
+            assert smtp is not None
+            for stage, command in (("mail", f"FROM:<{request.sender}>"), ("rcpt", f"TO:<{request.recipient}>")):
+                code, _ = smtp.docmd(stage.upper(), command)
+                if code // 100 != 2:
+                    return self._refused(stage, code)
+            stage = "data"
+            code, _ = smtp.docmd("DATA")
+            if code != 354:
+                return self._refused(stage, code)
+            # sendall raises unless the kernel took every byte, and the dot is the last one.
+            smtp.send(_stuffed(request.content) + b".\r\n")
+            stage = "end"
+            code, _ = smtp.getreply()
+            return SmtpReply("end", code) if code // 100 == 2 else self._refused("end", code)
+        except (OSError, smtplib.SMTPException) as error:
+            self._drop()
+            return Failure(stage == "end", f"{stage}:{_kind(error)}")
+
+    def flush(self) -> None:
+        """Nothing is buffered here."""
+
+    def close(self) -> None:
+        """Say goodbye, if the connection still stands."""
+        if self._open is not None:
+            with suppress(OSError, smtplib.SMTPException):
+                self._open.docmd("QUIT")
+            self._drop()
+
+    def _connect(self) -> SmtpReply | None:
+        context = ssl.create_default_context(cafile=self._ca_file) if self._security != "none" else None
+        # The name is given because the library would ask the DNS for it.
+        if self._security == "tls":
+            smtp: smtplib.SMTP = smtplib.SMTP_SSL(local_hostname=self._name, timeout=self._timeout, context=context)
+        else:
+            smtp = smtplib.SMTP(local_hostname=self._name, timeout=self._timeout)
+        self._open = smtp
+        # starttls checks the certificate against the name it finds here.
+        smtp._host = self._host  # type: ignore[attr-defined]
+        code, _ = smtp.connect(self._host, self._port)
+        if code != 220:
+            return self._hang_up("connect", code)
+        code, _ = smtp.ehlo()
+        if code // 100 != 2:
+            return self._hang_up("connect", code)
+        if self._security == "starttls":
+            code, _ = smtp.starttls(context=context)
+            if code != 220:
+                return self._hang_up("connect", code)
+            smtp.ehlo()
+        if self._login is not None:
+            try:
+                smtp.login(*self._login)
+            except smtplib.SMTPAuthenticationError as error:
+                return self._hang_up("login", error.smtp_code)
+        return None
+
+    def _refused(self, stage: str, code: int) -> SmtpReply:
+        """Return the refusal; the connection is made ready for the next message, or dropped if it cannot be."""
+        if code == 421:
+            return self._hang_up(stage, code)
+        if stage != "end":
+            assert self._open is not None
+            try:
+                reset, _ = self._open.docmd("RSET")
+            except (OSError, smtplib.SMTPException):
+                reset = 421
+            if reset // 100 != 2:
+                self._drop()
+        return SmtpReply(stage, code)
+
+    def _hang_up(self, stage: str, code: int) -> SmtpReply:
+        self._drop()
+        return SmtpReply(stage, code)
+
+    def _drop(self) -> None:
+        if self._open is not None:
+            self._open.close()
+            self._open = None
+
+
+class HttpSession:
+    """HTTP with kept connections: no redirects, no proxies, no retries, and timeouts.
+
+    Unless `private_network`, a server on a loopback, private or link-local address is refused on the address that was
+    really connected to, before any byte of the request leaves.
+    """
+
+    def __init__(self, *, timeout: float, private_network: bool) -> None:
+        self._timeout = timeout
+        self._session = requests.Session()
+        self._session.trust_env = False
+        adapter = HTTPAdapter(max_retries=0) if private_network else _PublicOnly(max_retries=0)
+        self._session.mount("http://", adapter)
+        self._session.mount("https://", adapter)
+
+    def perform(self, request: HttpRequest) -> Reply | Failure:
+        """Make one call. Once a connection stands, the request counts as handed over."""
+        try:
+            with self._session.request(
+                request.method,
+                request.url,
+                headers=dict(request.headers),
+                data=request.body,
+                timeout=(min(self._timeout, 10.0), self._timeout),
+                allow_redirects=False,
+                stream=True,
+            ) as response:
+                body = self._read(response)
+                if body is None:
+                    return Failure(True, "answer:too_slow_or_long")
+                headers = {name.lower(): value for name, value in response.headers.items()}
+                return HttpReply(response.status_code, headers, body)
+        except (requests.exceptions.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
+            return _http_failure(error)
+
+    def flush(self) -> None:
+        """Nothing is buffered here."""
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._session.close()
+
+    def _read(self, response: requests.Response) -> bytes | None:
+        """Return the body; None when it is too long, or trickles in for longer than the timeout."""
+        deadline = clock.monotonic() + self._timeout
+        body = b""
+        while True:
+            chunk: bytes = response.raw.read1(_CHUNK, decode_content=True)
+            if not chunk:
+                return body
+            body += chunk
+            if len(body) > LONGEST_ANSWER or clock.monotonic() > deadline:
+                return None
+
+
+class _PrivateError(NewConnectionError):
+    """The name led to an address that is not public."""
+
+
+def _public(sock: socket.socket, connection: HTTPConnection) -> socket.socket:
+    peer = ipaddress.ip_address(sock.getpeername()[0].partition("%")[0])
+    if isinstance(peer, ipaddress.IPv6Address) and peer.ipv4_mapped is not None:
+        peer = peer.ipv4_mapped
+    if not peer.is_global or peer.is_multicast:
+        sock.close()
+        raise _PrivateError(connection, "the address is not public")
+    return sock
+
+
+class _PublicHttp(HTTPConnection):
+    def _new_conn(self) -> socket.socket:
+        return _public(super()._new_conn(), self)
+
+
+class _PublicHttps(HTTPSConnection):
+    def _new_conn(self) -> socket.socket:
+        return _public(super()._new_conn(), self)
+
+
+class _PublicHttpPool(HTTPConnectionPool):
+    ConnectionCls = _PublicHttp
+
+
+class _PublicHttpsPool(HTTPSConnectionPool):
+    ConnectionCls = _PublicHttps
+
+
+class _PublicOnly(HTTPAdapter):
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        super().init_poolmanager(*args, **kwargs)
+        self.poolmanager.pool_classes_by_scheme = {"http": _PublicHttpPool, "https": _PublicHttpsPool}
+
+
+def _never_connected(error: BaseException) -> bool:
+    seen: list[Any] = [error]
+    while seen:
+        one = seen.pop()
+        if isinstance(one, NewConnectionError):
+            return True
+        if isinstance(one, BaseException):
+            seen.extend(one.args)
+            seen.append(getattr(one, "reason", None))
+    return False
+
+
+def _stuffed(content: bytes) -> bytes:
+    """Return the content with every line that begins with a dot given another (RFC 5321, 4.5.2)."""
+    stuffed = content.replace(b"\r\n.", b"\r\n..")
+    return b"." + stuffed if stuffed.startswith(b".") else stuffed
+
+
+def _http_failure(error: Exception) -> Failure:
+    match error:
+        case requests.exceptions.SSLError():
+            return Failure(False, "connect:tls")
+        case requests.exceptions.ConnectTimeout():
+            return Failure(False, "connect:timeout")
+        case requests.exceptions.ConnectionError() if _never_connected(error):
+            return Failure(False, "connect:refused")
+        case requests.exceptions.Timeout():
+            return Failure(True, "answer:timeout")
+        case requests.exceptions.ConnectionError():
+            return Failure(True, "answer:reset")
+    return Failure(True, "answer:broken")
+
+
+_KINDS: tuple[tuple[type[Exception], str], ...] = (
+    (ssl.SSLError, "tls"),
+    (TimeoutError, "timeout"),
+    (socket.gaierror, "dns"),
+    (smtplib.SMTPServerDisconnected, "reset"),
+    (ConnectionError, "reset"),
+    (smtplib.SMTPNotSupportedError, "not_supported"),
+)
+
+
+def _kind(error: Exception) -> str:
+    # smtplib reports a time-out while reading as a disconnection.
+    if isinstance(error, smtplib.SMTPServerDisconnected) and isinstance(error.__context__, TimeoutError):
+        return "timeout"
+    return next((kind for types, kind in _KINDS if isinstance(error, types)), "broken")
