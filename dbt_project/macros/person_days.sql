@@ -1,7 +1,7 @@
 {#- The measures of a person's day, over rows of fct_events: used for whole days and for the day that as_of cuts. -#}
 {% macro person_day_measures() -%}
-    min(user_id) as user_id,
-    max(user_id) as user_id_check,
+    min(user_id) as least_user_id,
+    max(user_id) as greatest_user_id,
     count(*) as n_events,
     sum(load_seq) as load_seq_sum,
     sum(case when {{ is_usage() }} then 1 else 0 end) as n_usage_events,

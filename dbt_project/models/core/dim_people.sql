@@ -3,8 +3,8 @@
 with people as (
     select
         person_id,
-        min(user_id) as user_id,
-        max(user_id_check) as user_id_check,
+        min(least_user_id) as user_id,
+        max(greatest_user_id) as greatest_user_id,
         min(first_event_at) as first_seen_at
     from {{ ref('int_person_days_as_of') }}
     group by person_id
@@ -106,6 +106,6 @@ select
     case when stood.subscription_status in ('active', 'past_due') then cast(stood.renews_at as date) end as renews_on,
     case when stood.subscription_status in ('trial', 'trial_expired') then stood.trial_ends_at end as trial_ends_at,
     case when stood.subscription_status in ('ending', 'cancelled') then stood.ends_at end as subscription_ends_at,
-    people.user_id = people.user_id_check as is_key_unique
+    people.user_id = people.greatest_user_id as is_key_unique
 from people
 left join stood on people.person_id = stood.person_id

@@ -4,8 +4,8 @@
 select
     person_id,
     event_on,
-    user_id,
-    user_id_check,
+    least_user_id,
+    greatest_user_id,
     n_events,
     n_usage_events,
     n_logins,
@@ -23,8 +23,8 @@ union all
 select
     person_id,
     event_on,
-    user_id,
-    user_id_check,
+    least_user_id,
+    greatest_user_id,
     n_events,
     n_usage_events,
     n_logins,
