@@ -102,7 +102,7 @@ def _markup_problems(message: Message, page: str) -> list[Problem]:
     if problems:
         return problems
     # The Markdown may move an `{% if %}` to where it no longer fits; what comes out must be a template still.
-    wrong = [found for part in (made.html, made.text) for _, found in usage(part, STANDING).problems]
+    wrong = [found for part in (made.html, made.text) for _, found in usage(part, is_compiled=True).problems]
     return [Problem(message.path, message.body_line, f"once it is HTML: {problem}") for problem in dict.fromkeys(wrong)]
 
 
@@ -128,25 +128,18 @@ def rehearse(message: Message, found: Analysis) -> RenderError | None:
     Return None when both get it, else the error. What type a field has is guessed from its use; a message passes
     when some guess works.
     """
-    error: RenderError | None = None
     for fields in (found.required | found.optional, found.required):
-        for scalar in _SAMPLES:
-            for element in (_SampleRow(scalar), scalar):
-                error = _try(message, _person(fields, found.kinds, scalar, element))
-                if error is None:
-                    break
-            if error is None:
-                break
-        if error is not None:
-            return error
+        errors = [_try(message, _person(fields, found.kinds, sample)) for sample in _SAMPLES]
+        if all(errors):
+            return errors[0]
     return None
 
 
-def _person(fields: frozenset[Field], kinds: Mapping[Field, str], scalar: Any, element: Any) -> dict[str, Any]:
+def _person(fields: frozenset[Field], kinds: Mapping[Field, str], sample: Any) -> dict[str, Any]:
     data: dict[str, dict[str, Any]] = {root: {} for root in ROOTS}
+    made = {**_BY_KIND, "list": [sample, sample], "rows": [_SampleRow(sample), _SampleRow(sample)]}
     for root, name in fields:
-        kind = kinds.get((root, name))
-        data[root][name] = [element, element] if kind == "list" else _BY_KIND.get(kind or "", scalar)
+        data[root][name] = made.get(kinds.get((root, name), ""), sample)
     return data
 
 

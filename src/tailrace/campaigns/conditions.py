@@ -190,7 +190,7 @@ class _Compiler:
         if node.args.get("table") is not None or not isinstance(node.this, exp.Identifier):
             raise ConditionError("names a table; expected the bare name of a property", _line(node))
         name = node.name
-        if not _NAME.fullmatch(name):
+        if name == "*" or not _NAME.fullmatch(name):  # DuckDB reads the path `$."*"` as all fields
             raise ConditionError(
                 "a property's name is too long or has quotes, backslashes or control characters", _line(node)
             )

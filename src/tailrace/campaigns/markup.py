@@ -18,6 +18,7 @@ from jinja2 import Environment
 from markdown_it import MarkdownIt
 
 from tailrace.campaigns.plaintext import to_text
+from tailrace.campaigns.sandbox import LINK
 
 _URLS = frozenset(("href", "src", "action", "background", "formaction", "poster", "cite", "data", "longdesc"))
 _REFUSED_TAGS = frozenset(("script", "iframe", "object", "embed", "form", "base", "applet", "frame", "svg", "math"))
@@ -233,7 +234,7 @@ class _Scan(HTMLParser):
         start = value[: first.start()] if first else value
         if start == "" and len(tags) == 1 and first is not None and first.end() == len(value):
             expression = (tags[0][1].expression or "").replace("'", "").replace("\\", "")
-            self.wrappers[tags[0][0]] = f"_link('{expression}')"
+            self.wrappers[tags[0][0]] = f"{LINK}('{expression}')"
         elif _SAFE_START.match(start):
             for number, tag in tags:
                 if not re.search(r"\|\s*urlencode\s*$", tag.expression or ""):

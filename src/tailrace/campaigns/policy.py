@@ -18,6 +18,7 @@ from tailrace.errors import DefinitionError, Problem
 
 PERSON = "{person_id}"
 _UNSUBSCRIBE = re.compile(r"(https?://[^/?#\s@{}\\\"'<>]+[/?#]|mailto:)[^\s{}\\\"'<>]*")
+_REST = re.compile(r"[^\s{}\\\"'<>]*")
 
 
 @dataclass(frozen=True)
@@ -89,7 +90,11 @@ def read_policy(project_dir: Path, problems: list[Problem]) -> Policy | None:
         _check_email(sender_table.nodes["email"], email)
     postal = _text(table, "postal_address", "the postal address that every marketing message shows")
     url = _text(table, "unsubscribe_url", f"an address with `{PERSON}`")
-    if url is not None and (url.count(PERSON) != 1 or not _UNSUBSCRIBE.fullmatch(url.replace(PERSON, "1"))):
+    before_person, _, after_person = (url or "").partition(PERSON)
+    is_whole = url is None or (
+        PERSON in url and _UNSUBSCRIBE.fullmatch(before_person) and _REST.fullmatch(after_person)
+    )
+    if not is_whole:
         table.nodes["unsubscribe_url"].wrong(
             f"`unsubscribe_url` cannot be used; expected a full http, https or mailto address with `{PERSON}` in it"
             " once, after the host"

@@ -18,6 +18,8 @@ from markupsafe import Markup
 from tailrace.campaigns import formats
 from tailrace.campaigns.definition import RenderError
 
+LINK = "_link"
+"""The filter for a link that is wholly data; `markup` writes it, authors cannot."""
 LONGEST_LIST = 200
 _LOOP = ("index", "first", "last", "length")
 TESTS = ("defined", "even", "odd")
@@ -64,7 +66,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
             keep_trailing_newline=True,
             cache_size=0,
         )
-        self.filters = {**formats.FILTERS, "_link": formats.whole_link}
+        self.filters = {**formats.FILTERS, LINK: formats.whole_link}
         self.tests = {name: self.tests[name] for name in TESTS}
         self.globals = {}
 

@@ -44,8 +44,6 @@ def schema() -> dict[str, Any]:
         "expires": _DURATION,
         "steps": {"type": "array", "minItems": 1, "maxItems": reading.MOST_STEPS, "items": {"oneOf": [send, wait]}},
     }
-    if tuple(properties) != reading.KEYS:
-        raise AssertionError("the schema and the loader know different keys")
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "tailrace campaign",

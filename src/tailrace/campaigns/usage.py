@@ -28,7 +28,7 @@ Field = tuple[str, str]
 class Usage:
     """What a template uses: fields it needs, fields it can do without, standing names, and what is wrong with it.
 
-    `kinds` says of a field that it must be a `number`, a `date` or a `list`, where its use tells.
+    `kinds` says of a field that it is a `number`, a `date`, a `list` or a list of `rows`, where its use tells.
     """
 
     required: set[Field] = field(default_factory=set)
@@ -49,15 +49,18 @@ class Usage:
             self.lines.setdefault(used, at + line - 1)
 
 
-def usage(source: str, names: Iterable[str] = STANDING) -> Usage:
-    """Return what the template `source` uses; `names` are the standing names that it may print."""
+def usage(source: str, names: Iterable[str] = STANDING, *, is_compiled: bool = False) -> Usage:
+    """Return what the template `source` uses; `names` are the standing names that it may print.
+
+    A compiled one may use the filter that `markup` puts around links.
+    """
     found = Usage()
     if len(source) > LONGEST_SOURCE:
         found.problems.append((1, f"the file has {len(source)} characters; expected at most {LONGEST_SOURCE}"))
         return found
     try:
         tree = sandbox.environment(autoescape=True).parse(source)
-        _Reader(found, tuple(names)).body(tree.body, frozenset(), ())
+        _Reader(found, tuple(names), is_compiled=is_compiled).body(tree.body, frozenset(), ())
     except TemplateSyntaxError as error:
         found.problems.append((error.lineno, f"the template cannot be read: {error.message}"))
     except RecursionError:
@@ -74,8 +77,10 @@ _NONE: _Guards = frozenset()
 class _Reader:
     """Walks a tree by an allow-list. `guarded` are fields known to be there, `loops` names of loop variables."""
 
-    def __init__(self, found: Usage, names: tuple[str, ...]) -> None:
+    def __init__(self, found: Usage, names: tuple[str, ...], *, is_compiled: bool) -> None:
         self.found, self.names = found, names
+        self.looped: Field | None = None
+        self.filters = (*formats.FILTERS, sandbox.LINK) if is_compiled else tuple(formats.FILTERS)
 
     def wrong(self, node: nodes.Node, message: str) -> None:
         self.found.problems.append((node.lineno or 1, message))
@@ -116,6 +121,7 @@ class _Reader:
         path = self._path(node.iter, loops)
         if path:
             self.found.kinds[path[0]] = "list"
+            self.looped = path[0]
         if node.recursive or path is None:
             self.wrong(node, "a loop goes over a list of the data: `{% for item in event.items %}`")
             return
@@ -176,14 +182,28 @@ class _Reader:
         elif isinstance(node, nodes.Not):
             self.truth(node.node, guarded, loops)
         elif isinstance(node, _TRANSPARENT):
+            self._note_numbers(node, loops)
             for child in node.iter_child_nodes():
                 self.value(child, guarded, loops)
         elif not isinstance(node, nodes.TemplateData | nodes.Const):
             word = "a call" if isinstance(node, nodes.Call) else f"`{type(node).__name__.lower()}`"
             self.wrong(node, f"{word} cannot be used in a message; expected a field, a filter or a comparison")
 
+    def _note_numbers(self, node: nodes.Node, loops: tuple[str, ...]) -> None:
+        """Note that a field is a number when it is calculated with, or compared with one."""
+        if isinstance(node, nodes.Compare):
+            sides = [node.expr, *(operand.expr for operand in node.ops)]
+            numeric = any(isinstance(side, nodes.Const) and type(side.value) in (int, float) for side in sides)
+        else:
+            sides = [node.left, node.right] if isinstance(node, _CALCULATIONS) else []
+            numeric = True
+        for side in sides:
+            path = self._path(side, loops) if numeric else None
+            if path:
+                self.found.kinds[path[0]] = "number"
+
     def _filter(self, node: nodes.Filter, guarded: _Guards, loops: tuple[str, ...]) -> None:
-        if node.name not in formats.FILTERS or node.node is None or node.dyn_args or node.dyn_kwargs:
+        if node.name not in self.filters or node.node is None or node.dyn_args or node.dyn_kwargs:
             allowed = ", ".join(f"`{name}`" for name in formats.FILTERS)
             self.wrong(node, f"unknown filter `{node.name}`; expected {allowed}.{nearest(node.name, formats.FILTERS)}")
             return
@@ -239,6 +259,8 @@ class _Reader:
             self.wrong(node, f"`{parts[-1]}` starts with an underscore; fields do not")
             return ()
         if at.name in loops:
+            if self.looped and at.name != "loop":
+                self.found.kinds[self.looped] = "rows"
             return ()
         if at.name not in ROOTS:
             hint = nearest(at.name, ROOTS)
@@ -254,7 +276,8 @@ class _Reader:
         (self.found.optional if is_optional else self.found.required).add(used)
 
 
+_CALCULATIONS = (nodes.Add, nodes.Sub, nodes.Mul, nodes.Div, nodes.FloorDiv, nodes.Mod)
 _TRANSPARENT = (
-    *(nodes.Compare, nodes.Operand, nodes.And, nodes.Concat, nodes.List, nodes.Tuple),
-    *(nodes.Add, nodes.Sub, nodes.Mul, nodes.Div, nodes.FloorDiv, nodes.Mod, nodes.Neg, nodes.Pos),
+    *(nodes.Compare, nodes.Operand, nodes.And, nodes.Concat, nodes.List, nodes.Tuple, nodes.Neg, nodes.Pos),
+    *_CALCULATIONS,
 )
