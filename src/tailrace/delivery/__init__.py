@@ -1,1 +1,1 @@
-"""Delivery: claim, call, record."""
+"""Handing over what plans decided, once."""

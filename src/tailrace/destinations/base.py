@@ -94,13 +94,13 @@ class Capabilities:
 
 @dataclass(frozen=True)
 class Rendered:
-    """A message's words for one person. `html` is None when there is only text; `sender` when the connection has it."""
+    """A message's words for one person. `html` is None when there is only text; `sender` is (name, address)."""
 
     subject: str
     html: str | None
     text: str
     headers: Mapping[str, str] = field(default_factory=dict)
-    sender: str | None = None
+    sender: tuple[str, str] | None = None
 
 
 @dataclass(frozen=True)

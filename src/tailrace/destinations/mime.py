@@ -26,15 +26,21 @@ _SENDER = re.compile(r'(?:"?(?P<name>[^"<>]*)"?\s*<)?(?P<address>[^<>\s"]+)>?')
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 
-def sender_of(message: Message, otherwise: str | None) -> str:
-    """Return who writes: the message's own sender, else the connection's; raises RefusedError when there is none."""
-    sender = message.rendered.sender or otherwise
-    if sender is None:
+def sender_of(message: Message, otherwise: str | None) -> tuple[str, str]:
+    """Return (name, address) of who writes: the message's own sender, else the connection's.
+
+    Raises RefusedError when there is none, or it is not one.
+    """
+    if message.rendered.sender is not None:
+        name, address = message.rendered.sender
+        check_header(name)
+        return name, mailbox(address)
+    if otherwise is None:
         raise RefusedError("sender:missing")
-    return sender
+    return split_sender(otherwise)
 
 
-def build(message: Message, sender: str) -> bytes:
+def build(message: Message, sender: tuple[str, str]) -> bytes:
     """Return the e-mail, lines ending in CR LF, none longer than 998 bytes. The same arguments give the same bytes.
 
     Raises RefusedError for an address that is none, a header value with a control character (also after RFC 2047
@@ -45,7 +51,7 @@ def build(message: Message, sender: str) -> bytes:
         raise RefusedError("message:no_text")
     if not words.subject.strip():
         raise RefusedError("message:no_subject")
-    name, writer = split_sender(sender)
+    name, writer = sender
     lines = [
         _header("From", formataddr((name, writer))),
         _header("To", mailbox(message.address)),

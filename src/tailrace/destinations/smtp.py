@@ -97,7 +97,8 @@ def build_request(settings: Settings, secrets: Secrets, item: Item) -> Mail:
     if isinstance(item, Batch):
         raise RefusedError("destination:takes_no_batches")
     sender = sender_of(item, settings.sender)
-    return Mail(split_sender(settings.bounces_to or sender)[1], mailbox(item.address), build(item, sender))
+    bounces_to = split_sender(settings.bounces_to)[1] if settings.bounces_to else sender[1]
+    return Mail(bounces_to, mailbox(item.address), build(item, sender))
 
 
 def read_response(settings: Settings, item: Item, reply: SmtpReply) -> Result:

@@ -79,7 +79,7 @@ class Plans(Epochs):
         return self._db.one("select seq from plans where plan_id = $plan", {"plan": plan_id}) is not None
 
     def cancel_batches(self, epoch: int, now: datetime, head: str | None) -> int:
-        """Cancel unclaimed sync batches of every plan but `head` and return how many."""
+        """Cancel unclaimed sync batches of every plan but `head` and return how many rows they had."""
         with self._db.transaction():
             self.fence(epoch)
             return self._cancel_batches(head or "", micros(now))
@@ -98,7 +98,7 @@ class Plans(Epochs):
         )
 
     def _cancel_batches(self, plan_id: str, at: int) -> int:
-        """Cancel the unclaimed batches of every plan but `plan_id`, inside a transaction; return how many."""
+        """Cancel the unclaimed batches of every plan but `plan_id`, inside a transaction; return how many rows."""
         stale = (
             "from states where kind = 'batch' and state = 'pending'"
             " and item_id in (select batch_id from batches where plan_id <> $plan)"
@@ -109,8 +109,11 @@ class Plans(Epochs):
             f" select item_id, kind, attempt, 'cancelled', 'newer_plan', lane, $at {stale}",
             params,
         )
-        changed = "update states set state = 'cancelled' where item_id in (select item_id " + stale + ")"
-        return self._db.run(changed, {"plan": plan_id})
+        n_rows: int = self._db.value(
+            f"select coalesce(sum(n_rows), 0) from batches where batch_id in (select item_id {stale})", params
+        )
+        self._db.run(f"update states set state = 'cancelled' where item_id in (select item_id {stale})", params)
+        return n_rows
 
 
 def _rows(intents: pa.Table, plan_id: str) -> list[tuple[Any, ...]]:

@@ -76,7 +76,7 @@ class Record:
     """What became of a claim.
 
     `next_at` is needed with `retry_later` and `blocked`. `counts_as_try` is false when the destination, not the
-    item, was at fault. `may_repeat` with `unknown` puts the item back, because its destination recognises repeats.
+    item, was at fault. `may_have_arrived` binds a message that is tried again to its destination, which recognises it.
     """
 
     claim: Claim
@@ -85,7 +85,7 @@ class Record:
     provider_id: str | None = None
     next_at: datetime | None = None
     counts_as_try: bool = True
-    may_repeat: bool = False
+    may_have_arrived: bool = False
     rows: tuple[RowOutcome, ...] = ()
 
 

@@ -61,15 +61,10 @@ class Sending(Epochs):
         params = {"epoch": epoch, "now": micros(now)}
         with self._db.transaction():
             self.fence(epoch)
-            total = self._db.run(statement(_PACKAGE, "sweep_outcomes"), params)
-            self._db.run(statement(_PACKAGE, "sweep_states"), params)
-            left: int = self._db.value(
-                "select count(*) from states where state = 'unknown' and epoch < $epoch and item_id in"
-                " (select item_id from outcomes where recorded_at = $now and code = 'sender_died'"
-                " and outcomes.attempt = states.attempt)",
-                params,
-            )
-        return Swept(left, total - left)
+            self._db.run(statement(_PACKAGE, "sweep_outcomes"), params)
+            swept = self._db.all(statement(_PACKAGE, "sweep_states"), params)
+        left = sum(row["state"] == "unknown" for row in swept)
+        return Swept(left, len(swept) - left)
 
     def strand(self, epoch: int, now: datetime, channel: str, destination: str, *, is_idempotent: bool) -> int:
         """Make unknown what another destination may have had, now that the channel goes to `destination`.
@@ -209,7 +204,7 @@ class Sending(Epochs):
         if is_open_again and record.next_at is None:
             raise JournalError(f"{claim.item_id}: an outcome `{record.outcome}` needs the time of the next attempt")
         kind = self._db.value("select kind from states where item_id = $item_id", {"item_id": claim.item_id})
-        again = record.outcome == "unknown" and (kind == "batch" or record.may_repeat)
+        again = record.outcome == "unknown" and kind == "batch"
         params = {
             "item_id": claim.item_id,
             "attempt": claim.attempt,
@@ -217,7 +212,7 @@ class Sending(Epochs):
             "state": "pending" if again else _STATE_AFTER[record.outcome],
             "tries": int((record.outcome == "retry_later" or again) and record.counts_as_try),
             "next_at": at if record.next_at is None else micros(record.next_at),
-            "binds": int(again and kind == "message"),
+            "binds": int(record.outcome == "retry_later" and record.may_have_arrived),
         }
         changed = self._db.run(statement(_PACKAGE, "record"), params)
         if changed != 1:

@@ -10,3 +10,4 @@ where attempts.item_id = states.item_id
     and attempts.attempt = states.attempt
     and states.state = 'claimed'
     and states.epoch < $epoch
+returning states.state

@@ -1,0 +1,254 @@
+"""How does what is due reach its destination once? Claim, hand over, record: batch by batch, until done or out of time.
+
+A claim is on the disk, and in the journal's copy, before any byte of its batch leaves; its outcome is recorded after.
+A crash between the two leaves at most one batch whose fate is not known, and nothing that is unknown goes out again
+unless its destination recognises repeats.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from tailrace import crash
+from tailrace.delivery import pace
+from tailrace.delivery.messages import Messages, PlanReader, Renderer
+from tailrace.delivery.sync import make_batch, row_outcomes, rows_by_outcome
+from tailrace.delivery.tally import Delivered, Tally
+from tailrace.destinations.base import Item, Outcome, Request, Result
+from tailrace.destinations.connections import Connection, Connections, Line, load_connections
+from tailrace.journal import Due, Journal, Record
+from tailrace.journal.records import Claim
+from tailrace.journal.sending import Page
+from tailrace.settings import Settings
+
+PAGE = 500
+"""How many due intents are looked at together; their payloads are held in memory."""
+
+NO_LEASE = "no_live_lease"
+NO_CONNECTION = "no_connection"
+NOT_TRIED = "not_tried"
+"""Codes of `blocked` that are ours."""
+
+
+def deliver(
+    settings: Settings,
+    journal: Journal,
+    store: PlanReader,
+    *,
+    now: Callable[[], datetime],
+    renderer: Renderer,
+    budget_seconds: float | None = None,
+) -> Delivered:
+    """Hand over everything that is due, and return the counts; each item is looked at once.
+
+    First what a dead sender left is settled, and what is too late is closed. Raises Busy when another process sends,
+    JournalError when the journal is behind its copy, DefinitionError when destinations.yml is wrong.
+    """
+    connections = load_connections(settings)
+    with journal.sender(now()) as epoch:
+        run = _Run(settings, journal, store, now, epoch, pace.Budget(now(), budget_seconds), Delivered(epoch))
+        run.clean_up(connections)
+        for channel in journal.channels():
+            run.send_channel(channel, connections.of_channel(channel), renderer)
+        if run.head is not None:
+            for name in journal.batch_destinations(run.head):
+                run.send_batches(name, connections.by_name.get(name), run.head)
+        run.expire()
+        return run.finish()
+
+
+@dataclass
+class _Run:
+    """One delivery: what it works with, and what it has done so far."""
+
+    settings: Settings
+    journal: Journal
+    store: PlanReader
+    now: Callable[[], datetime]
+    epoch: int
+    budget: pace.Budget
+    done: Delivered
+    head: str | None = None
+    suppressed: frozenset[int] = frozenset()
+    breakers: dict[str, pace.Breaker] = field(default_factory=dict)
+
+    def clean_up(self, connections: Connections) -> None:
+        swept = self.journal.sweep(self.epoch, self.now())
+        self.done.found_unknown, self.done.sent_again = swept.unknown, swept.again
+        for channel, name in connections.channels.items():
+            known = connections.by_name[name]
+            self.done.found_unknown += self.journal.strand(
+                self.epoch, self.now(), channel, name, is_idempotent=known.is_idempotent
+            )
+        self.expire()
+        self.head = self.store.head()
+        self.suppressed = self.store.suppressed(self.head) if self.head is not None else frozenset()
+        n_rows = self.journal.cancel_batches(self.epoch, self.now(), self.head)
+        if n_rows:
+            self.done.rows.add(Outcome.CANCELLED, "newer_plan", n_rows)
+
+    def expire(self) -> None:
+        n = self.journal.expire(self.epoch, self.now())
+        if n:
+            self.done.messages.add(Outcome.EXPIRED, "too_late", n)
+
+    def finish(self) -> Delivered:
+        self.done.messages.check("messages")
+        self.done.rows.check("sync rows")
+        self.done.unknown_now = self.journal.counts().messages.get("unknown", 0)
+        self.done.stopped = {name: breaker.why for name, breaker in self.breakers.items() if breaker.why is not None}
+        return self.done
+
+    def send_channel(self, channel: str, connection: Connection | None, renderer: Renderer) -> None:
+        """Send what is due on a channel."""
+        pages = self._pages(lambda after: self.journal.due_messages(channel, self.now(), PAGE, *after))
+        if connection is None:
+            for page in pages:
+                self._hold_back(page, "", NO_CONNECTION, self.done.messages)
+            return
+        words = Messages(self.store, renderer, channel)
+        with closing(connection.open(self.settings)) as line:
+            for page in pages:
+                words.load(page)
+                for batch in _chunks(page, connection.slots):
+                    if self._must_stop(connection):
+                        return
+                    allowed = self._within_the_interlock(connection, batch, words.address)
+                    at = self.now()
+                    self._hand_over(line, [(due, words.make(due, at)) for due in allowed], self.done.messages)
+
+    def send_batches(self, name: str, connection: Connection | None, plan_id: str) -> None:
+        """Send the plan's batches for one destination, in order, one at a time."""
+        pages = self._pages(lambda after: self.journal.due_batches(name, plan_id, self.now(), PAGE, *after))
+        if connection is None or not connection.capabilities.takes_batches:
+            for page in pages:
+                self._hold_back(page, name, NO_CONNECTION, self.done.rows)
+            return
+        with closing(connection.open(self.settings)) as line:
+            for page in pages:
+                for due in page:
+                    if self._must_stop(connection):
+                        return
+                    for allowed in self._within_the_interlock(connection, [due], lambda _: None):
+                        batch = make_batch(self.store, allowed, self.now())
+                        self._hand_over(line, [(allowed, batch)], self.done.rows)
+
+    def _pages(self, read: Callable[[tuple[tuple[int, int], ...]], Page]) -> Iterator[list[Due]]:
+        """Yield page after page, so that each item comes up once, whatever becomes of it."""
+        after: tuple[tuple[int, int], ...] = ()
+        while True:
+            page = read(after)
+            if page.items:
+                yield page.items
+            if page.after is None:
+                return
+            after = (page.after,)
+
+    def _must_stop(self, connection: Connection) -> bool:
+        if self.budget.is_spent(self.now()):
+            self.done.is_complete = False
+            return True
+        return self._breaker(connection).why is not None
+
+    def _breaker(self, connection: Connection) -> pace.Breaker:
+        return self.breakers.setdefault(connection.name, pace.Breaker())
+
+    def _within_the_interlock(
+        self, connection: Connection, items: Sequence[Due], address: Callable[[Due], str | None]
+    ) -> list[Due]:
+        """Return the items that may go there now; the rest stay pending, and the journal says why."""
+        if not connection.capabilities.needs_live or self.journal.live_show().held:
+            return list(items)
+        allowed = [item for item in items if (address(item) or "").lower() in self.settings.allow_list]
+        names = {item.item_id for item in allowed}
+        held = [item for item in items if item.item_id not in names]
+        self._hold_back(held, connection.name, NO_LEASE, self.done.rows if items[0].sync else self.done.messages)
+        return allowed
+
+    def _hold_back(self, items: Sequence[Due], destination: str, code: str, tally: Tally) -> None:
+        if items:
+            self.journal.hold_back(self.epoch, self.now(), items, destination, code)
+        for item in items:
+            tally.claimed += item.n_rows or 1
+            tally.add(Outcome.BLOCKED, code, item.n_rows or 1)
+
+    def _hand_over(self, line: Line, items: Sequence[tuple[Due, Item | Result]], tally: Tally) -> None:
+        """Claim the items, hand over those that were claimed, record what became of each."""
+        connection = line.connection
+        ready: dict[str, tuple[Due, Item | None, Request | Result]] = {}
+        for due, item in items:
+            if isinstance(item, Result):
+                ready[due.item_id] = (due, None, item)
+            else:
+                ready[due.item_id] = (due, item, line.prepare(item))
+        claimed = self.journal.claim(
+            self.epoch,
+            self.now(),
+            [due for due, _ in items],
+            destination=connection.name,
+            is_idempotent=connection.is_idempotent,
+            suppressed=self.suppressed,
+        )
+        if claimed.n_suppressed:
+            tally.add(Outcome.CANCELLED, "suppressed", claimed.n_suppressed)
+        results = [(claim, ready[claim.item_id][0], self._one(line, ready[claim.item_id])) for claim in claimed.claims]
+        line.flush()
+        at = self.now()
+        records = [self._record(connection, claim, due, result, at) for claim, due, result in results]
+        self.journal.record(self.epoch, at, records)
+        for record, (_, due, result) in zip(records, results, strict=True):
+            _count(tally, due, result, record)
+
+    def _one(self, line: Line, ready: tuple[Due, Item | None, Request | Result]) -> Result:
+        _, item, request = ready
+        if item is None or isinstance(request, Result):
+            assert isinstance(request, Result)
+            return request
+        breaker = self._breaker(line.connection)
+        if breaker.why is not None:
+            return Result(Outcome.BLOCKED, NOT_TRIED, is_systemic=True)
+        # A predecessor that was paused since its claim finds out here, before its bytes leave.
+        self.journal.fence(self.epoch)
+        result = line.hand_over(item, request)
+        crash.here("deliver.handed_over")
+        breaker.saw(result)
+        return result
+
+    def _record(self, connection: Connection, claim: Claim, due: Due, result: Result, at: datetime) -> Record:
+        """Return what the journal is told: what may be repeated is, up to the number of tries."""
+        outcome, code = result.outcome, result.code
+        may_have_arrived = outcome is Outcome.UNKNOWN and connection.is_idempotent and due.n_rows == 0
+        is_last_try = not result.is_systemic and due.tries + 1 >= pace.MAX_TRIES
+        if may_have_arrived and not is_last_try:
+            outcome = Outcome.RETRY_LATER
+        elif outcome is Outcome.RETRY_LATER and is_last_try:
+            outcome, code = Outcome.REJECTED, f"gave_up:{code}"
+        return Record(
+            claim=claim,
+            outcome=outcome.value,
+            code=code,
+            provider_id=result.provider_id,
+            next_at=pace.next_at(result, due.item_id, claim.attempt, due.tries, at),
+            counts_as_try=not result.is_systemic,
+            may_have_arrived=may_have_arrived,
+            rows=row_outcomes(result),
+        )
+
+
+def _count(tally: Tally, due: Due, result: Result, record: Record) -> None:
+    tally.claimed += due.n_rows or 1
+    if due.n_rows == 0:
+        tally.add(Outcome(record.outcome), record.code)
+        return
+    told = Result(Outcome(record.outcome), record.code, rows=result.rows)
+    for outcome, code, n in rows_by_outcome(due, told):
+        if n:
+            tally.add(outcome, code, n)
+
+
+def _chunks(items: Sequence[Due], size: int) -> Iterator[Sequence[Due]]:
+    for start in range(0, len(items), size):
+        yield items[start : start + size]

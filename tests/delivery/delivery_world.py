@@ -1,0 +1,286 @@
+"""One installation to deliver from: a plan store over Parquet, a project with destinations.yml, a real SMTP server."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import multiprocessing
+import os
+import socket
+import threading
+from collections import Counter
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from aiosmtpd.controller import Controller
+
+from tailrace import ids
+from tailrace.campaigns.render import Renderer
+from tailrace.delivery.send import deliver
+from tailrace.delivery.tally import Delivered
+from tailrace.journal import Journal, SyncBatch
+from tailrace.settings import Settings
+
+T0 = datetime(2026, 3, 1, 6, tzinfo=UTC)
+SOURCE = {
+    "subject": "Hello {{ customer.first_name }}",
+    "preheader": "",
+    "body": "Dear {{ customer.first_name }}, welcome.",
+    "kind": "md",
+    "layout_html": "<html><body>{{ body }}</body></html>",
+    "layout_text": "{{ body }}",
+    "from_email": "hello@acme.test",
+    "from_name": "Acme",
+    "postal_address": "1 Street",
+    "unsubscribe_url": "https://acme.test/u?p={person_id}",
+}
+KEY = "welcome-1"
+
+
+class ParquetPlans:
+    """The plan reader over plain Parquet files; the real one is planning's."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def head(self) -> str | None:
+        path = self.root / "HEAD"
+        return path.read_text() if path.exists() else None
+
+    def _read(self, plan_id: str, name: str) -> pa.Table:
+        return pq.read_table(self.root / plan_id / f"{name}.parquet")
+
+    def payloads(self, plan_id: str, intent_ids) -> pa.Table:
+        table = self._read(plan_id, "payloads")
+        return table.filter(pc.is_in(table["intent_id"], pa.array(list(intent_ids), pa.string())))
+
+    def messages(self, plan_id: str):
+        return {KEY: SOURCE}
+
+    def sync_ops(self, plan_id: str, sync: str, batch_no: int) -> pa.Table:
+        table = self._read(plan_id, f"sync_{sync}")
+        return table.filter(pc.equal(table["batch_no"], batch_no))
+
+    def suppressed(self, plan_id: str) -> frozenset[int]:
+        path = self.root / plan_id / "suppressed.json"
+        return frozenset(json.loads(path.read_text())) if path.exists() else frozenset()
+
+
+class World:
+    """A data directory with a project; `now` stands still unless moved."""
+
+    def __init__(self, root: Path, allow: frozenset[str] = frozenset()) -> None:
+        self.settings = Settings(root / "data", root / "project", allow_list=allow)
+        self.settings.project_dir.mkdir(parents=True, exist_ok=True)
+        self.plans = ParquetPlans(self.settings.plans)
+        self.now = T0
+        self.intent_of: dict[str, str] = {}
+
+    def destinations(self, text: str) -> None:
+        (self.settings.project_dir / "destinations.yml").write_text(text)
+
+    def smtp(self, port: int, more: str = "") -> None:
+        self.destinations(
+            f"connections:\n  relay: {{type: smtp, host: 127.0.0.1, port: {port}, security: none{more}}}\n"
+            "channels: {email: relay}\n"
+        )
+
+    def webhook(self, port: int, more: str = "", channels: str = "{email: hook}") -> None:
+        self.destinations(
+            f'connections:\n  hook: {{type: webhook, url: "http://127.0.0.1:{port}/in", private_network: true{more}}}\n'
+            f"channels: {channels}\n"
+        )
+
+    def apply(
+        self,
+        addresses: list[str],
+        plan_id: str = "plan1",
+        *,
+        names: list[str | None] | None = None,
+        klass: str = "marketing",
+        expires: timedelta | None = timedelta(days=30),
+        sync_rows: int = 0,
+        batch_size: int = 2,
+        destination: str = "hook",
+        suppressed: tuple[int, ...] = (),
+    ) -> None:
+        """Store and apply a plan that sends one message to each address, and syncs rows with keys 0, 1, …"""
+        folder = self.settings.plans / plan_id
+        folder.mkdir(parents=True)
+        people = [ids.person_id(address) for address in addresses]
+        intents = [ids.intent_id("welcome", "hello", ids.enrollment_id("welcome", person)) for person in people]
+        self.intent_of |= dict(zip(addresses, intents, strict=True))
+        names = names or ["Kim"] * len(addresses)
+        text, n = pa.string(), len(addresses)
+        pq.write_table(
+            pa.table(
+                {
+                    "intent_id": pa.array(intents, text),
+                    "person_id": pa.array(people, pa.int64()),
+                    "address": pa.array(addresses, text),
+                    "message_key": pa.array([KEY] * n, text),
+                    "data": pa.array(
+                        [json.dumps({"customer": {"first_name": name, "person_id": 1}}) for name in names], text
+                    ),
+                }
+            ),
+            folder / "payloads.parquet",
+        )
+        batches = []
+        if sync_rows:
+            rows = range(sync_rows)
+            pq.write_table(
+                pa.table(
+                    {
+                        "key": [json.dumps({"id": str(row)}) for row in rows],
+                        "op": ["add"] * sync_rows,
+                        "row_hash": ["h"] * sync_rows,
+                        "data": [json.dumps({"id": str(row), "plan": "pro"}) for row in rows],
+                        "batch_no": pa.array([row // batch_size for row in rows], pa.int32()),
+                        "position": pa.array([row % batch_size for row in rows], pa.int32()),
+                    }
+                ),
+                folder / "sync_s.parquet",
+            )
+            sizes = Counter(row // batch_size for row in rows)
+            batches = [SyncBatch("s", number, size, destination, "people") for number, size in sorted(sizes.items())]
+        (folder / "suppressed.json").write_text(json.dumps(list(suppressed)))
+        moment = pa.timestamp("us")
+        at = self.now.replace(tzinfo=None)
+        table = pa.table(
+            {
+                "intent_id": pa.array(intents, text),
+                "campaign": pa.array(["welcome"] * n, text),
+                "version": pa.array(["v1"] * n, text),
+                "step": pa.array(["hello"] * n, text),
+                "enrollment_id": pa.array(intents, text),
+                "person_id": pa.array(people, pa.int64()),
+                "channel": pa.array(["email"] * n, text),
+                "message": pa.array(["hello"] * n, text),
+                "class": pa.array([klass] * n, text),
+                "priority": pa.array([50] * n, pa.int32()),
+                "deliver_after": pa.array([at] * n, moment),
+                "expires_at": pa.array([None if expires is None else at + expires] * n, moment),
+            }
+        )
+        (self.settings.plans / "HEAD").write_text(plan_id)
+        with Journal.open(self.settings) as journal:
+            journal.apply_plan(plan_id, None, self.now, self.now, table, batches)
+
+    def go_live(self) -> None:
+        with Journal.open(self.settings) as journal:
+            journal.live_acquire("ops", "tests", self.now)
+
+    def deliver(self, **options) -> Delivered:
+        with Journal.open(self.settings) as journal:
+            return deliver(
+                self.settings, journal, self.plans, now=lambda: self.now, renderer=Renderer(), **options
+            )
+
+    def states(self) -> dict[str, str]:
+        """Return the state of each address's message."""
+        with Journal.open(self.settings) as journal:
+            by_id = {
+                intent.intent_id: intent.state
+                for address in self.intent_of
+                for intent in journal.intents_of(ids.person_id(address))
+            }
+        return {address: by_id[intent] for address, intent in self.intent_of.items()}
+
+    def codes(self, address: str) -> list[str]:
+        """Return the story of the address's message as `what:code`."""
+        with Journal.open(self.settings) as journal:
+            return [f"{line.what}:{line.code}" for line in journal.history([self.intent_of[address]])][1:]
+
+    def later(self, **delta: float) -> None:
+        self.now += timedelta(**delta)
+
+
+def free_port() -> int:
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        return int(sock.getsockname()[1])
+
+
+class Inbox:
+    """An SMTP server that counts what it took over; `behaviour` maps a recipient to what happens instead.
+
+    rcpt:550 refuses the recipient, data:451 refuses after the dot; hang takes the mail and never answers; drop takes
+    it and closes the connection.
+    """
+
+    def __init__(self) -> None:
+        self.behaviour: dict[str, str] = {}
+        self.taken: Counter[str] = Counter()
+        self.bodies: dict[str, bytes] = {}
+        self.connections = 0
+        self.some_taken = threading.Event()
+
+    async def handle_EHLO(self, server, session, envelope, hostname, responses):
+        self.connections += 1
+        session.host_name = hostname
+        return responses
+
+    async def handle_MAIL(self, server, session, envelope, address, options):
+        envelope.mail_from = address
+        return "250 OK"
+
+    async def handle_RCPT(self, server, session, envelope, address, options):
+        behaviour = self.behaviour.get(address, "")
+        if behaviour.startswith("rcpt:"):
+            return f"{behaviour[5:]} no, said about {address}"
+        envelope.rcpt_tos.append(address)
+        return "250 OK"
+
+    async def handle_DATA(self, server, session, envelope):
+        assert len(envelope.rcpt_tos) == 1
+        (address,) = envelope.rcpt_tos
+        behaviour = self.behaviour.get(address, "")
+        if behaviour.startswith("data:"):
+            return f"{behaviour[5:]} no, said about {address}"
+        self.taken[address] += 1
+        self.bodies[address] = envelope.original_content
+        self.some_taken.set()
+        if behaviour == "hang":
+            await asyncio.sleep(3600)
+        if behaviour == "drop":
+            server.transport.abort()
+        return "250 taken"
+
+
+class Post:
+    """The running server of an Inbox."""
+
+    def __init__(self) -> None:
+        self.inbox = Inbox()
+        self.port = free_port()
+        self._controller = Controller(self.inbox, hostname="127.0.0.1", port=self.port)
+
+    def __enter__(self) -> Post:
+        self._controller.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._controller.stop()
+
+
+_CONTEXT = multiprocessing.get_context("forkserver")
+_CONTEXT.set_forkserver_preload(["delivery_world"])
+
+
+def _child(root: Path, now: datetime, crash_at: str) -> None:
+    if crash_at:
+        os.environ["TAILRACE_CRASH_AT"] = crash_at
+    world = World(root)
+    world.now = now
+    world.deliver()
+
+
+def start_sender(root: Path, now: datetime, crash_at: str = ""):
+    """Return a running process that delivers from the world at `root`, and dies where `crash_at` says."""
+    process = _CONTEXT.Process(target=_child, args=(root, now, crash_at))
+    process.start()
+    return process

@@ -1,0 +1,183 @@
+from __future__ import annotations
+
+from delivery_world import World
+
+PEOPLE = [f"person{n}@people.test" for n in range(6)]
+
+
+def test_everyone_is_sent_one_message_and_a_second_delivery_sends_nothing(world, post):
+    world.smtp(post.port)
+    world.apply(PEOPLE)
+    world.go_live()
+    done = world.deliver()
+    assert done.messages.counts() | {"claimed": 6, "accepted": 6} == done.messages.counts()
+    assert post.inbox.taken == dict.fromkeys(PEOPLE, 1)
+    again = world.deliver()
+    assert again.messages.claimed == 0
+    assert post.inbox.taken == dict.fromkeys(PEOPLE, 1)
+
+
+def test_a_connection_is_used_for_the_whole_run(world, post):
+    world.smtp(post.port)
+    world.apply(PEOPLE)
+    world.go_live()
+    world.deliver()
+    assert post.inbox.connections == 1
+
+
+def test_one_refused_recipient_takes_no_neighbour_along(world, post):
+    post.inbox.behaviour[PEOPLE[2]] = "rcpt:550"
+    world.smtp(post.port)
+    world.apply(PEOPLE)
+    world.go_live()
+    done = world.deliver()
+    assert (done.messages.accepted, done.messages.rejected) == (5, 1)
+    assert world.states()[PEOPLE[2]] == "rejected"
+    assert world.codes(PEOPLE[2])[-1] == "rejected:smtp_550_rcpt"
+
+
+def test_a_greylisted_recipient_is_tried_again_and_gets_it_once(world, post):
+    post.inbox.behaviour[PEOPLE[0]] = "rcpt:451"
+    post.inbox.behaviour[PEOPLE[1]] = "data:452"
+    world.smtp(post.port)
+    world.apply(PEOPLE)
+    world.go_live()
+    done = world.deliver()
+    assert (done.messages.accepted, done.messages.retry_later) == (4, 2)
+    post.inbox.behaviour.clear()
+    assert world.deliver().messages.claimed == 0, "not before its time"
+    world.later(minutes=2)
+    assert world.deliver().messages.accepted == 2
+    assert post.inbox.taken == dict.fromkeys(PEOPLE, 1)
+
+
+def test_a_recipient_that_is_always_put_off_is_given_up_with_the_code(world, post):
+    post.inbox.behaviour[PEOPLE[0]] = "rcpt:451"
+    world.smtp(post.port)
+    world.apply(PEOPLE[:1])
+    world.go_live()
+    for _ in range(8):
+        world.deliver()
+        world.later(hours=7)
+    assert world.states()[PEOPLE[0]] == "rejected"
+    assert world.codes(PEOPLE[0])[-1] == "rejected:gave_up:smtp_451_rcpt"
+
+
+def test_a_server_that_closes_at_every_recipient_is_left_alone_after_three(world, post):
+    for address in PEOPLE:
+        post.inbox.behaviour[address] = "rcpt:421"
+    world.smtp(post.port, ", slots: 6")
+    world.apply(PEOPLE)
+    world.go_live()
+    done = world.deliver()
+    assert (done.messages.retry_later, done.messages.blocked) == (3, 3)
+    assert done.stopped == {"relay": "smtp_421_rcpt"}
+    post.inbox.behaviour.clear()
+    world.later(minutes=6)
+    assert world.deliver().messages.accepted == 6
+    assert post.inbox.taken == dict.fromkeys(PEOPLE, 1)
+
+
+def test_no_answer_after_the_dot_is_unknown_and_never_sent_again(world, post):
+    post.inbox.behaviour[PEOPLE[1]] = "hang"
+    post.inbox.behaviour[PEOPLE[3]] = "drop"
+    world.smtp(post.port, ", timeout_seconds: 0.3")
+    world.apply(PEOPLE)
+    world.go_live()
+    done = world.deliver()
+    assert (done.messages.accepted, done.messages.unknown) == (4, 2)
+    assert world.codes(PEOPLE[1])[-1] == "unknown:end:timeout"
+    assert world.codes(PEOPLE[3])[-1] == "unknown:end:reset"
+    post.inbox.behaviour.clear()
+    world.later(days=1)
+    assert world.deliver().messages.claimed == 0
+    assert post.inbox.taken == dict.fromkeys(PEOPLE, 1)
+
+
+def test_a_server_that_is_not_there_costs_nobody_a_try(world, post):
+    world.smtp(1)
+    world.apply(PEOPLE)
+    world.go_live()
+    for _ in range(10):
+        done = world.deliver()
+        assert done.stopped == {"relay": "connect:reset"}
+        assert done.messages.retry_later == 3
+        world.later(hours=1)
+    world.smtp(post.port)
+    assert world.deliver().messages.accepted == 6
+
+
+def test_a_failing_destination_does_not_stop_another(world, post):
+    world.destinations(
+        "connections:\n  relay: {type: smtp, host: 127.0.0.1, port: 1, security: none}\n"
+        "  files: {type: outbox}\nchannels: {email: relay}\n"
+    )
+    world.apply(PEOPLE, sync_rows=3, destination="files")
+    world.go_live()
+    done = world.deliver()
+    assert done.messages.accepted == 0
+    assert done.rows.accepted == 3
+
+
+def test_what_is_too_late_is_expired_not_sent(world, post):
+    from datetime import timedelta
+
+    world.smtp(post.port)
+    world.apply(PEOPLE, expires=timedelta(hours=1))
+    world.go_live()
+    world.later(hours=2)
+    done = world.deliver()
+    assert done.messages.expired == 6
+    assert not post.inbox.taken
+    assert set(world.states().values()) == {"expired"}
+
+
+def test_the_rendered_words_and_the_link_arrive(world, post):
+    world.smtp(post.port)
+    world.apply(["zoe@people.test"], names=["Zoë"])
+    world.go_live()
+    world.deliver()
+    from email import message_from_bytes
+    from email.policy import default
+
+    mail = message_from_bytes(post.inbox.bodies["zoe@people.test"], policy=default)
+    assert mail["subject"] == "Hello Zoë"
+    assert mail["to"] == "zoe@people.test"
+    assert mail["from"] == "Acme <hello@acme.test>"
+    assert mail["message-id"].startswith(f"<{world.intent_of['zoe@people.test']}@")
+    assert "Dear Zoë, welcome." in mail.get_body(("plain",)).get_content()
+    assert "Dear Zoë, welcome." in mail.get_body(("html",)).get_content()
+
+
+def test_one_person_who_cannot_be_rendered_takes_no_neighbour_along(world, post):
+    world.smtp(post.port)
+    world.apply(PEOPLE, names=["Kim", None, "Kim", "Kim", "Kim", "Kim"])
+    world.go_live()
+    done = world.deliver()
+    assert (done.messages.accepted, done.messages.rejected) == (5, 1)
+    assert world.codes(PEOPLE[1])[-1].startswith("rejected:render:missing_field")
+
+
+def test_a_person_suppressed_by_the_newest_plan_gets_no_marketing_but_gets_what_is_transactional(tmp_path, post):
+    from tailrace import ids
+
+    for klass, expected in (("marketing", 0), ("transactional", 1)):
+        world = World(tmp_path / klass)
+        world.smtp(post.port)
+        world.apply(PEOPLE[:2], klass=klass, suppressed=(ids.person_id(PEOPLE[0]),))
+        world.go_live()
+        post.inbox.taken.clear()
+        done = world.deliver()
+        assert post.inbox.taken[PEOPLE[0]] == expected
+        assert post.inbox.taken[PEOPLE[1]] == 1
+        assert done.messages.cancelled == 1 - expected
+
+
+def test_a_time_budget_ends_the_run_between_batches(world, post):
+    world.smtp(post.port, ", slots: 1")
+    world.apply(PEOPLE)
+    world.go_live()
+    done = world.deliver(budget_seconds=0)
+    assert not done.is_complete
+    assert done.messages.claimed == 0
+    assert world.deliver().messages.accepted == 6
