@@ -250,6 +250,9 @@ def sandbox_usage(body: str) -> set[tuple[str, str]]:
         "{{ customer.a is callable }}",
         "{% if unsubscribe_url %}x{% endif %}",
         "{{ body }}",
+        "{{ event['a\"b'] }}",
+        "{{ event['*'] }}",
+        "{{ event[''] }}",
     ],
 )
 def test_a_template_that_reaches_out_is_refused_before_it_runs(message: Make, body: str) -> None:

@@ -6,6 +6,7 @@ walk, no imports, no assignment. What runs is bounded by that, by the length of 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
@@ -20,6 +21,8 @@ STANDING = ("unsubscribe_url", "postal_address", "from_name")
 LAYOUT_NAMES = ("body", "subject", "preheader")
 """Names that only a layout may print."""
 LONGEST_SOURCE = 200_000
+# Names go into JSON paths of the plan's SQL, where these characters mean something else.
+_FIELD = re.compile(r"[^\x00-\x1f\x7f\"\\]{1,100}")
 
 Field = tuple[str, str]
 
@@ -257,6 +260,9 @@ class _Reader:
             return None
         if any(part.startswith("_") for part in parts):
             self.wrong(node, f"`{parts[-1]}` starts with an underscore; fields do not")
+            return ()
+        if any(part == "*" or not _FIELD.fullmatch(part) for part in parts):
+            self.wrong(node, "a field's name is empty, too long, `*`, or has quotes, backslashes or control characters")
             return ()
         if at.name in loops:
             if self.looped and at.name != "loop":
