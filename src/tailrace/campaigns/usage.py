@@ -244,7 +244,9 @@ class _Reader:
             hint = nearest(node.name, ROOTS)
             self.wrong(node, f"`{node.name}` is not known here; expected a field such as `customer.{node.name}`.{hint}")
 
-    def _path(self, node: nodes.Node, loops: tuple[str, ...]) -> tuple[Field, int] | tuple[()] | None:
+    def _path(  # noqa: PLR0911 (one return for each way a path can be wrong)
+        self, node: nodes.Node, loops: tuple[str, ...]
+    ) -> tuple[Field, int] | tuple[()] | None:
         """Return (field, depth) of a path from a root, () of one from a loop variable, None of anything else."""
         parts: list[str] = []
         at: nodes.Node = node
