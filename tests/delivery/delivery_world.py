@@ -176,9 +176,7 @@ class World:
 
     def deliver(self, **options) -> Delivered:
         with Journal.open(self.settings) as journal:
-            return deliver(
-                self.settings, journal, self.plans, now=lambda: self.now, renderer=Renderer(), **options
-            )
+            return deliver(self.settings, journal, self.plans, now=lambda: self.now, renderer=Renderer(), **options)
 
     def states(self) -> dict[str, str]:
         """Return the state of each address's message."""

@@ -1,0 +1,109 @@
+from __future__ import annotations
+
+import random
+import signal
+
+import pytest
+from delivery_world import start_sender
+
+PEOPLE = [f"person{n:02d}@people.test" for n in range(30)]
+SLOTS = 4
+POINTS = [
+    f"{point}:{nth}"
+    for point in ("deliver.claimed", "deliver.copied", "deliver.handed_over", "deliver.recorded")
+    for nth in (1, 3)
+]
+
+
+def finish(world):
+    """Deliver until nothing is pending."""
+    for _ in range(10):
+        world.later(hours=1)
+        world.deliver()
+        if "pending" not in world.states().values() and "claimed" not in world.states().values():
+            return
+    raise AssertionError("something stays pending")
+
+
+def check(world, post, kills):
+    """Nobody got it twice; who did not get it once is listed as unknown; and those are at most a claim per kill."""
+    states = world.states()
+    assert max(post.inbox.taken.values()) == 1
+    for address in PEOPLE:
+        if states[address] == "accepted":
+            assert post.inbox.taken[address] == 1
+        else:
+            assert states[address] == "unknown"
+    assert list(states.values()).count("unknown") <= SLOTS * kills
+    assert sum(post.inbox.taken.values()) >= len(PEOPLE) - SLOTS * kills
+
+
+@pytest.mark.parametrize("point", POINTS)
+def test_killed_at_a_crash_point_everyone_gets_it_once_or_is_listed_as_unknown(world, post, tmp_path, point):
+    world.smtp(post.port)
+    world.apply(PEOPLE)
+    world.go_live()
+    process = start_sender(tmp_path, world.now, point)
+    process.join(30)
+    assert process.exitcode == -signal.SIGKILL
+    finish(world)
+    check(world, post, kills=1)
+
+
+def test_killed_at_random_instants_again_and_again_everyone_gets_it_once_or_is_listed(world, post, tmp_path):
+    world.smtp(post.port)
+    world.apply(PEOPLE)
+    world.go_live()
+    chance = random.Random(20260321)
+    kills = 0
+    for _ in range(12):
+        post.inbox.some_taken.clear()
+        process = start_sender(tmp_path, world.now)
+        post.inbox.some_taken.wait(5)
+        process.join(chance.uniform(0, 0.02))
+        if process.is_alive():
+            process.kill()
+            kills += 1
+        process.join(30)
+        world.later(minutes=10)
+        if "pending" not in world.states().values():
+            break
+    assert kills
+    finish(world)
+    check(world, post, kills)
+
+
+@pytest.mark.parametrize("point", ["deliver.claimed", "deliver.handed_over:7", "deliver.recorded"])
+def test_killed_while_writing_to_the_outbox_nothing_is_unknown(world, tmp_path, point):
+    world.destinations("connections:\n  files: {type: outbox, slots: 10}\nchannels: {email: files}\n")
+    world.apply(PEOPLE)
+    process = start_sender(tmp_path, world.now, point)
+    process.join(30)
+    assert process.exitcode == -signal.SIGKILL
+    finish(world)
+    assert set(world.states().values()) == {"accepted"}
+    files = sorted((world.settings.outbox / "email").glob("*.eml"))
+    assert sorted(path.stem for path in files) == sorted(world.intent_of.values())
+
+
+def test_killed_while_applying_a_plan_the_journal_has_all_of_it_or_nothing(world, tmp_path, monkeypatch):
+    import os
+
+    from tailrace.journal import Journal
+
+    pid = os.fork()
+    if pid == 0:
+        os.environ["TAILRACE_CRASH_AT"] = "journal.applied"
+        world.apply(PEOPLE)
+        os._exit(0)
+    _, status = os.waitpid(pid, 0)
+    assert os.WTERMSIG(status) == signal.SIGKILL
+    with Journal.open(world.settings) as journal:
+        assert journal.is_applied("plan1")
+        assert journal.counts().messages == {"pending": 30}
+        import pyarrow as pa
+
+        nothing = pa.table({})
+        with pytest.raises(KeyError):
+            journal.apply_plan("plan2", None, world.now, world.now, nothing, [])
+        assert not journal.is_applied("plan2")
