@@ -44,3 +44,8 @@
 {% macro plus_days(moment, days) -%}
     {{ dbt.dateadd('day', days, moment) }}
 {%- endmacro %}
+
+{#- Whole days from the date `earlier` to the date `later`. -#}
+{% macro days_between(earlier, later) -%}
+    {{ dbt.datediff(earlier, later, 'day') }}
+{%- endmacro %}

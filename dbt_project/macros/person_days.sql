@@ -48,3 +48,24 @@
         )
     {%- endif -%}
 {%- endmacro %}
+
+{#- Condition on `event_on`: days that fct_person_days does not hold; everything in a first or full build. -#}
+{% macro is_in_missing_day() -%}
+    {%- if not (execute and is_incremental()) -%}
+        event_on is not null
+    {%- else -%}
+        event_on in (
+            select days.event_on
+            from (
+                select distinct event_on
+                from {{ ref('fct_events') }}
+                where person_id is not null
+            ) as days
+            where not exists (
+                select 1
+                from {{ this }} as held
+                where held.event_on = days.event_on
+            )
+        )
+    {%- endif -%}
+{%- endmacro %}

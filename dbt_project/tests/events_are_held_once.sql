@@ -3,7 +3,7 @@
 {{ config(tags=['by_load']) }}
 
 with newest as (
-    select {{ dbt.dateadd('day', -1, 'max(landed_at)') }} as since
+    select {{ plus_days('max(landed_at)', -1) }} as since
     from {{ ref('fct_events') }}
 ),
 

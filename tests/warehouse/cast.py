@@ -93,7 +93,10 @@ def land(
     """Write one load of Segment calls as landed Parquet and return what its load.json would say."""
     calls = list(events)
     landed = clock.naive(clock.parse(landed_at))
-    keyed = [(event.get("messageId") or ids.digest(json.dumps(event, sort_keys=True, default=str))[:32], event) for event in calls]
+    keyed = [
+        (event.get("messageId") or ids.digest(json.dumps(event, sort_keys=True, default=str))[:32], event)
+        for event in calls
+    ]
     load_id = ids.digest(source, *sorted(key for key, _ in keyed), str(is_history))[:16]
     rows = [
         {

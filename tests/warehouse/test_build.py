@@ -13,7 +13,8 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from tailrace import clock, settings as settings_module
+from tailrace import clock
+from tailrace import settings as settings_module
 from tailrace.errors import BuildError, Busy, DataError, DefinitionError
 from tailrace.settings import Settings
 from tailrace.warehouse import runner
@@ -187,17 +188,15 @@ def test_a_build_killed_while_dbt_works_is_green_and_complete_when_run_again(
     settings: Settings, tmp_path: Path, cast: Built, table: str
 ) -> None:
     child = start_child(settings, tmp_path / "landing")
-    kill_once_dbt_holds_the_file(child, settings)
+    kill_once_dbt_makes(table, child, settings)
     assert read_generation(settings) is None
     build(settings, AS_OF, [land(tmp_path / "landing", on_time())])
     assert everything(settings) == everything(cast.settings)
 
 
-def kill_once_dbt_holds_the_file(child: subprocess.Popen[str], settings: Settings) -> None:
-    write_ahead_log = settings.warehouse.with_name(settings.warehouse.name + ".wal")
-    while child.poll() is None:
-        if (runner.directory(settings) / "target" / "compiled").exists() and write_ahead_log.exists():
-            break
+def kill_once_dbt_makes(table: str, child: subprocess.Popen[str], settings: Settings) -> None:
+    """Kill our process, not dbt's, once dbt has written down the statement that makes `table`."""
+    while child.poll() is None and not list((runner.directory(settings) / "target" / "run").rglob(f"{table}.sql")):
         clock.sleep(0.01)
     os.kill(child.pid, signal.SIGKILL)
     child.communicate(timeout=10)
@@ -211,11 +210,9 @@ def test_a_warehouse_that_another_process_holds_is_left_alone_and_the_holder_is_
     settings = replace(cast.settings, data_dir=tmp_path / "data")
     settings.data_dir.mkdir()
     shutil.copy(cast.settings.warehouse, settings.warehouse)
+    opening = f"import duckdb; c = duckdb.connect({str(settings.warehouse)!r}, read_only=True)"
     holder = subprocess.Popen(
-        [
-            *(sys.executable, "-c"),
-            f"import duckdb; c = duckdb.connect({str(settings.warehouse)!r}, read_only=True); print('open', flush=True); input()",
-        ],
+        [sys.executable, "-c", f"{opening}; print('open', flush=True); input()"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
@@ -233,8 +230,8 @@ def test_a_warehouse_that_another_process_holds_is_left_alone_and_the_holder_is_
 
 def test_a_lock_taken_while_dbt_starts_is_told_the_same_way(settings: Settings) -> None:
     said = (
-        'Runtime Error\n  IO Error: Could not set lock on file "/w.duckdb": Conflicting lock is held in /usr/bin/python3\n'
-        "  (PID 4711). See also https://duckdb.org/docs/stable/connect/concurrency"
+        'Runtime Error\n  IO Error: Could not set lock on file "/w.duckdb": Conflicting lock is held in\n'
+        "  /usr/bin/python3 (PID 4711). See also https://duckdb.org/docs/stable/connect/concurrency"
     )
     runner.write_profile(settings, ())
 
@@ -273,7 +270,9 @@ def test_a_broken_segment_keeps_its_table_and_only_what_needs_it_goes_without(
 ) -> None:
     power = (PROJECT / "models/segments/seg_power_users.sql").read_text()
     broken = {
-        "models/segments/seg_power_users.sql": power.replace("features.n_usage_events_28d >= 40", "features.no_such >= 1"),
+        "models/segments/seg_power_users.sql": power.replace(
+            "features.n_usage_events_28d >= 40", "features.no_such >= 1"
+        ),
         "models/segments/seg_twice.sql": (
             "-- One row per person, twice.\n{{ config(meta={'owner': 'a', 'summary': 'b'}) }}\n\n"
             "select person_id from {{ ref('dim_people') }}\nunion all\nselect person_id from {{ ref('dim_people') }}"

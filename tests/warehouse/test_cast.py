@@ -25,13 +25,31 @@ SEGMENTS = {
 STATES = {
     "ada-active": ["new 2025-11-03", "activated 2025-11-03", "active 2025-11-10"],
     "canary-7f3a": ["new 2026-02-22"],
-    "carl-churned": ["new 2025-08-01", "activated 2025-08-01", "active 2025-08-08", "at_risk 2025-12-31", "churned 2026-01-05"],
-    "fred-future": ["new 2025-12-01", "activated 2025-12-01", "active 2025-12-08", "at_risk 2026-02-03", "dormant 2026-02-19"],
+    "carl-churned": [
+        "new 2025-08-01",
+        "activated 2025-08-01",
+        "active 2025-08-08",
+        "at_risk 2025-12-31",
+        "churned 2026-01-05",
+    ],
+    "fred-future": [
+        "new 2025-12-01",
+        "activated 2025-12-01",
+        "active 2025-12-08",
+        "at_risk 2026-02-03",
+        "dormant 2026-02-19",
+    ],
     "rita-returner": [
         *("new 2025-12-01", "activated 2025-12-01", "active 2025-12-08"),
         *("at_risk 2026-01-03", "dormant 2026-01-19", "returned 2026-02-23"),
     ],
-    "sid-shared": ["new 2025-08-02", "activated 2025-08-03", "active 2025-08-10", "at_risk 2025-12-31", "churned 2026-01-03"],
+    "sid-shared": [
+        "new 2025-08-02",
+        "activated 2025-08-03",
+        "active 2025-08-10",
+        "at_risk 2025-12-31",
+        "churned 2026-01-03",
+    ],
     "tess-auckland": ["new 2026-02-18", "activated 2026-02-25"],
 }
 
@@ -49,8 +67,8 @@ def test_every_segment_of_the_project_has_its_personas(cast: Built) -> None:
 @pytest.mark.parametrize("user_id", STATES)
 def test_a_persona_goes_through_states_on_the_days_expected(cast: Built, user_id: str) -> None:
     rows = cast.ask(
-        "select state || ' ' || cast(started_at as date) from states.fct_saas_states join core.dim_people using (person_id)"
-        " where user_id = ? order by started_at",
+        "select state || ' ' || cast(started_at as date) from states.fct_saas_states"
+        " join core.dim_people using (person_id) where user_id = ? order by started_at",
         user_id,
     )
     assert [text for (text,) in rows] == STATES[user_id]
@@ -78,7 +96,7 @@ def test_a_persons_key_is_the_one_that_python_computes(cast: Built) -> None:
 
 def test_an_event_from_the_future_freshens_nobody(cast: Built) -> None:
     assert cast.ask("select max(event_at) > timestamp '2030-01-01' from core.fct_events") == [(True,)]
-    (seen, used, days), = cast.ask(
+    ((seen, used, days),) = cast.ask(
         "select last_seen_at, last_usage_at, days_since_last_usage from core.dim_person_features join core.dim_people"
         " using (person_id) where user_id = 'fred-future'"
     )
@@ -118,7 +136,9 @@ def test_state_flows_count_every_move_once(cast: Built) -> None:
     assert cast.ask("select sum(n_people) from reports.rpt_state_flows") == cast.ask(
         "select count(*) from states.fct_saas_states"
     )
-    assert cast.ask("select sum(n_people) from reports.rpt_people_by_state") == cast.ask("select count(*) from core.dim_people")
+    assert cast.ask("select sum(n_people) from reports.rpt_people_by_state") == cast.ask(
+        "select count(*) from core.dim_people"
+    )
 
 
 def test_no_feature_has_the_name_of_a_persons_attribute(cast: Built) -> None:

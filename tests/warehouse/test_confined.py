@@ -51,7 +51,9 @@ def test_authored_sql_reaches_no_file_and_no_setting(
     assert load.parquet[0].read_bytes() == before
     built = Built(later, generation, ())
     assert built.ask("select distinct found from segments.seg_looks_around") == [("nothing",)]
-    assert built.ask("select count(*) from duckdb_tables() where schema_name = 'segments' and table_name = 'more'") == [(0,)]
+    assert built.ask("select count(*) from duckdb_tables() where schema_name = 'segments' and table_name = 'more'") == [
+        (0,)
+    ]
 
 
 def test_a_secret_of_ours_is_not_in_dbts_environment(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -73,7 +73,7 @@ unsubscribed as (
 
 stood as (
     select
-        known.*,
+        person_id,
         case
             when last_step is null then 'none'
             when last_step = 'trial_started' and trial_ends_at <= {{ as_of() }} then 'trial_expired'
@@ -89,23 +89,25 @@ stood as (
 select
     people.person_id,
     people.user_id,
-    stood.email,
-    stood.first_name,
-    stood.last_name,
-    stood.country,
-    stood.timezone,
-    stood.company,
-    coalesce(stood.signed_up_at, stood.created_at, people.first_seen_at) as created_at,
+    known.email,
+    known.first_name,
+    known.last_name,
+    known.country,
+    known.timezone,
+    known.company,
+    coalesce(known.signed_up_at, known.created_at, people.first_seen_at) as created_at,
     people.first_seen_at,
-    exists (select 1 from unsubscribed where unsubscribed.person_id = people.person_id) as is_unsubscribed,
-    stood.plan,
+    unsubscribed.person_id is not null as is_unsubscribed,
+    known.plan,
     coalesce(stood.subscription_status, 'none') as subscription_status,
-    case when stood.subscription_status in ('active', 'past_due', 'ending') then stood.mrr end as mrr,
-    case when stood.subscription_status in ('active', 'past_due', 'ending') then stood.billing end as billing,
-    case when stood.subscription_status in ('active', 'past_due') then stood.renews_at end as renews_at,
-    case when stood.subscription_status in ('active', 'past_due') then cast(stood.renews_at as date) end as renews_on,
-    case when stood.subscription_status in ('trial', 'trial_expired') then stood.trial_ends_at end as trial_ends_at,
-    case when stood.subscription_status in ('ending', 'cancelled') then stood.ends_at end as subscription_ends_at,
+    case when stood.subscription_status in ('active', 'past_due', 'ending') then known.mrr end as mrr,
+    case when stood.subscription_status in ('active', 'past_due', 'ending') then known.billing end as billing,
+    case when stood.subscription_status in ('active', 'past_due') then known.renews_at end as renews_at,
+    case when stood.subscription_status in ('active', 'past_due') then cast(known.renews_at as date) end as renews_on,
+    case when stood.subscription_status in ('trial', 'trial_expired') then known.trial_ends_at end as trial_ends_at,
+    case when stood.subscription_status in ('ending', 'cancelled') then known.ends_at end as subscription_ends_at,
     people.user_id = people.greatest_user_id as is_key_unique
 from people
+left join known on people.person_id = known.person_id
 left join stood on people.person_id = stood.person_id
+left join unsubscribed on people.person_id = unsubscribed.person_id

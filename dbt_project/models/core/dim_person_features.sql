@@ -5,7 +5,7 @@ with days as (
     select
         person_id,
         event_on,
-        {{ dbt.datediff('event_on', as_of_on(), 'day') }} as n_days_ago,
+        {{ days_between('event_on', as_of_on()) }} as n_days_ago,
         n_events,
         n_usage_events,
         n_logins,
@@ -23,6 +23,8 @@ counted as (
         min(first_usage_at) as first_usage_at,
         max(last_usage_at) as last_usage_at,
         min(first_value_at) as first_value_at,
+        max(case when n_usage_events > 0 then n_days_ago end) as days_since_first_usage,
+        min(case when n_usage_events > 0 then n_days_ago end) as days_since_last_usage,
         sum(n_events) as n_events_ever,
         sum(n_usage_events) as n_usage_events_ever,
         sum(case when n_usage_events > 0 then 1 else 0 end) as n_usage_days_ever,
@@ -35,14 +37,6 @@ counted as (
         sum(case when n_days_ago < 30 then n_logins else 0 end) as n_logins_30d
     from days
     group by person_id
-),
-
-measured as (
-    select
-        counted.*,
-        {{ dbt.datediff('cast(last_usage_at as date)', as_of_on(), 'day') }} as days_since_last_usage,
-        {{ dbt.datediff('cast(first_usage_at as date)', as_of_on(), 'day') }} as days_since_first_usage
-    from counted
 )
 
 select
@@ -68,4 +62,4 @@ select
         when days_since_first_usage >= 21
             then n_usage_events_prior_56d * 7.0 / least(56, days_since_first_usage - 6)
     end as n_usage_events_per_prior_week
-from measured
+from counted

@@ -14,19 +14,5 @@ select
     {{ person_day_measures() }}
 from {{ ref('fct_events') }}
 where person_id is not null
-    {%- if is_incremental() %}
-    and event_on in (
-        select days.event_on
-        from (
-            select distinct event_on
-            from {{ ref('fct_events') }}
-            where person_id is not null
-        ) as days
-        where not exists (
-            select 1
-            from {{ this }} as held
-            where held.event_on = days.event_on
-        )
-    )
-    {%- endif %}
+    and {{ is_in_missing_day() }}
 group by person_id, event_on

@@ -3,8 +3,9 @@
 
 select people.person_id
 from {{ ref('dim_people') }} as people
-where exists (
-    select 1
-    from {{ ref('beta_testers') }} as listed
-    where listed.user_id = people.user_id
-)
+where
+    exists (
+        select 1
+        from {{ ref('beta_testers') }} as listed
+        where listed.user_id = people.user_id
+    )

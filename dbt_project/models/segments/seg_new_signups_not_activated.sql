@@ -4,7 +4,7 @@
 select
     people.person_id,
     people.created_at as signed_up_at,
-    {{ dbt.datediff('cast(people.created_at as date)', as_of_on(), 'day') }} as days_since_signup
+    {{ days_between('cast(people.created_at as date)', as_of_on()) }} as days_since_signup
 from {{ ref('dim_people') }} as people
 inner join {{ ref('dim_person_features') }} as features on people.person_id = features.person_id
 where people.created_at > {{ ago('14 days') }}

@@ -9,4 +9,4 @@ select
 from {{ ref('dim_people') }} as people
 where people.subscription_status in ('active', 'past_due')
     and people.renews_at > {{ as_of() }}
-    and people.renews_at <= {{ dbt.dateadd('day', 7, as_of()) }}
+    and people.renews_at <= {{ plus_days(as_of(), 7) }}

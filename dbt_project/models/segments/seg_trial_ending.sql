@@ -6,5 +6,5 @@ select
     people.trial_ends_at as trial_end_at
 from {{ ref('dim_people') }} as people
 where people.subscription_status = 'trial'
-    and people.trial_ends_at <= {{ dbt.dateadd('day', 3, as_of()) }}
+    and people.trial_ends_at <= {{ plus_days(as_of(), 3) }}
     and {{ not_performed('subscription_started') }}

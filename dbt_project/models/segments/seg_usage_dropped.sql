@@ -1,5 +1,5 @@
 -- One row per person whose last seven days are below 40 % of their own usual week.
--- Their own history of up to eight weeks before; nobody is in without two full weeks of it, nor with less than five events a week.
+-- Compared with up to eight weeks before; nobody is in without two full weeks of history, or below five events a week.
 {{ config(meta={'owner': 'success@example.com', 'summary': 'Last 7 days below 40 % of their own usual week'}) }}
 
 select

@@ -17,7 +17,13 @@ with marks as (
 -- How quiet a person is stays true until the next mark that says otherwise.
 spans as (
     select
-        marks.*,
+        person_id,
+        marked_at,
+        quiet_level,
+        returned_at,
+        subscription_ended_at,
+        subscription_started_at,
+        activated_at,
         count(quiet_level) over (
             partition by person_id order by marked_at rows between unbounded preceding and current row
         ) as quiet_span

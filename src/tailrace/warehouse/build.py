@@ -1,7 +1,7 @@
 """How does a complete, stamped generation of the warehouse come to be?
 
-dbt is not atomic across models, so the stamp (`tailrace.generation`) is removed first and written last: a warehouse without
-it, or with another `as_of`, may not be planned on.
+dbt is not atomic across models, so the stamp (`tailrace.generation`) is removed first and written last: a warehouse
+without it, or with another `as_of`, may not be planned on.
 """
 
 from __future__ import annotations
@@ -59,9 +59,9 @@ def build(
     `mirror` names the Parquet files of the journal's mirror, per table (`intents`, `outcomes`). A segment, sync or
     report that fails keeps its last table and is named in `failed`; so are those that need it.
 
-    Raises BuildError when a model that others stand on failed, DefinitionError when dbt cannot read the project, Busy when
-    another process holds the warehouse, DataError when the disk is too full. After any of them there is no stamp, or (Busy
-    and DataError) nothing was changed.
+    Raises BuildError when a model that others stand on failed, DefinitionError when dbt cannot read the project: there
+    is no stamp then. Raises Busy when another process holds the warehouse, DataError when the disk is too full or a
+    landed file is gone: then nothing was changed, unless Busy comes from a process that opened it while dbt started.
     """
     started = clock.monotonic()
     loads_fingerprint = ids.digest(*sorted(load.load_id for load in loads))
@@ -105,9 +105,8 @@ def read_generation(settings: Settings) -> Generation | None:
     """
     if not settings.warehouse.is_file():
         return None
-    connection = engine.connect(settings)
+    connection = _open(settings, read_only=True)
     try:
-        engine.attach(connection, settings.warehouse, "warehouse")
         if not _has_state(connection):
             return None
         row = connection.execute(engine.statement("tailrace.warehouse", "read_generation")).fetchone()
@@ -135,7 +134,7 @@ def _require_space(settings: Settings) -> None:
 
 def _prepare(settings: Settings, loads: Sequence[LoadFiles], mirror: Mapping[str, Sequence[Path]]) -> _Held | None:
     """Take the stamp off, show the landing to dbt, and return what the by-load models hold, if that is known."""
-    connection = _open_for_writing(settings)
+    connection = _open(settings)
     try:
         connection.execute("begin")
         for name in ("schema_tailrace", "schema_landing", "table_generation", "table_failed", "table_by_load"):
@@ -152,12 +151,12 @@ def _prepare(settings: Settings, loads: Sequence[LoadFiles], mirror: Mapping[str
     return None if row is None else _Held(*row)
 
 
-def _open_for_writing(settings: Settings) -> duckdb.DuckDBPyConnection:
+def _open(settings: Settings, *, read_only: bool = False) -> duckdb.DuckDBPyConnection:
     deadline = clock.monotonic() + _LOCK_PATIENCE
     while True:
         connection = engine.connect(settings)
         try:
-            engine.attach(connection, settings.warehouse, "warehouse", read_only=False)
+            engine.attach(connection, settings.warehouse, "warehouse", read_only=read_only)
         except Busy:
             connection.close()
             if clock.monotonic() >= deadline:
@@ -169,7 +168,7 @@ def _open_for_writing(settings: Settings) -> duckdb.DuckDBPyConnection:
 
 def _expect_change(settings: Settings, *, definition_stays: bool) -> None:
     """Record, before dbt touches them, that the by-load models no longer hold what they held."""
-    connection = _open_for_writing(settings)
+    connection = _open(settings)
     try:
         name = "by_load_changes" if definition_stays else "by_load_restarts"
         connection.execute(engine.statement("tailrace.warehouse", name))
@@ -179,7 +178,7 @@ def _expect_change(settings: Settings, *, definition_stays: bool) -> None:
 
 def _stamp(settings: Settings, generation: Generation, definition: str | None) -> None:
     """Write the stamp, last and in one transaction, and empty the write-ahead log into the file."""
-    connection = _open_for_writing(settings)
+    connection = _open(settings)
     try:
         connection.execute("begin")
         connection.execute(
@@ -231,8 +230,8 @@ def _read_failures(settings: Settings, results: Sequence[runner.NodeResult]) -> 
     if fatal:
         listed = "\n".join(f"  {line}" for line in dict.fromkeys(fatal))
         raise BuildError(
-            f"models that every other stands on failed:\n{listed}\nexpected all of core and states to build and pass their"
-            " tests: mend them, then run again. The warehouse has no usable generation until then."
+            f"models that every other stands on failed:\n{listed}\nexpected all of core and states to build and pass"
+            " their tests: mend them, then run again. The warehouse has no usable generation until then."
         )
     for result in results:
         node = nodes[result.unique_id]

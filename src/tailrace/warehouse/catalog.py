@@ -1,7 +1,8 @@
 """Which segments and syncs does the project have, and what decides who is in them? Read from dbt's manifest.
 
-A fingerprint changes when the SQL that decides membership changes: the model's, its ancestors', the macros, vars and seeds
-they use. Comments, white space, `config()`, `as_of` and the way a model is built (whole or incremental) are not in it.
+A fingerprint changes when the SQL that decides membership changes: the model's, its ancestors', the macros, vars and
+seeds they use. Comments, white space, `config()`, `as_of` and the way a model is built (whole or incremental) are not
+in it.
 """
 
 from __future__ import annotations
@@ -25,9 +26,11 @@ from tailrace.warehouse import runner
 
 _DECIDES = ("models", "macros", "seeds", "tests")
 _DECIDING_SUFFIXES = {".sql", ".yml", ".yaml", ".csv"}
-# String literals and quoted names are kept as they are; comments and white space between them are not.
+# String literals and quoted names are kept as they are; comments and white space between words are one space, around
+# brackets and commas none.
+_GAP = r"(?:\{#.*?#\}|--[^\n]*|/\*.*?\*/|\s)+"
 _TOKENS = re.compile(
-    r"(?P<kept>'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\")|(?P<dropped>\{#.*?#\}|--[^\n]*|/\*.*?\*/)|(?P<space>\s+)", re.DOTALL
+    rf"(?P<kept>'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\")|(?:{_GAP})?(?P<mark>[(),])(?:{_GAP})?|{_GAP}", re.DOTALL
 )
 _CONFIG = re.compile(r"\{\{-?\s*config\(.*?\)\s*-?\}\}", re.DOTALL)
 _VAR = re.compile(r"\bvar\(\s*['\"](\w+)['\"]")
@@ -107,6 +110,10 @@ class Catalog:
             raise TailraceError(f"the project has no model `{name}`")
         return frozenset(self._nodes[up].name for up in ancestor_ids(self._nodes, self._ids[name]))
 
+    def columns(self, name: str) -> tuple[str, ...]:
+        """Return the output columns that the SQL of the model `name` spells out; empty when it cannot be told."""
+        return _columns(self._nodes[self._ids[name]].code) if name in self._ids else ()
+
 
 def read_catalog(settings: Settings) -> Catalog:
     """Return the catalog as of dbt's last build or parse; call `runner.parse` first when files may have changed since.
@@ -142,11 +149,7 @@ def read_catalog(settings: Settings) -> Catalog:
             guard=dict(node.meta.get("guard") or {}),
             columns=_columns(node.code),
             segments=tuple(
-                sorted(
-                    nodes[up].name
-                    for up in ancestor_ids(nodes, node.unique_id)
-                    if nodes[up].folder == "segments"
-                )
+                sorted(nodes[up].name for up in ancestor_ids(nodes, node.unique_id) if nodes[up].folder == "segments")
             ),
             line=_config_line(node.code),
             path=settings.project_dir / node.path,
@@ -181,7 +184,7 @@ def by_load_models(settings: Settings) -> frozenset[str]:
 
 
 def by_load_definition(settings: Settings) -> str:
-    """Return the fingerprint of everything that decides what the incremental models hold: when it changes, they start anew."""
+    """Return the fingerprint of all that decides what incremental models hold: when it changes, they start anew."""
     manifest = _read_manifest(settings)
     nodes = _nodes(manifest)
     prints = _Fingerprints(nodes, _project_macros(manifest), _vars(settings))
@@ -203,7 +206,9 @@ def project_fingerprint(settings: Settings) -> str:
 def _deciding_files(project: Path) -> Iterator[Path]:
     main = project / "dbt_project.yml"
     if not main.is_file():
-        raise TailraceError(f"{main}: there is no dbt project here; expected `--project-dir` or TAILRACE_PROJECT to name one")
+        raise TailraceError(
+            f"{main}: there is no dbt project here; expected `--project-dir` or TAILRACE_PROJECT to name one"
+        )
     yield main
     for folder in _DECIDES:
         for path in sorted((project / folder).rglob("*")):
@@ -249,11 +254,7 @@ class _Fingerprints:
 
 def normalise(code: str) -> str:
     """Return SQL (with Jinja in it) without comments and with white space reduced to what separates words."""
-
-    def replace(match: re.Match[str]) -> str:
-        return match.group("kept") or " "
-
-    return re.sub(r" ?([(),]) ?", r"\1", re.sub(r" +", " ", _TOKENS.sub(replace, code))).strip()
+    return _TOKENS.sub(lambda match: match.group("kept") or match.group("mark") or " ", code).strip()
 
 
 def _read_manifest(settings: Settings) -> dict[str, Any]:
@@ -321,6 +322,7 @@ def _columns(code: str) -> tuple[str, ...]:
     text = re.sub(r"\{%.*?%\}", " ", text, flags=re.DOTALL)
     text = re.sub(r"\{\{.*?\}\}", "jinja_expression", text, flags=re.DOTALL)
     try:
-        return tuple(sqlglot.parse_one(text, dialect="duckdb").named_selects)
+        query = sqlglot.parse_one(text, dialect="duckdb")
     except SqlglotError:
         return ()
+    return tuple(query.named_selects) if isinstance(query, sqlglot.exp.Query) else ()

@@ -1,7 +1,11 @@
 """What may authored SQL touch? The DuckDB connection of dbt: the warehouse file and the landed Parquet, no other file.
 
-dbt-duckdb loads this module as a plugin (the profile that `runner.py` writes names it) and hands it the connection before
-the first statement. Afterwards no setting can be changed on it, so no model can undo this.
+dbt-duckdb loads this module as a plugin (the profile that `runner.py` writes names it) and hands it the connection
+before the first statement. Afterwards no setting can be changed on it, so no model can undo this.
+
+What is left: DuckDB has one list for reading and writing, so a model that is made for it could overwrite the very
+Parquet files it may read (`copy … to … (use_tmp_file false)`). Landed files that are read-only on disk for the user
+that runs dbt close that too.
 """
 
 from __future__ import annotations
@@ -15,7 +19,7 @@ from dbt.adapters.duckdb.plugins import BasePlugin
 from tailrace.engine import literal
 
 
-class Plugin(BasePlugin):  # type: ignore[misc]
+class Plugin(BasePlugin):
     """Confines the connection to the files that `readable` (a JSON list of paths) names."""
 
     def initialize(self, plugin_config: dict[str, Any]) -> None:

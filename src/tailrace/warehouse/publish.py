@@ -14,8 +14,8 @@ from tailrace.warehouse.build import read_generation
 def publish(settings: Settings) -> Path:
     """Put a copy of the stamped generation, without event-grain tables, at `settings.published` and return that path.
 
-    A reader who has the old copy open keeps it; the next one opens the new. Raises BuildError when the warehouse carries no
-    stamp, Busy when another process writes it.
+    A reader who has the old copy open keeps it; the next one opens the new. Raises BuildError when the warehouse
+    carries no stamp, Busy when another process writes it.
     """
     if read_generation(settings) is None:
         raise BuildError(
@@ -28,9 +28,7 @@ def publish(settings: Settings) -> Path:
     try:
         engine.attach(connection, settings.warehouse, "warehouse")
         engine.attach(connection, aside, "published", read_only=False)
-        for schema, table in connection.execute(
-            engine.statement("tailrace.warehouse", "published_tables")
-        ).fetchall():
+        for schema, table in connection.execute(engine.statement("tailrace.warehouse", "published_tables")).fetchall():
             name = f"{engine.identifier(schema)}.{engine.identifier(table)}"
             connection.execute(f"create schema if not exists published.{engine.identifier(schema)}")
             connection.execute(f"create table published.{name} as from warehouse.{name}")

@@ -1,4 +1,4 @@
-"""How is dbt run? In a child process, with a profile that we write, confined, without our secrets; and what did it say?"""
+"""How is dbt run, and what did it say? In a child process, with a profile that we write, without our secrets."""
 
 from __future__ import annotations
 
@@ -23,7 +23,9 @@ from tailrace.settings import Settings, child_environment
 _PASSED_ON = re.compile(r"PATH|HOME|LANG|LC_\w+|TMPDIR|PYTHON\w*|VIRTUAL_ENV|LD_LIBRARY_PATH|DO_NOT_TRACK|DBT_SEND_\w+")
 _QUOTED = re.compile(r"\"[^\"]*\"|'[^']*'")
 _ADDRESS = re.compile(r"\S+@\S+")
-_PLACE = re.compile(r"\(((?:models|tests|seeds|macros)/[^)\s]+)\)|((?:models|tests|seeds|macros)/[\w./-]+\.(?:sql|yml|csv))")
+_PLACE = re.compile(
+    r"\(((?:models|tests|seeds|macros)/[^)\s]+)\)|((?:models|tests|seeds|macros)/[\w./-]+\.(?:sql|yml|csv))"
+)
 _CARRIES_VALUES = ("Conversion Error", "Invalid Input Error", "Constraint Error", "Out of Range Error")
 
 
@@ -113,6 +115,22 @@ def build(settings: Settings, as_of: datetime, *, exclude: str | None, full_refr
     ]
 
 
+def compile_model(settings: Settings, as_of: datetime, name: str) -> str:
+    """Return the SQL that dbt makes of the model `name`, without running it.
+
+    Raises Busy when another process writes the warehouse, DefinitionError when dbt cannot compile the model.
+    """
+    target = directory(settings) / "target" / "compiled"
+    arguments = ["compile", "--select", name, "--no-introspect", "--no-populate-cache"]
+    code, said = _run(settings, arguments, as_of)
+    if "Conflicting lock" in said or "Could not set lock" in said:
+        raise busy(settings.warehouse, TailraceError(" ".join(said.split())))
+    found = sorted(target.rglob(f"{name}.sql"))
+    if code or not found:
+        raise _unreadable(settings, said)
+    return found[0].read_text(encoding="utf-8")
+
+
 def _run(settings: Settings, arguments: list[str], as_of: datetime | None) -> tuple[int, str]:
     folder = directory(settings)
     environment = {name: value for name, value in child_environment().items() if _PASSED_ON.fullmatch(name)}
@@ -145,9 +163,8 @@ def plain(message: str) -> str:
 
 def _unreadable(settings: Settings, said: str) -> TailraceError:
     place = _PLACE.search(said)
-    lines = [line.strip() for line in said.splitlines() if line.strip()]
-    start = next((at for at, line in enumerate(lines) if re.search(r"\b(Error|error)\b", line)), 0)
-    text = plain("\n".join(line for line in lines[start : start + 3]))
+    lines = [re.sub(r"^\d\d:\d\d:\d\d +", "", line.strip()) for line in said.splitlines()]
+    text = plain("\n".join(line for line in lines if line and line != "Encountered an error:"))
     if place is None:
         return BuildError(f"dbt could not run: {text}; expected a project that `dbt parse` accepts. Nothing was built.")
     path = settings.project_dir / (place.group(1) or place.group(2))
