@@ -1,0 +1,143 @@
+"""What in a report needs a person? Everything that is unknown, parked, tripped, failed, stale or does not add up."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from tailrace.reports.figures import amount
+from tailrace.reports.view import GuardView, ReportView, SourceView
+
+
+@dataclass(frozen=True)
+class Note:
+    """One thing to look at. `level` is stop (something is held back or lost) or look; `anchor` a section's id."""
+
+    level: str
+    text: str
+    anchor: str
+    command: str | None = None
+
+
+@dataclass(frozen=True)
+class Balance:
+    """whole = sum of parts. `holds` is None when a number of it is not known."""
+
+    name: str
+    whole: tuple[str, int | None]
+    parts: tuple[tuple[str, int | None], ...]
+
+    @property
+    def holds(self) -> bool | None:
+        """Whether the parts sum to the whole."""
+        numbers = [number for _, number in (self.whole, *self.parts)]
+        known = [number for number in numbers if number is not None]
+        return known[0] == sum(known[1:]) if len(known) == len(numbers) else None
+
+    def __str__(self) -> str:
+        """Return the sum as people read it: `57 considered = 50 to send + 2 deferred + 5 skipped`."""
+        parts = " + ".join(f"{amount(number)} {word}" for word, number in self.parts)
+        return f"{amount(self.whole[1])} {self.whole[0]} = {parts}"
+
+
+def balances(view: ReportView) -> list[Balance]:
+    """Return every sum that must hold: what was considered, and the lines of each source."""
+    totals = view.totals
+    considered = Balance(
+        "messages",
+        ("considered", totals.considered),
+        (("to send", totals.send), ("deferred", totals.defer), ("skipped", totals.skip)),
+    )
+    return [considered, *(lines_of(source) for source in view.sources)]
+
+
+def lines_of(source: SourceView) -> Balance:
+    """Return the sum of a source's lines."""
+    return Balance(
+        source.name,
+        ("lines", source.lines),
+        (("landed", source.landed), ("duplicate", source.duplicate), ("quarantined", source.quarantined)),
+    )
+
+
+def notes(view: ReportView) -> list[Note]:
+    """Return what needs a person, the worst first."""
+    found = [*_balances(view), *_delivery(view), *_guards(view.guards), *_parked(view), *_sources(view.sources)]
+    return sorted(found, key=lambda note: note.level != "stop")
+
+
+def shown(unit: str, value: float | None) -> str:
+    """Return a guard's number in its unit: `12.5 %`, `36 h`, `1,200`, or `unknown`."""
+    if value is None:
+        return "unknown"
+    if unit == "share":
+        return f"{value * 100:.1f} %"
+    if unit == "hours":
+        return f"{value:,.0f} h"
+    return f"{value:,.0f}"
+
+
+def _balances(view: ReportView) -> Iterator[Note]:
+    for balance in balances(view):
+        anchor = "messages" if balance.name == "messages" else "data"
+        if balance.holds is False:
+            yield Note("stop", f"{balance.name}: the numbers do not add up: {balance}", anchor)
+        elif balance.holds is None:
+            yield Note("look", f"{balance.name}: not every number is known: {balance}", anchor)
+
+
+def _delivery(view: ReportView) -> Iterator[Note]:
+    if view.outcomes is None:
+        yield Note("stop", "The journal could not be read: what became of the messages is unknown", "messages")
+    else:
+        for outcome, text in (
+            ("unknown", "with an unknown outcome: each may or may not have arrived"),
+            ("rejected", "refused by the destination"),
+            ("blocked", "blocked: without the live lease only the outbox and allow-listed addresses are reached"),
+        ):
+            count = view.outcomes.get(outcome, 0)
+            if count:
+                command = "tailrace unknown list" if outcome == "unknown" else None
+                yield Note(
+                    "stop" if outcome == "unknown" else "look", f"{_messages(count)} {text}", "messages", command
+                )
+    for sync in view.syncs:
+        if sync.unknown is None or sync.unknown:
+            yield Note("stop", f"{sync.name}: {amount(sync.unknown)} rows with an unknown outcome", "syncs")
+        if sync.rejected:
+            yield Note("look", f"{sync.name}: {amount(sync.rejected)} rows refused by {sync.destination}", "syncs")
+
+
+def _guards(guards: Sequence[GuardView]) -> Iterator[Note]:
+    for guard in guards:
+        if guard.tripped and not guard.released:
+            measured, allowed = shown(guard.unit, guard.measured), shown(guard.unit, guard.allowed)
+            text = f"{guard.guard} tripped for {guard.subject}: {measured}, allowed {allowed}"
+            yield Note("stop", text, "guards", f"tailrace guard release {guard.guard} {guard.subject} --reason …")
+
+
+def _parked(view: ReportView) -> Iterator[Note]:
+    for model, why in view.failed_models.items():
+        yield Note("stop", f"the model {model} failed: {why}", "segments")
+    # A model that failed, and a guard that parks its own subject, have their own notes.
+    noted = {guard.subject.partition(":")[2] for guard in view.guards if guard.tripped and not guard.released}
+    noted |= set(view.failed_models)
+    parked = [
+        *((segment.name, segment.parked, "segments") for segment in view.segments),
+        *((campaign.slug, campaign.parked, "campaigns") for campaign in view.campaigns),
+        *((sync.name, sync.parked, "syncs") for sync in view.syncs),
+    ]
+    for name, reason, anchor in parked:
+        if reason is not None and name not in noted:
+            yield Note("look", f"{name} is parked: {reason.replace('_', ' ')}", anchor)
+
+
+def _sources(sources: Sequence[SourceView]) -> Iterator[Note]:
+    for source in sources:
+        if source.quarantined:
+            text = f"{source.name}: {amount(source.quarantined)} lines in quarantine"
+            yield Note("look", text, "data", "tailrace quarantine list")
+
+
+def _messages(count: int) -> str:
+    return "1 message" if count == 1 else f"{amount(count)} messages"
