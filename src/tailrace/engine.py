@@ -12,6 +12,8 @@ import duckdb
 from tailrace.errors import Busy, TailraceError
 from tailrace.settings import Settings
 
+Connection = duckdb.DuckDBPyConnection
+
 _HOLDER = re.compile(r"PID (\d+)")
 
 

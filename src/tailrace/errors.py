@@ -27,7 +27,7 @@ class TailraceError(Exception):
     exit_code = 1
 
 
-@dataclass(frozen=True, order=True)
+@dataclass(frozen=True)
 class Problem:
     """One thing that is wrong in a file that a person owns."""
 
@@ -36,8 +36,14 @@ class Problem:
     message: str
 
     def __str__(self) -> str:
+        """Return `path:line: message`."""
         place = self.path if self.line is None else f"{self.path}:{self.line}"
         return f"{place}: {self.message}"
+
+    @property
+    def place(self) -> tuple[str, int, str]:
+        """Return what problems are sorted by: file, line, words."""
+        return self.path, self.line or 0, self.message
 
 
 class DefinitionError(TailraceError):
@@ -46,7 +52,9 @@ class DefinitionError(TailraceError):
     exit_code = 2
 
     def __init__(self, problems: Sequence[Problem] | Problem) -> None:
-        self.problems = [problems] if isinstance(problems, Problem) else sorted(problems)
+        self.problems = (
+            [problems] if isinstance(problems, Problem) else sorted(problems, key=lambda problem: problem.place)
+        )
         super().__init__("\n".join(str(problem) for problem in self.problems))
 
 

@@ -90,7 +90,8 @@ def best(run: Callable[[], object], times: int = 3) -> float:
 
 def compare(warehouse: Path, as_of: datetime) -> None:
     """Time twenty questions over a wide feature table and over events, and print the ratio; both must agree."""
-    connection = duckdb.connect(str(warehouse), read_only=True)
+    connection = duckdb.connect()
+    connection.execute(f"attach '{warehouse}' as warehouse (read_only)")
     connection.execute("attach ':memory:' as side")
     now = f"timestamp '{as_of:%Y-%m-%d %H:%M:%S}'"
     windows = sorted({days for days, _ in QUESTIONS})
@@ -100,7 +101,7 @@ def compare(warehouse: Path, as_of: datetime) -> None:
     )
     started = time.perf_counter()
     connection.execute(
-        f"create table side.features as select person_id, {columns} from core.fct_person_days"
+        f"create table side.features as select person_id, {columns} from warehouse.core.fct_person_days"
         f" where event_on <= cast({now} as date) group by person_id"
     )
     made = time.perf_counter() - started
@@ -108,7 +109,7 @@ def compare(warehouse: Path, as_of: datetime) -> None:
     usage += " 'integration_connected')"
     over_features = [f"select person_id from side.features where n_{days}d >= {least}" for days, least in QUESTIONS]
     over_events = [
-        f"select person_id from core.fct_events where {usage} and event_on > cast({now} as date) - {days}"
+        f"select person_id from warehouse.core.fct_events where {usage} and event_on > cast({now} as date) - {days}"
         f" and event_on <= cast({now} as date) group by person_id having count(*) >= {least}"
         for days, least in QUESTIONS
     ]

@@ -201,11 +201,12 @@ def test_each_reason_stands_for_its_person(trial: World) -> None:
     trial.person("odd", email="not an address")
     trial.person("una", is_unsubscribed=True)
     trial.person("nameless", first_name=None)
+    trial.person("blank", first_name="  ")
     trial.person("twin_a", email="Shared@example.com")
     trial.person("twin_b", email="shared@example.com ")
     spec = message(("customer", "first_name"))
     trial.campaigns = [campaign(messages={"hello": spec})]
-    trial.segment("seg_trial", "ada", "nora", "odd", "una", "nameless", "twin_a", "twin_b")
+    trial.segment("seg_trial", "ada", "nora", "odd", "una", "nameless", "blank", "twin_a", "twin_b")
 
     verdicts = trial.verdicts(trial.plan(START + DAY))
 
@@ -213,6 +214,7 @@ def test_each_reason_stands_for_its_person(trial: World) -> None:
     assert twins == {("send", None), ("skip", "duplicate_inbox")}
     assert [verdict for verdict in verdicts if not verdict[0].startswith("twin")] == [
         ("ada", "hello", "send", None),
+        ("blank", "hello", "skip", "missing_field:customer.first_name"),
         ("nameless", "hello", "skip", "missing_field:customer.first_name"),
         ("nora", "hello", "skip", "no_address"),
         ("odd", "hello", "skip", "no_address"),

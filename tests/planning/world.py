@@ -59,6 +59,8 @@ class Sync:
     name: str
     keys: tuple[str, ...] = ("user_id",)
     columns: tuple[str, ...] = ("user_id", "email")
+    destination: str = "crm"
+    target: str = "power_users"
     mode: str = "mirror"
 
     @property

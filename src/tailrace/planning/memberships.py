@@ -105,25 +105,23 @@ def keep(connection: duckdb.DuckDBPyConnection, bits: Collection[Bit]) -> None:
     _compare(connection, words)
 
 
-def moves(connection: duckdb.DuckDBPyConnection, bits: Collection[Bit]) -> dict[str, Moves]:
-    """Return, per segment, how `current` differs from `parent`."""
+def moves(connection: duckdb.DuckDBPyConnection, bits: Collection[Bit], before: Mapping[str, int]) -> dict[str, Moves]:
+    """Return, per segment, how `current` differs from `parent`, whose sizes are `before` (0 for a new segment)."""
     if not bits:
         return {}
     ordered = sorted(bits, key=lambda bit: bit.number)
-    counts = ", ".join(f"count(*) filter (where (w{bit.word} & {bit.mask}::ubigint) <> 0)" for bit in ordered)
-    before = connection.execute(f"select {counts} from parent").fetchone()
-    after = connection.execute(f"select {counts} from current").fetchone()
-    came = ", ".join(
-        f"count(*) filter (where (after_{bit.word} & ~before_{bit.word} & {bit.mask}::ubigint) <> 0)" for bit in ordered
+    counts = ", ".join(
+        f"count(*) filter (where (after_{bit.word} & ~before_{bit.word} & {bit.mask}::ubigint) <> 0),"
+        f" count(*) filter (where (before_{bit.word} & ~after_{bit.word} & {bit.mask}::ubigint) <> 0)"
+        for bit in ordered
     )
-    entered = connection.execute(f"select {came} from moved").fetchone()
-    assert before is not None
-    assert after is not None
-    assert entered is not None
-    return {
-        bit.segment: Moves(before[i], after[i], entered[i], before[i] + entered[i] - after[i])
-        for i, bit in enumerate(ordered)
-    }
+    row = connection.execute(f"select {counts} from moved").fetchone()
+    assert row is not None
+    result = {}
+    for place, bit in enumerate(ordered):
+        size, entered, left = before.get(bit.segment, 0), row[2 * place], row[2 * place + 1]
+        result[bit.segment] = Moves(size, size + entered - left, entered, left)
+    return result
 
 
 def changes(bits: Collection[Bit]) -> str:

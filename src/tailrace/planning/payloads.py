@@ -88,10 +88,9 @@ class _Fields:
         return f"json_object({objects})::varchar"
 
     def first_missing(self, fields: Iterable[tuple[str, str]]) -> str:
-        """Return SQL for the first of the fields that is null or JSON null, as `root.name`."""
+        """Return SQL for the first of the fields that is null or blank, as `root.name`."""
         arms = [
-            f"when coalesce({self._sql(root, name)}::varchar, 'null') in ('null', '\"\"')"
-            f" then {literal(f'{root}.{name}')}"
+            f"when trim(coalesce({self._sql(root, name)} ->> '$', '')) = '' then {literal(f'{root}.{name}')}"
             for root, name in fields
         ]
         return f"case {' '.join(arms)} end" if arms else "null"

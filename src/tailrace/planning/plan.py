@@ -184,7 +184,8 @@ def _plan_memberships(
         before = known.get(model.name)
         bits[model.name] = Bit(model.name, numbers[model.name], _cause(request, model, before), relation)
     memberships.snapshot(connection, bits.values(), store.source(parent, "memberships", _NOBODY))
-    moved = memberships.moves(connection, bits.values())
+    sizes = {name: entry["size"] for name, entry in known.items()}
+    moved = memberships.moves(connection, bits.values(), sizes)
 
     tripped = []
     for name, bit in bits.items():
@@ -198,7 +199,7 @@ def _plan_memberships(
             tripped.append(bit)
     if tripped:
         memberships.keep(connection, tripped)
-        moved = memberships.moves(connection, bits.values())
+        moved = memberships.moves(connection, bits.values(), sizes)
 
     _describe_segments(request, known, bits, moved, draft)
     connection.execute(f"create or replace temp table changes as {memberships.changes(bits.values())}")

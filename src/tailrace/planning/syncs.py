@@ -26,11 +26,33 @@ REJECTED_PATIENCE_HOURS = 24
 class SyncModel(Protocol):
     """A sync as the catalog knows it."""
 
-    name: str
-    relation: str
-    mode: str
-    keys: tuple[str, ...]
-    columns: tuple[str, ...]
+    @property
+    def name(self) -> str:
+        """`sync_<destination>__<what>`, the file's name."""
+
+    @property
+    def relation(self) -> str:
+        """Where its rows stand: `syncs.sync_…`."""
+
+    @property
+    def destination(self) -> str:
+        """The connection that it goes to."""
+
+    @property
+    def target(self) -> str:
+        """The audience or object there."""
+
+    @property
+    def mode(self) -> str:
+        """`mirror`."""
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The columns that tell rows apart."""
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Everything that goes out, keys included."""
 
 
 @dataclass(frozen=True)
@@ -98,6 +120,7 @@ class SyncPlanner:
         n_held = self._count("select count(*) from acknowledged where row_hash is not null")
         n_rejected = self._count("select count(*) from acknowledged where rejected_hash is not null")
         summary: dict[str, Any] = {"acknowledged": n_held, "rejected": n_rejected, "parked": parked}
+        summary |= {"destination": model.destination, "target": model.target, "mode": model.mode}
         if parked is not None:
             unknown: dict[str, Any] = {"desired": None, "add": 0, "update": 0, "remove": 0}
             return SyncResult(kept, summary | unknown, [])

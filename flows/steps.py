@@ -1,0 +1,73 @@
+"""The steps of a run as Prefect tasks: ids in, counts out, no results kept.
+
+Planning may be repeated: a plan that nobody applied is garbage. Applying may be repeated: the same plan is applied
+once. Delivery is never retried here: what may be sent again is decided by the journal and not by the scheduler.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from prefect import task
+from prefect.artifacts import create_table_artifact
+from prefect.cache_policies import NO_CACHE
+
+from tailrace import clock
+from tailrace.pipeline import spine
+from tailrace.pipeline.result import Result
+from tailrace.planning.store import Store
+from tailrace.settings import Settings
+
+SAFE: dict[str, Any] = {"retries": 2, "retry_delay_seconds": 30, "persist_result": False, "cache_policy": NO_CACHE}
+ONCE: dict[str, Any] = {"retries": 0, "persist_result": False, "cache_policy": NO_CACHE}
+
+
+@task(name="plan", **SAFE)
+def plan(settings: Settings, as_of: str) -> dict[str, Any]:
+    """Land the inbox, build and plan."""
+    return spine.plan(settings, clock.parse(as_of)).document()
+
+
+@task(name="apply", **SAFE)
+def apply(settings: Settings, plan_id: str) -> dict[str, Any]:
+    """Move HEAD and write the intents."""
+    return spine.apply(settings, plan_id).document()
+
+
+@task(name="deliver", **ONCE)
+def deliver(settings: Settings, as_of: str, budget_seconds: float | None) -> dict[str, Any]:
+    """Hand over what is pending."""
+    return spine.deliver(settings, clock.parse(as_of), budget_seconds=budget_seconds).document()
+
+
+@task(name="publish", **SAFE)
+def publish(settings: Settings) -> None:
+    """Swap in the readers' copy of the warehouse."""
+    spine.publish_copy(settings)
+
+
+@task(name="backfill", **SAFE)
+def backfill(settings: Settings, paths: list[str], source: str, reason: str) -> dict[str, Any]:
+    """Land files as history and plan at HEAD's own as_of."""
+    result: Result = spine.backfill(settings, [Path(path) for path in paths], source, reason)
+    return result.document()
+
+
+@task(name="show", **ONCE)
+def show(settings: Settings, plan_id: str) -> None:
+    """Make the plan's table an artifact: counts by campaign and message, no person in it."""
+    made = Store(settings).read(plan_id)
+    rows = [
+        {
+            "campaign": slug,
+            "message": step,
+            "send": verdicts["send"],
+            "defer": sum(verdicts["defer"].values()),
+            "skip": sum(verdicts["skip"].values()),
+            "why not": ", ".join(f"{reason} {n}" for reason, n in (verdicts["defer"] | verdicts["skip"]).items()),
+        }
+        for slug, campaign in made.campaigns.items()
+        for step, verdicts in campaign["messages"].items()
+    ]
+    create_table_artifact(key="tailrace-plan", table=rows, description=f"Plan {plan_id}, as of {clock.iso(made.as_of)}")

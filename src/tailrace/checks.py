@@ -1,0 +1,128 @@
+"""Is everything that people write right? Every problem of every file, with its line, before anything runs."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+
+from tailrace.campaigns.check import check_campaigns
+from tailrace.campaigns.shelf import load_campaigns
+from tailrace.destinations.connections import Connections, load_connections
+from tailrace.errors import DefinitionError, Problem, nearest
+from tailrace.landing.contract import load_contract
+from tailrace.settings import Settings
+from tailrace.warehouse import preview
+from tailrace.warehouse.catalog import Catalog, SyncModel, read_catalog
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What `check` found. `notices` stop nothing; `counts` is how many of each kind were read."""
+
+    problems: list[Problem] = field(default_factory=list)
+    notices: list[Problem] = field(default_factory=list)
+    counts: dict[str, int] = field(default_factory=dict)
+
+
+def check_project(
+    settings: Settings, customer_columns: Collection[str], segment_columns: Mapping[str, Collection[str]]
+) -> Findings:
+    """Return everything that is wrong with what people write.
+
+    `customer_columns` and `segment_columns` are what the last build made; where it made nothing yet, the columns
+    that the models' SQL spells out stand in.
+    """
+    shelf = load_campaigns(settings.project_dir, strict=False)
+    problems: list[Problem] = []
+    connections = _connections(settings, problems)
+    n_sources = _contracts(settings, problems)
+    catalog = _catalog(settings, problems)
+    if catalog is not None:
+        names = set(catalog.segments)
+        columns = {name: set(segment_columns.get(name) or catalog.columns(name)) for name in names}
+        known = set(customer_columns) or set(catalog.columns("dim_people") + catalog.columns("dim_person_features"))
+        problems += check_campaigns(shelf, names, known, columns)
+        problems += _segment_problems(catalog)
+        if connections is not None:
+            problems += sync_problems(catalog, connections)
+    else:
+        problems += shelf.problems
+    return Findings(
+        problems=sorted(set(problems), key=lambda problem: problem.place),
+        notices=list(shelf.notices),
+        counts={
+            "campaigns": len(shelf.campaigns),
+            "messages": sum(len(campaign.messages) for campaign in shelf.campaigns.values()),
+            "segments": len(catalog.segments) if catalog else 0,
+            "syncs": len(catalog.syncs) if catalog else 0,
+            "sources": n_sources,
+        },
+    )
+
+
+def sync_problems(catalog: Catalog, connections: Connections) -> list[Problem]:
+    """Return what is wrong with the syncs: an unknown destination, a mode that is not there yet, missing keys."""
+    return [
+        Problem(f"models/syncs/{model.path.name}", model.line, text)
+        for model in catalog.syncs.values()
+        for text in _sync_texts(model, connections)
+    ]
+
+
+def _sync_texts(model: SyncModel, connections: Connections) -> list[str]:
+    texts = []
+    if model.destination not in connections.names:
+        hint = nearest(model.destination, connections.names)
+        texts.append(
+            f"`destination: {model.destination}` is not a connection; expected one that destinations.yml names.{hint}"
+        )
+    if model.mode != "mirror":
+        texts.append(f"`mode: {model.mode}` cannot be planned yet; expected `mirror`")
+    if not model.keys or set(model.keys) - set(model.columns):
+        keys = ", ".join(model.keys) or "missing"
+        texts.append(f"`keys` are {keys}; expected the columns of its select that tell rows apart")
+    if not model.owner:
+        texts.append("there is no owner; expected `meta={'owner': …}` in its config")
+    return texts
+
+
+def _segment_problems(catalog: Catalog) -> list[Problem]:
+    problems = []
+    for model in catalog.segments.values():
+        missing = [name for name, value in (("owner", model.owner), ("summary", model.summary)) if not value]
+        if missing:
+            problems.append(
+                Problem(
+                    f"models/segments/{model.path.name}",
+                    model.line,
+                    f"there is no {' and no '.join(missing)}; expected `config(meta={{'owner': …, 'summary': …}})`",
+                )
+            )
+    return problems
+
+
+def _connections(settings: Settings, problems: list[Problem]) -> Connections | None:
+    try:
+        return load_connections(settings)
+    except DefinitionError as error:
+        problems += error.problems
+        return None
+
+
+def _contracts(settings: Settings, problems: list[Problem]) -> int:
+    paths = sorted((settings.project_dir / "contracts" / "sources").glob("*.yml"))
+    for path in paths:
+        try:
+            load_contract(settings, path.stem)
+        except DefinitionError as error:
+            problems += error.problems
+    return len(paths)
+
+
+def _catalog(settings: Settings, problems: list[Problem]) -> Catalog | None:
+    try:
+        preview.refresh(settings)
+        return read_catalog(settings)
+    except DefinitionError as error:
+        problems += error.problems
+        return None

@@ -1,0 +1,69 @@
+"""What does `tailrace` offer, and how does it end? The border where every error becomes a sentence and an exit code."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tailrace import __version__
+from tailrace.cli import campaigns, operations, output, people, running, segments
+from tailrace.errors import TailraceError
+
+app = typer.Typer(
+    name="tailrace",
+    help="Lifecycle messaging and reverse ETL as a batch job beside your own data.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    add_completion=False,
+)
+running.register(app)
+people.register(app)
+app.add_typer(segments.app, name="segment")
+app.add_typer(campaigns.app, name="campaign")
+app.add_typer(operations.quarantine, name="quarantine")
+app.add_typer(operations.guard, name="guard")
+app.add_typer(operations.unknown, name="unknown")
+app.add_typer(operations.live, name="live")
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        output.say(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and stop.")
+    ] = False,
+) -> None:
+    """Lifecycle messaging and reverse ETL as a batch job beside your own data."""
+
+
+def main() -> None:
+    """Run the command line. Exit codes: 0 done, 1 failed, 2 a file you own is wrong, 3 stopped by a guard."""
+    try:
+        app()
+    except TailraceError as error:
+        output.note(str(error))
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        output.note("interrupted; the next run goes on from here")
+        sys.exit(1)
+    except Exception as error:
+        # The border: an error that nobody foresaw may carry a person's data in its text.
+        if os.environ.get("TAILRACE_DEBUG"):
+            raise
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        output.note(
+            f"an error that tailrace did not foresee: {type(error).__name__} at {Path(place.filename).name}:"
+            f"{place.lineno}; its text is kept back because it may hold personal data: set TAILRACE_DEBUG=1 to see it"
+        )
+        sys.exit(1)

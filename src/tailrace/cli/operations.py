@@ -1,0 +1,182 @@
+"""The commands that people run by hand when something waits for them: quarantine, guard, unknown, live."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from tailrace.cli import output
+from tailrace.cli.options import AsOf, DataDir, Json, Limit, ProjectDir, Reason, instant, settings, who
+from tailrace.pipeline import operations
+
+quarantine = typer.Typer(help="Lines that could not be landed, and why.", no_args_is_help=True)
+guard = typer.Typer(help="What guards have parked, and letting it pass.", no_args_is_help=True)
+unknown = typer.Typer(help="Messages whose fate nobody knows.", no_args_is_help=True)
+live = typer.Typer(help="The live lease: without it only the outbox and allow-listed addresses are reached.")
+
+OfSource = Annotated[str | None, typer.Option("--source", help="Only of this source.")]
+
+
+@quarantine.command(name="list")
+def quarantine_list(
+    source: OfSource = None,
+    limit: Limit = 50,
+    data_dir: DataDir = None,
+    project_dir: ProjectDir = None,
+    json_: Json = False,
+) -> None:
+    """List the quarantined lines: where they stood and why they could not be landed."""
+    rows = operations.quarantined(settings(data_dir, project_dir), source, limit)
+    if json_:
+        output.document(rows)
+        return
+    output.table(
+        ["id", "source", "file", "line", "reason", "detail"],
+        [[row.id, row.source, row.file, row.line, row.reason, row.detail] for row in rows],
+        empty="Nothing is in quarantine.",
+    )
+
+
+@quarantine.command(name="show")
+def quarantine_show(
+    line_id: Annotated[str, typer.Argument(help="The id that `list` shows.", metavar="ID")],
+    data_dir: DataDir = None,
+    project_dir: ProjectDir = None,
+    json_: Json = False,
+) -> None:
+    """Show one quarantined line as it came. It may hold a person's data: not for logs."""
+    row = operations.quarantined_line(settings(data_dir, project_dir), line_id)
+    if json_:
+        output.document(row)
+        return
+    output.say(f"{row.file}:{row.line}  {row.reason}  {row.detail or ''}")
+    output.say(row.text)
+
+
+@quarantine.command(name="retry")
+def quarantine_retry(
+    source: OfSource = None,
+    as_of: AsOf = None,
+    data_dir: DataDir = None,
+    project_dir: ProjectDir = None,
+    json_: Json = False,
+) -> None:
+    """Land the quarantined lines again, after a contract or a parser was mended."""
+    landed = operations.retry(settings(data_dir, project_dir), source, instant(as_of))
+    if json_:
+        output.document(landed)
+        return
+    output.say(
+        f"{landed.lines:,} lines tried = {landed.landed:,} landed + {landed.duplicate:,} duplicate +"
+        f" {landed.quarantined:,} still in quarantine"
+    )
+
+
+@guard.command(name="list")
+def guard_list(data_dir: DataDir = None, project_dir: ProjectDir = None, json_: Json = False) -> None:
+    """List what the guards read in the plan applied last, tripped ones first."""
+    rows = operations.guards(settings(data_dir, project_dir))
+    if json_:
+        output.document(rows)
+        return
+    output.table(
+        ["guard", "subject", "measured", "allowed", "tripped", "released by"],
+        [[row[key] for key in ("guard", "subject", "measured", "allowed", "tripped", "released")] for row in rows],
+        empty="No guard has read anything yet.",
+    )
+
+
+@guard.command(name="release")
+def guard_release(
+    name: Annotated[str, typer.Argument(help="The guard, such as segment_left_share.", metavar="GUARD")],
+    subject: Annotated[str, typer.Argument(help="What it parked, such as segment:seg_power_users.")],
+    reason: Reason,
+    data_dir: DataDir = None,
+    project_dir: ProjectDir = None,
+    json_: Json = False,
+) -> None:
+    """Let a parked subject pass once, in the next plan, up to the number that the guard measured."""
+    release = operations.release(settings(data_dir, project_dir), name, subject, who(), reason)
+    if json_:
+        output.document(release)
+        return
+    output.say(
+        f"release {release.seq}: {release.subject} may pass {release.guard} once, up to {release.measured:g},"
+        " in the next plan"
+    )
+
+
+@unknown.command(name="list")
+def unknown_list(data_dir: DataDir = None, project_dir: ProjectDir = None, json_: Json = False) -> None:
+    """List the messages that may or may not have been delivered. None is sent again without you."""
+    rows = operations.unknowns(settings(data_dir, project_dir))
+    if json_:
+        output.document(rows)
+        return
+    output.table(
+        ["intent", "person_id", "campaign", "step", "by", "since", "code"],
+        [
+            [row.intent_id, str(row.person_id), row.campaign, row.step, row.destination, row.since, row.code]
+            for row in rows
+        ],
+        empty="The fate of every message is known.",
+    )
+
+
+@unknown.command(name="settle")
+def unknown_settle(
+    intent_id: Annotated[str, typer.Argument(help="The intent that `list` shows.", metavar="INTENT")],
+    outcome: Annotated[
+        str,
+        typer.Option(
+            "--outcome", help="What you found out: accepted, rejected, cancelled, or retry_later to send it again."
+        ),
+    ],
+    reason: Reason,
+    data_dir: DataDir = None,
+    project_dir: ProjectDir = None,
+    json_: Json = False,
+) -> None:
+    """Write down what you found out about an unknown message."""
+    operations.settle(settings(data_dir, project_dir), intent_id, outcome, who(), reason)
+    if json_:
+        output.document({"intent_id": intent_id, "outcome": outcome})
+    else:
+        output.say(f"{intent_id}: {outcome}")
+
+
+@live.command(name="acquire")
+def live_acquire(
+    reason: Reason,
+    accept_journal: Annotated[
+        bool,
+        typer.Option("--accept-journal", help="Go on with a journal that is behind its copy, knowing what it lost."),
+    ] = False,
+    data_dir: DataDir = None,
+    project_dir: ProjectDir = None,
+    json_: Json = False,
+) -> None:
+    """Take the live lease: from now on this data directory, on this host, reaches real people."""
+    _show_lease(operations.acquire(settings(data_dir, project_dir), who(), reason, accept_journal), json_)
+
+
+@live.command(name="release")
+def live_release(reason: Reason, data_dir: DataDir = None, project_dir: ProjectDir = None, json_: Json = False) -> None:
+    """Give the live lease up."""
+    _show_lease(operations.give_up(settings(data_dir, project_dir), who(), reason), json_)
+
+
+@live.command(name="show")
+def live_show(data_dir: DataDir = None, project_dir: ProjectDir = None, json_: Json = False) -> None:
+    """Show whether this data directory may reach real people, and why not."""
+    _show_lease(operations.lease(settings(data_dir, project_dir)), json_)
+
+
+def _show_lease(lease: operations.Lease, json_: bool) -> None:
+    if json_:
+        output.document(lease)
+    elif lease.held:
+        output.say(f"live since {output.cell(lease.since)}, by {lease.who}: {lease.reason}")
+    else:
+        output.say(f"not live: {lease.why_not}")

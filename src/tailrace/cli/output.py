@@ -1,0 +1,109 @@
+"""How is a result shown? As tables for people, as one JSON object for programs."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import fields, is_dataclass
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+from rich.console import Console
+from rich.table import Table
+
+from tailrace import clock
+
+_notes = Console(stderr=True, highlight=False)
+
+
+def _screen() -> Console:
+    # A pipe has no width of its own; a table in it must not be cut at 80 columns.
+    width = None if sys.stdout.isatty() else 160
+    return Console(highlight=False, width=width)
+
+
+def note(text: str) -> None:
+    """Say something about the work, on stderr."""
+    _notes.print(text, markup=False)
+
+
+@contextmanager
+def working(what: str) -> Iterator[None]:
+    """Show that `what` is under way while stderr is a terminal."""
+    if _notes.is_terminal:
+        with _notes.status(what):
+            yield
+    else:
+        yield
+
+
+def say(text: str) -> None:
+    """Print one line of the result."""
+    _screen().print(text, markup=False)
+
+
+def title(text: str) -> None:
+    """Print a heading."""
+    _screen().print(f"\n[bold]{text}[/bold]")
+
+
+def table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, empty: str) -> None:
+    """Print rows under their columns; numbers stand right. `empty` is printed when there are none."""
+    listed = [list(row) for row in rows]
+    if not listed:
+        say(empty)
+        return
+    shown = Table(box=None, pad_edge=False, header_style="dim")
+    for number, column in enumerate(columns):
+        numeric = all(isinstance(row[number], int | float) or row[number] is None for row in listed)
+        shown.add_column(column, justify="right" if numeric else "left", overflow="fold")
+    for row in listed:
+        shown.add_row(*(cell(value) for value in row))
+    _screen().print(shown)
+
+
+def cell(value: Any) -> str:
+    """Return a value as people read it; what is not known is never shown as zero."""
+    if value is None:
+        return "–"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return f"{value:,}"
+    if isinstance(value, float):
+        return f"{value:,.4g}"
+    if isinstance(value, datetime):
+        return clock.iso(value).replace("T", " ").removesuffix("Z") if value.tzinfo else value.isoformat(" ")
+    return str(value).replace("[", "\\[")
+
+
+def document(value: Any) -> None:
+    """Print one JSON object."""
+    sys.stdout.write(json.dumps(_plain(value), ensure_ascii=False, indent=2) + "\n")
+
+
+def _plain(value: Any) -> Any:
+    if is_dataclass(value) and not isinstance(value, type):
+        value = {field.name: getattr(value, field.name) for field in fields(value)}
+    elif isinstance(value, BaseModel):
+        value = value.model_dump()
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_plain(item) for item in value]
+    return _scalar(value)
+
+
+def _scalar(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return clock.iso(value) if value.tzinfo else f"{value.isoformat()}Z"
+    if isinstance(value, date):
+        return value.isoformat()
+    if isinstance(value, timedelta):
+        return value.total_seconds()
+    return str(value) if isinstance(value, Path | Decimal) else value

@@ -1,0 +1,215 @@
+"""The commands that do the work: check, land, plan, apply, run, deliver, backfill, report, demo, doctor."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tailrace.cli import output, plans
+from tailrace.cli.options import AsOf, DataDir, Json, ProjectDir, instant, settings
+from tailrace.pipeline import demo as demonstration
+from tailrace.pipeline import doctor as examination
+from tailrace.pipeline import spine
+from tailrace.pipeline.checking import check as check_everything
+from tailrace.pipeline.reporting import write as write_report
+from tailrace.pipeline.result import Result
+from tailrace.planning.store import Store
+from tailrace.settings import Settings
+
+Paths = Annotated[list[Path], typer.Argument(help="Files or folders.", metavar="PATH…")]
+Source = Annotated[str, typer.Option("--source", help="The source they come from: contracts/sources/SOURCE.yml.")]
+Budget = Annotated[float | None, typer.Option("--budget", help="Seconds that delivery may take.", show_default=False)]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to the root."""
+    for command in (check, land, plan, apply, run, deliver, backfill, report, demo, doctor):
+        app.command()(command)
+
+
+def check(data_dir: DataDir = None, project_dir: ProjectDir = None, json_: Json = False) -> None:
+    """Check everything that people write: campaigns, messages, contracts, policy, destinations, dbt models."""
+    with output.working("reading the project"):
+        found = check_everything(settings(data_dir, project_dir))
+    if json_:
+        output.document(found)
+    else:
+        for problem in found.problems:
+            output.say(str(problem))
+        for notice in found.notices:
+            output.note(f"note: {notice}")
+        counted = ", ".join(f"{count} {name}" for name, count in found.counts.items())
+        output.say(f"{len(found.problems)} problems in {counted}" if found.problems else f"all well: {counted}")
+    raise typer.Exit(2 if found.problems else 0)
+
+
+def land(
+    paths: Paths,
+    source: Source,
+    as_of: AsOf = None,
+    data_dir: DataDir = None,
+    project_dir: ProjectDir = None,
+    json_: Json = False,
+) -> None:
+    """Land files of events: every line is landed, a duplicate, or in quarantine with a reason."""
+    with output.working("landing"):
+        landed = spine.land_files(settings(data_dir, project_dir), paths, source, instant(as_of))
+    if json_:
+        output.document(landed)
+        return
+    output.say(
+        f"{landed.lines:,} lines read = {landed.landed:,} landed + {landed.duplicate:,} duplicate +"
+        f" {landed.quarantined:,} quarantined" + (f"  (load {landed.load_id})" if landed.load_id else "")
+    )
+    if landed.quarantined:
+        output.table(["reason", "lines"], sorted(landed.reasons.items()), empty="")
+        output.note("look at them with `tailrace quarantine list`")
+
+
+def plan(
+    plan_id: Annotated[
+        str | None, typer.Argument(help="Show this plan instead of making one.", metavar="[PLAN]")
+    ] = None,
+    as_of: AsOf = None,
+    data_dir: DataDir = None,
+    project_dir: ProjectDir = None,
+    json_: Json = False,
+) -> None:
+    """Make the plan that a run would apply, and show it. Nothing is applied, nothing leaves."""
+    found = settings(data_dir, project_dir)
+    store = Store(found)
+    if plan_id is None:
+        with output.working("planning"):
+            result = spine.plan(found, instant(as_of))
+        plan_id = result.plan_id or ""
+    else:
+        plan_id = store.resolve(plan_id)
+        made = store.read(plan_id)
+        result = Result(made.as_of, plan_id=plan_id, parent=made.parent)
+    made = store.read(plan_id)
+    if json_:
+        output.document(
+            result.document()
+            | {
+                "counts": made.counts,
+                "campaigns": made.campaigns,
+                "segments": made.segments,
+                "syncs": made.syncs,
+                "guards": made.guards,
+            }
+        )
+    else:
+        plans.show(plan_id, made)
+        if store.head() != plan_id:
+            output.note(f"\nnothing has been applied; to do so: tailrace apply {plan_id}")
+    raise typer.Exit(result.exit_code)
+
+
+def apply(
+    plan_id: Annotated[str, typer.Argument(help="The plan's id, or the start of it.", metavar="PLAN")],
+    data_dir: DataDir = None,
+    project_dir: ProjectDir = None,
+    json_: Json = False,
+) -> None:
+    """Move HEAD to a plan and write its intents into the journal; `tailrace deliver` then sends them."""
+    result = spine.apply(settings(data_dir, project_dir), plan_id)
+    _print(result, json_)
+
+
+def run(
+    as_of: AsOf = None,
+    budget: Budget = None,
+    data_dir: DataDir = None,
+    project_dir: ProjectDir = None,
+    json_: Json = False,
+) -> None:
+    """Do everything once: land, build, plan, guard, apply, deliver, publish."""
+    found = settings(data_dir, project_dir)
+    with output.working("running"):
+        result = spine.run(found, instant(as_of), budget_seconds=budget)
+    if not json_ and result.plan_id is not None:
+        plans.show(result.plan_id, Store(found).read(result.plan_id))
+    _print(result, json_)
+    raise typer.Exit(result.exit_code)
+
+
+def deliver(
+    as_of: AsOf = None,
+    budget: Budget = None,
+    data_dir: DataDir = None,
+    project_dir: ProjectDir = None,
+    json_: Json = False,
+) -> None:
+    """Deliver what applied plans left pending."""
+    with output.working("delivering"):
+        result = spine.deliver(settings(data_dir, project_dir), instant(as_of), budget_seconds=budget)
+    _print(result, json_)
+
+
+def backfill(
+    paths: Paths,
+    source: Source,
+    reason: Annotated[str, typer.Option("--reason", help="Why; it is kept with the load.")],
+    data_dir: DataDir = None,
+    project_dir: ProjectDir = None,
+    json_: Json = False,
+) -> None:
+    """Land files as history, planned at HEAD's own as_of: no message, no removal."""
+    with output.working("backfilling"):
+        result = spine.backfill(settings(data_dir, project_dir), paths, source, reason)
+    _print(result, json_)
+
+
+def report(data_dir: DataDir = None, project_dir: ProjectDir = None, json_: Json = False) -> None:
+    """Write the report: one HTML file that needs no network."""
+    path = write_report(settings(data_dir, project_dir))
+    if json_:
+        output.document({"report": path})
+    else:
+        output.say(str(path))
+
+
+def demo(
+    data_dir: DataDir = None,
+    project_dir: ProjectDir = None,
+    people: Annotated[int, typer.Option("--people", help="How many people the company has.")] = 3000,
+    days: Annotated[int, typer.Option("--days", help="How many logical days to run.")] = 14,
+    json_: Json = False,
+) -> None:
+    """Play a small SaaS company: make its year of events, land them, run some days, deliver to the outbox."""
+    found = settings(data_dir or Path("data") / "demo", project_dir)
+    summary = demonstration.play(found, people=people, days=days, tell=output.note)
+    if json_:
+        output.document(summary)
+        return
+    plans.show(summary.plan_id, Store(found).read(summary.plan_id))
+    _where(summary, found)
+
+
+def _where(summary: demonstration.Demo, found: Settings) -> None:
+    output.title("Look around")
+    output.say(f"mails     {summary.outbox} ({summary.mails:,} files)")
+    output.say(f"report    {summary.report}")
+    example = f" --data-dir {found.data_dir}"
+    for command in (f"explain {summary.example_user}", "segment list", "campaign list", "quarantine list", "plan HEAD"):
+        output.say(f"          tailrace {command}{example}")
+
+
+def doctor(data_dir: DataDir = None, project_dir: ProjectDir = None, json_: Json = False) -> None:
+    """Examine this installation: versions, stores, locks, journal, lease, what is stuck."""
+    findings = examination.examine(settings(data_dir, project_dir))
+    if json_:
+        output.document([finding.row() for finding in findings])
+    else:
+        rows = [[finding.status, finding.subject, finding.text] for finding in findings]
+        output.table(["", "what", "finding"], rows, empty="")
+    raise typer.Exit(1 if any(finding.status == "bad" for finding in findings) else 0)
+
+
+def _print(result: Result, json_: bool) -> None:
+    if json_:
+        output.document(result.document())
+    else:
+        plans.show_result(result)

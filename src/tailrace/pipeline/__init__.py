@@ -1,0 +1,1 @@
+"""The spine: what the command line and the flows call. `spine` is its table of contents."""

@@ -1,0 +1,138 @@
+"""Is this installation well? Versions, stores, locks, journal, lease, and what is stuck."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from importlib import metadata
+from typing import Any, Literal
+
+from tailrace import clock, durable, engine
+from tailrace.errors import Busy, TailraceError
+from tailrace.journal.journal import Journal
+from tailrace.landing.loads import loads
+from tailrace.planning.store import Store
+from tailrace.settings import Settings
+from tailrace.warehouse.build import read_generation
+
+LOW_SPACE = 1_000_000_000
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was examined."""
+
+    subject: str
+    status: Literal["ok", "note", "bad"]
+    text: str
+
+    def row(self) -> dict[str, Any]:
+        """Return the finding as JSON-able facts."""
+        return asdict(self)
+
+
+def examine(settings: Settings) -> list[Finding]:
+    """Return what was found; examining changes nothing but migrating an older journal."""
+    findings = []
+    for subject, look in _LOOKS.items():
+        try:
+            findings += [Finding(subject, status, text) for status, text in look(settings)]  # type: ignore[arg-type]
+        except TailraceError as error:
+            findings.append(Finding(subject, "bad", str(error)))
+    return findings
+
+
+def _versions(settings: Settings) -> Iterator[tuple[str, str]]:
+    engine.connect(settings).close()
+    names = ("tailrace", "duckdb", "dbt-core", "dbt-duckdb", "prefect")
+    found = ", ".join(f"{name} {metadata.version(name)}" for name in names)
+    yield "ok", f"Python {sys.version.split()[0]}, {found}"
+
+
+def _space(settings: Settings) -> Iterator[tuple[str, str]]:
+    place = next(path for path in (settings.data_dir, *settings.data_dir.parents) if path.exists())
+    free = shutil.disk_usage(place).free
+    yield "bad" if free < LOW_SPACE else "ok", f"{free / 1e9:.1f} GB free at {settings.data_dir}"
+
+
+def _landing(settings: Settings) -> Iterator[tuple[str, str]]:
+    landed = loads(settings)
+    lines, rows = sum(load.lines for load in landed), sum(load.landed for load in landed)
+    held = sum(load.quarantined for load in landed)
+    yield "ok", f"{len(landed)} loads: {lines:,} lines read, {rows:,} landed, {held:,} went to quarantine"
+
+
+def _warehouse(settings: Settings) -> Iterator[tuple[str, str]]:
+    generation = read_generation(settings)
+    if generation is None:
+        yield "note", "no complete generation; the next run builds one"
+        return
+    yield "ok", f"generation {generation.generation_id} as of {clock.iso(generation.as_of)}"
+    for model, reason in sorted(generation.failed.items()):
+        yield "bad", f"{model} did not build: {reason}"
+
+
+def _plans(settings: Settings) -> Iterator[tuple[str, str]]:
+    store = Store(settings)
+    head = store.head()
+    if head is None:
+        yield "note", "no plan has been applied yet"
+        return
+    plan = store.read(head)
+    missing = [
+        piece.sha256[:12] for pieces in plan.relations.values() for piece in pieces if not store.path(piece).is_file()
+    ]
+    if missing:
+        yield "bad", f"HEAD {head} lacks {len(missing)} of its objects ({', '.join(missing[:3])}): restore plans/"
+    else:
+        yield "ok", f"HEAD {head} as of {clock.iso(plan.as_of)}"
+    for guard in plan.guards:
+        if guard["tripped"] and guard["released"] is None:
+            yield (
+                "bad",
+                f"{guard['guard']} parks {guard['subject']}: measured {guard['measured']}, allowed {guard['allowed']}",
+            )
+
+
+def _journal(settings: Settings) -> Iterator[tuple[str, str]]:
+    if not settings.journal.is_file():
+        yield "note", "no journal yet; the first run makes one"
+        return
+    with Journal.open(settings) as journal:
+        problem = journal.copy_problem()
+        if problem:
+            yield "bad", problem
+        counts = journal.counts()
+        states = ", ".join(f"{count:,} {state}" for state, count in counts.messages.items()) or "no messages yet"
+        yield "ok", states
+        unknown = counts.messages.get("unknown", 0)
+        if unknown and counts.oldest_unknown is not None:
+            since = clock.iso(counts.oldest_unknown)
+            yield "bad", f"{unknown:,} messages of unknown fate, the oldest since {since}: `tailrace unknown list`"
+        lease = journal.live_show()
+        yield "ok" if lease.held else "note", "live" if lease.held else f"not live: {lease.why_not}"
+
+
+def _locks(settings: Settings) -> Iterator[tuple[str, str]]:
+    for path, what in ((settings.run_lock, "a run"), (settings.deliver_lock, "delivery")):
+        if not path.exists():
+            continue
+        try:
+            with durable.exclusive(path, what):
+                pass
+        except Busy:
+            yield "note", f"{what} is under way"
+    yield "ok", "looked at"
+
+
+_LOOKS: dict[str, Callable[[Settings], Iterator[tuple[str, str]]]] = {
+    "versions": _versions,
+    "disk": _space,
+    "landing": _landing,
+    "warehouse": _warehouse,
+    "plans": _plans,
+    "journal": _journal,
+    "locks": _locks,
+}

@@ -1,0 +1,125 @@
+"""What happened to one person, and why? Events, segments, steps, verdicts and outcomes: facts and ids, no addresses."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+
+from tailrace import engine, ids
+from tailrace.errors import DataError
+from tailrace.journal.journal import Journal
+from tailrace.pipeline.published import has, published
+from tailrace.planning.store import Store
+from tailrace.planning.story import Story, tell
+from tailrace.settings import Settings
+
+
+@dataclass(frozen=True)
+class OutcomeRow:
+    """One thing that happened to a message of the person's."""
+
+    at: datetime
+    campaign: str
+    step: str
+    intent_id: str
+    what: str
+    code: str
+    destination: str | None
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """One person's story over `n_plans` plans up to `as_of`, oldest first. See `planning.story` for the rows."""
+
+    person_id: int
+    as_of: datetime
+    n_plans: int
+    n_events: int
+    n_days: int
+    first_on: date | None
+    last_on: date | None
+    segments: list[str]
+    changes: list[dict[str, Any]]
+    enrollments: list[dict[str, Any]]
+    transitions: list[dict[str, Any]]
+    verdicts: list[dict[str, Any]]
+    outcomes: list[OutcomeRow]
+
+
+def explain(settings: Settings, person: str, *, limit: int) -> Explanation:
+    """Tell the story of the person with this user id, or with this person_id if nobody has that user id.
+
+    Raises DataError when neither is known, or when nothing was ever planned.
+    """
+    store = Store(settings)
+    head = store.head()
+    if head is None:
+        raise DataError("nothing has been planned yet; expected one run before: `tailrace run`")
+    person_id = _find(settings, person)
+    with engine.connect(settings) as connection:
+        story = tell(connection, store, person_id, head=head, limit=limit)
+    n_events, n_days, first_on, last_on = _events(settings, person_id)
+    return Explanation(
+        person_id=person_id,
+        as_of=store.read(head).as_of,
+        n_plans=story.n_plans,
+        n_events=n_events,
+        n_days=n_days,
+        first_on=first_on,
+        last_on=last_on,
+        segments=story.segments,
+        changes=story.changes,
+        enrollments=story.enrollments,
+        transitions=story.transitions,
+        verdicts=story.verdicts,
+        outcomes=_outcomes(settings, story),
+    )
+
+
+def _find(settings: Settings, person: str) -> int:
+    candidates = [ids.person_id(person)]
+    if person.isdigit() and len(person) < 20:
+        candidates.append(int(person))
+    with published(settings) as connection:
+        for candidate in candidates:
+            found = connection.execute(
+                "select 1 from core.dim_people where person_id = $person", {"person": candidate}
+            ).fetchone()
+            if found is not None:
+                return candidate
+    raise DataError(
+        "nobody has that user id or person_id; expected a person with an event that has landed and been published"
+        " (ids are case-sensitive)"
+    )
+
+
+def _events(settings: Settings, person_id: int) -> tuple[int, int, date | None, date | None]:
+    with published(settings) as connection:
+        if not has(connection, "core", "fct_person_days"):
+            return 0, 0, None, None
+        row = connection.execute(
+            "select coalesce(sum(n_events), 0), count(*), min(event_on), max(event_on) from core.fct_person_days"
+            " where person_id = $person",
+            {"person": person_id},
+        ).fetchone()
+    assert row is not None
+    return int(row[0]), row[1], row[2], row[3]
+
+
+def _outcomes(settings: Settings, story: Story) -> list[OutcomeRow]:
+    with Journal.open(settings) as journal:
+        intents = {intent.intent_id: intent for intent in journal.intents_of(story.person_id)}
+        happened = journal.history(intents)
+    return [
+        OutcomeRow(
+            at=item.at,
+            campaign=intents[item.item_id].campaign,
+            step=intents[item.item_id].step,
+            intent_id=item.item_id,
+            what=item.what,
+            code=item.code,
+            destination=item.destination,
+        )
+        for item in sorted(happened, key=lambda item: (item.at, item.item_id, item.attempt))
+    ]

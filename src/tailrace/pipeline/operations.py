@@ -1,0 +1,121 @@
+"""What waits for a person's word? Quarantined lines, tripped guards, unknown messages, the live lease."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from tailrace import clock
+from tailrace.errors import DataError, nearest
+from tailrace.journal.journal import Journal
+from tailrace.journal.records import Lease, Release, Unknown
+from tailrace.landing import quarantine
+from tailrace.landing.land import Landed
+from tailrace.planning.store import Store
+from tailrace.settings import Settings
+
+__all__ = [
+    "Lease",
+    "acquire",
+    "give_up",
+    "guards",
+    "lease",
+    "quarantined",
+    "quarantined_line",
+    "release",
+    "retry",
+    "settle",
+    "unknowns",
+]
+
+
+def quarantined(settings: Settings, source: str | None, limit: int) -> list[quarantine.QuarantinedLine]:
+    """Return the lines that are in quarantine, without what stands in them."""
+    return quarantine.list_quarantine(settings, source=source, limit=limit)
+
+
+@dataclass(frozen=True)
+class RawLine:
+    """A quarantined line as it came; `text` shows bytes that are not UTF-8 as escapes."""
+
+    id: str
+    source: str
+    file: str
+    line: int
+    reason: str
+    detail: str | None
+    text: str
+
+
+def quarantined_line(settings: Settings, line_id: str) -> RawLine:
+    """Return one quarantined line with what stands in it. Raises DataError when there is no such line."""
+    row = quarantine.show(settings, line_id)
+    text = row.raw.decode("utf-8", errors="backslashreplace")
+    return RawLine(row.id, row.source, row.file, row.line, row.reason, row.detail, text)
+
+
+def retry(settings: Settings, source: str | None, as_of: datetime) -> Landed:
+    """Land the quarantined lines again; those that now land leave the quarantine."""
+    return quarantine.retry(settings, as_of=as_of, source=source)
+
+
+def guards(settings: Settings) -> list[dict[str, Any]]:
+    """Return what the guards read in the plan applied last, tripped ones first."""
+    store = Store(settings)
+    head = store.head()
+    rows = store.read(head).guards if head else []
+    return sorted(rows, key=lambda row: (not row["tripped"], row["guard"], row["subject"]))
+
+
+def release(settings: Settings, guard: str, subject: str, who: str, reason: str) -> Release:
+    """Let what a guard parked in the plan applied last pass once; it is journalled.
+
+    Raises DataError when that guard has not tripped on that subject.
+    """
+    store = Store(settings)
+    head = store.head()
+    tripped = [row for row in guards(settings) if row["tripped"] and row["released"] is None]
+    found = next((row for row in tripped if (row["guard"], row["subject"]) == (guard, subject)), None)
+    if head is None or found is None:
+        known = [f"{row['guard']} {row['subject']}" for row in tripped]
+        hint = nearest(f"{guard} {subject}", known)
+        raise DataError(
+            f"guard `{guard}` has not tripped on `{subject}` in the plan applied last; expected one of:"
+            f" {', '.join(known) or 'none has tripped'}.{hint}"
+        )
+    with Journal.open(settings) as journal:
+        seq = journal.release_guard(guard, subject, head, found["measured"], who, reason, clock.now())
+        return next(kept for kept in journal.releases() if kept.seq == seq)
+
+
+def unknowns(settings: Settings) -> list[Unknown]:
+    """Return the messages whose fate is not known."""
+    with Journal.open(settings) as journal:
+        return journal.unknown()
+
+
+def settle(settings: Settings, intent_id: str, outcome: str, who: str, reason: str) -> None:
+    """Write down what a person found out about an unknown message."""
+    with Journal.open(settings) as journal:
+        journal.settle(intent_id, outcome, who, reason, clock.now())
+
+
+def acquire(settings: Settings, who: str, reason: str, accept_journal: bool) -> Lease:
+    """Take the live lease, if asked after accepting a journal that is behind its copy."""
+    with Journal.open(settings) as journal:
+        if accept_journal:
+            journal.accept_copy(who, reason, clock.now())
+        return journal.live_acquire(who, reason, clock.now())
+
+
+def give_up(settings: Settings, who: str, reason: str) -> Lease:
+    """Release the live lease."""
+    with Journal.open(settings) as journal:
+        return journal.live_release(who, reason, clock.now())
+
+
+def lease(settings: Settings) -> Lease:
+    """Return the live lease as it stands."""
+    with Journal.open(settings) as journal:
+        return journal.live_show()

@@ -1,0 +1,47 @@
+"""What do readers see? The published copy of the warehouse, opened so that nobody waits for a build."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import duckdb
+
+from tailrace import engine
+from tailrace.errors import DataError
+from tailrace.settings import Settings
+
+
+@contextmanager
+def published(settings: Settings) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Open the published copy for reading, as the database `published`.
+
+    Raises DataError when no run has published one yet.
+    """
+    if not settings.published.is_file():
+        raise DataError(
+            f"{settings.published}: nothing has been published yet; expected one run before: `tailrace run`"
+        )
+    with engine.connect(settings) as connection:
+        engine.attach(connection, settings.published, "published")
+        connection.execute("use published")
+        yield connection
+
+
+def row_of(connection: duckdb.DuckDBPyConnection, relation: str, person_id: int) -> dict[str, Any]:
+    """Return the person's row of a relation with a `person_id`, or an empty dictionary."""
+    found = connection.execute(f"select * from {relation} where person_id = $person", {"person": person_id})
+    names = [column[0] for column in found.description]
+    row = found.fetchone()
+    return {} if row is None else dict(zip(names, row, strict=True))
+
+
+def has(connection: duckdb.DuckDBPyConnection, schema: str, table: str) -> bool:
+    """Return whether the published copy has the table."""
+    found = connection.execute(
+        "select 1 from duckdb_tables() where database_name = 'published' and schema_name = $schema"
+        " and table_name = $name",
+        {"schema": schema, "name": table},
+    )
+    return found.fetchone() is not None

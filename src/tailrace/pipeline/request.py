@@ -1,0 +1,187 @@
+"""What is a plan made from? Every room's word, translated into the one request that planning takes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
+
+from tailrace import ids
+from tailrace.campaigns.analysis import analyse
+from tailrace.campaigns.definition import Campaign, Message
+from tailrace.campaigns.policy import Policy
+from tailrace.campaigns.shelf import load_campaigns
+from tailrace.destinations.connections import Connections, load_connections
+from tailrace.errors import DefinitionError
+from tailrace.journal.journal import Journal
+from tailrace.landing.contract import load_contract
+from tailrace.landing.loads import Load, event_files
+from tailrace.planning.enrollment import CampaignSpec, MessageSpec
+from tailrace.planning.guards import Limits
+from tailrace.planning.plan import Request, SyncSpec
+from tailrace.planning.store import Plan
+from tailrace.settings import Settings
+from tailrace.warehouse.build import Generation
+from tailrace.warehouse.catalog import Catalog, SyncModel
+from tailrace.warehouse.landed import LoadFiles
+
+
+@dataclass(frozen=True)
+class Definitions:
+    """What people wrote beside the dbt models: campaigns with their messages, policy, connections."""
+
+    campaigns: Mapping[str, Campaign]
+    policy: Policy
+    connections: Connections
+
+    @property
+    def fingerprint(self) -> str:
+        """Return a hash that changes when a campaign, a message, a guard or a connection does."""
+        facts = {
+            "campaigns": {
+                slug: [
+                    campaign.version,
+                    campaign.status,
+                    campaign.sending,
+                    campaign.priority,
+                    sorted(message.message_key for message in campaign.messages.values()),
+                ]
+                for slug, campaign in self.campaigns.items()
+            },
+            "guards": [asdict(self.policy.guards), {name: asdict(own) for name, own in self.policy.overrides.items()}],
+            "connections": self.connections.fingerprint,
+        }
+        return ids.digest(json.dumps(facts, sort_keys=True, default=str))
+
+
+def load_definitions(settings: Settings) -> Definitions:
+    """Return what people wrote; raises DefinitionError with everything that is wrong in any of the files."""
+    shelf = load_campaigns(settings.project_dir, strict=False)
+    problems = list(shelf.problems)
+    connections = None
+    try:
+        connections = load_connections(settings)
+    except DefinitionError as error:
+        problems += error.problems
+    if problems or connections is None or shelf.policy is None:
+        raise DefinitionError(list(set(problems)))
+    return Definitions(shelf.campaigns, shelf.policy, connections)
+
+
+def load_files(settings: Settings, landed: Sequence[Load]) -> list[LoadFiles]:
+    """Return the loads as the warehouse takes them."""
+    return [
+        LoadFiles(
+            load_id=load.load_id,
+            load_seq=load.load_seq,
+            source=load.source,
+            is_history=load.is_history,
+            landed_at=load.landed_at,
+            rows=load.landed,
+            quarantined=load.quarantined,
+            first_event_at=load.first_event_at,
+            last_event_at=load.last_event_at,
+            parquet=tuple(event_files(settings, [load])),
+        )
+        for load in landed
+    ]
+
+
+def loads_fingerprint(landed: Sequence[Load]) -> str:
+    """Return the hash of a set of loads, as the warehouse's generation has it."""
+    return ids.digest(*sorted(load.load_id for load in landed))
+
+
+def gather(
+    settings: Settings,
+    *,
+    as_of: datetime,
+    cause: str,
+    parent_id: str | None,
+    parent: Plan | None,
+    landed: Sequence[Load],
+    definitions: Definitions,
+    generation: Generation,
+    catalog: Catalog,
+    journal: Journal,
+) -> Request:
+    """Return the request for the next plan. Raises DefinitionError when a sync cannot be planned as it is written."""
+    seq = parent.inputs.journal_seq if parent else 0
+    answers = journal.acknowledged_rows(seq)
+    newest = max(answers.column("seq").to_pylist(), default=seq)
+    policy = definitions.policy
+    limits = {f"segment:{name}": _limits(policy, name) for name in catalog.segments}
+    limits |= {f"sync:{name}": _limits(policy, name) for name in catalog.syncs}
+    return Request(
+        as_of=as_of,
+        cause=cause,
+        parent=parent_id,
+        loads=[(load.load_id, load.load_seq, load.is_history) for load in landed],
+        loads_fingerprint=generation.loads_fingerprint,
+        project_fingerprint=generation.project_fingerprint,
+        definitions_fingerprint=definitions.fingerprint,
+        segments=[catalog.segments[name] for name in sorted(catalog.segments)],
+        campaigns=[_campaign(definitions.campaigns[slug]) for slug in sorted(definitions.campaigns)],
+        syncs=[_sync(catalog.syncs[name], definitions.connections) for name in sorted(catalog.syncs)],
+        failed=generation.failed,
+        limits=limits,
+        source_hours=source_hours(settings, policy, landed),
+        releases=journal.releases(),
+        answers=answers,
+        journal_seq=newest,
+    )
+
+
+def source_hours(settings: Settings, policy: Policy, landed: Sequence[Load]) -> dict[str, float]:
+    """Return the hours that each source may be silent: what policy.yml says of it, else its contract's `expect_every`.
+
+    A source that says neither is not watched: a file imported once is silent for ever.
+    """
+    hours: dict[str, float] = {}
+    for source in sorted({load.source for load in landed}):
+        every = load_contract(settings, source).expect_every
+        if source in policy.overrides:
+            every = policy.overrides[source].source_stale_after
+        if every is not None:
+            hours[source] = every / timedelta(hours=1)
+    return hours
+
+
+def _limits(policy: Policy, name: str) -> Limits:
+    guards = policy.guards_for(name)
+    return Limits(
+        segment_left_share=guards.segment_left_share,
+        segment_entered_share=guards.segment_entered_share,
+        segment_minimum=guards.segment_minimum,
+        minimum_members=guards.minimum_members,
+        sync_deletions_share=guards.sync_deletions_share,
+    )
+
+
+def _campaign(campaign: Campaign) -> CampaignSpec:
+    return CampaignSpec(
+        slug=campaign.slug,
+        version=campaign.version,
+        definition=campaign.definition(),
+        status=campaign.status,
+        sending=campaign.sending,
+        priority=campaign.priority,
+        messages={name: _message(message) for name, message in campaign.messages.items()},
+    )
+
+
+def _message(message: Message) -> MessageSpec:
+    found = analyse(message)
+    return MessageSpec(
+        message_key=message.message_key,
+        channel=message.channel,
+        kind=message.kind,
+        source=json.dumps(message.source(), sort_keys=True, ensure_ascii=False),
+        required=found.required,
+        optional=found.optional,
+    )
+
+
+def _sync(model: SyncModel, connections: Connections) -> SyncSpec:
+    return SyncSpec(model, connections.batch_rows(model.destination), model.segments)

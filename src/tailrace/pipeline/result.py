@@ -1,0 +1,67 @@
+"""What came of a run? One object, with the counts of each step and every balance."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from typing import Any
+
+from tailrace import clock
+from tailrace.errors import TailraceError
+
+
+@dataclass(frozen=True)
+class Balance:
+    """An equation that must hold: `total` is the sum of `parts`."""
+
+    name: str
+    total: int
+    parts: dict[str, int]
+
+    @property
+    def holds(self) -> bool:
+        """Whether it does."""
+        return self.total == sum(self.parts.values())
+
+
+@dataclass
+class Result:
+    """What a run, or a part of one, did. `steps` are counts by step; `seconds` how long each took."""
+
+    as_of: datetime
+    plan_id: str | None = None
+    parent: str | None = None
+    is_new: bool = False
+    steps: dict[str, dict[str, Any]] = field(default_factory=dict)
+    seconds: dict[str, float] = field(default_factory=dict)
+    balances: list[Balance] = field(default_factory=list)
+    tripped: list[dict[str, Any]] = field(default_factory=list)
+
+    @property
+    def exit_code(self) -> int:
+        """Return 3 when a guard parked something, else 0."""
+        return 3 if self.tripped else 0
+
+    def add(self, balance: Balance) -> None:
+        """Note the balance.
+
+        Raises TailraceError when it does not hold: a count is missing, so nothing may go on from here.
+        """
+        self.balances.append(balance)
+        if not balance.holds:
+            parts = " + ".join(f"{count} {name}" for name, count in balance.parts.items())
+            raise TailraceError(f"the counts of `{balance.name}` do not balance: {balance.total} is not {parts}")
+
+    def document(self) -> dict[str, Any]:
+        """Return the result as JSON-able facts."""
+        return {
+            "as_of": clock.iso(self.as_of),
+            "plan_id": self.plan_id,
+            "parent": self.parent,
+            "is_new": self.is_new,
+            "steps": self.steps,
+            "seconds": {step: round(seconds, 3) for step, seconds in self.seconds.items()},
+            "balances": [asdict(balance) | {"holds": balance.holds} for balance in self.balances],
+            "tripped": self.tripped,
+            "exit_code": self.exit_code,
+        }

@@ -1,0 +1,338 @@
+"""In what order do things happen? land → mirror → build → plan → guard → apply → deliver → mirror → publish.
+
+The command line and the flows call these functions and nothing else. Each step is safe to be killed in: what a step
+leaves is complete or ignored, and the next run goes on from there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from tailrace import clock, crash, durable, engine
+from tailrace.campaigns.render import Renderer
+from tailrace.delivery.send import deliver as send
+from tailrace.errors import DataError, StalePlan
+from tailrace.journal.journal import Journal
+from tailrace.journal.readings import MIRRORS
+from tailrace.journal.records import SyncBatch
+from tailrace.landing.land import Landed, land, land_inbox
+from tailrace.landing.loads import Load, loads
+from tailrace.landing.mirror import mirror, mirrored
+from tailrace.pipeline.request import Definitions, gather, load_definitions, load_files, loads_fingerprint
+from tailrace.pipeline.result import Balance, Result
+from tailrace.planning import relations, syncs
+from tailrace.planning.plan import make_plan
+from tailrace.planning.reader import PlanReader
+from tailrace.planning.store import Plan, Store
+from tailrace.settings import Settings
+from tailrace.warehouse.build import build
+from tailrace.warehouse.catalog import project_fingerprint, read_catalog
+from tailrace.warehouse.publish import publish
+
+
+def run(settings: Settings, as_of: datetime, *, budget_seconds: float | None = None) -> Result:
+    """Do everything once for `as_of`: afterwards what should have been said by then has been, or is listed.
+
+    The run's clock starts at `as_of` and goes on from there. Raises Busy when another run is under way, StalePlan when
+    `as_of` is before HEAD's, and the rooms' errors.
+    """
+    result = Result(as_of)
+    now = _clock_from(as_of)
+    with durable.exclusive(settings.run_lock, "a run"), Journal.open(settings) as journal:
+        _prepare(settings, journal, result)
+        with _timed(result, "apply"):
+            _apply(settings, journal, result, as_of)
+        with _timed(result, "deliver"):
+            _deliver(settings, journal, result, now, budget_seconds)
+        with _timed(result, "mirror"):
+            _mirror(settings, journal)
+        with _timed(result, "publish"):
+            publish(settings)
+    return result
+
+
+def plan(settings: Settings, as_of: datetime) -> Result:
+    """Land what waits, build and plan, and stop there: HEAD does not move, nothing leaves."""
+    result = Result(as_of)
+    with durable.exclusive(settings.run_lock, "a run"), Journal.open(settings) as journal:
+        _prepare(settings, journal, result)
+    return result
+
+
+def apply(settings: Settings, plan_id: str) -> Result:
+    """Move HEAD to the plan and write its intents into the journal; applying it again changes nothing.
+
+    Raises StalePlan when HEAD or an input moved since the plan was made, naming which.
+    """
+    store = Store(settings)
+    plan_id = store.resolve(plan_id)
+    found = store.read(plan_id)
+    result = Result(found.as_of, plan_id=plan_id, parent=found.parent)
+    with durable.exclusive(settings.run_lock, "a run"), Journal.open(settings) as journal:
+        if store.head() != plan_id:
+            _require_inputs(settings, found)
+        with _timed(result, "apply"):
+            _apply(settings, journal, result, found.as_of)
+    return result
+
+
+def deliver(settings: Settings, as_of: datetime, *, budget_seconds: float | None = None) -> Result:
+    """Deliver what is pending, until it is done or the time budget is spent. Its clock starts at `as_of`."""
+    result = Result(as_of)
+    with Journal.open(settings) as journal:
+        _heal(settings, journal)
+        with _timed(result, "deliver"):
+            _deliver(settings, journal, result, _clock_from(as_of), budget_seconds)
+        with _timed(result, "mirror"):
+            _mirror(settings, journal)
+    return result
+
+
+def backfill(settings: Settings, paths: Sequence[Path], source: str, reason: str) -> Result:
+    """Land files as history and plan at HEAD's own `as_of`: every move has cause history, nothing leaves.
+
+    Raises DataError when there is no HEAD to backfill under, or when loads wait that no plan has seen: what they
+    did would be taken for the backfill's doing.
+    """
+    store = Store(settings)
+    with durable.exclusive(settings.run_lock, "a run"), Journal.open(settings) as journal:
+        _heal(settings, journal)
+        head = store.head()
+        if head is None:
+            raise DataError("there is no HEAD to backfill under; expected one run before: `tailrace run`")
+        parent = store.read(head)
+        result = Result(parent.as_of)
+        waiting = [load for load in _unseen(settings, store, parent) if not load.is_history]
+        if waiting:
+            raise DataError(
+                f"{len(waiting)} loads have landed that no plan has seen; expected none, so that what they did is not"
+                " taken for the backfill's doing: `tailrace run` first, then backfill"
+            )
+        with _timed(result, "land"):
+            _note_landing(result, [land(settings, paths, source, as_of=parent.as_of, history=True, reason=reason)])
+        _plan_history(settings, journal, result)
+        with _timed(result, "mirror"):
+            _mirror(settings, journal)
+        with _timed(result, "publish"):
+            publish(settings)
+    return result
+
+
+def _prepare(settings: Settings, journal: Journal, result: Result) -> None:
+    """Finish what a crash left, land the inbox, give waiting history a plan of its own, and plan."""
+    _heal(settings, journal)
+    _require_time(settings, result.as_of)
+    with _timed(result, "land"):
+        _note_landing(result, land_inbox(settings, as_of=result.as_of))
+    _plan_history(settings, journal, Result(result.as_of))
+    _make(settings, journal, result, loads(settings))
+
+
+def _plan_history(settings: Settings, journal: Journal, result: Result) -> None:
+    """Plan and apply the history loads that no plan has seen, at HEAD's own `as_of` and apart from all other loads.
+
+    What they change is then their doing alone, and triggers nothing. Before the first plan there is nothing to keep
+    apart: all of it is baseline.
+    """
+    store = Store(settings)
+    head = store.head()
+    if head is None:
+        return
+    parent = store.read(head)
+    unseen = _unseen(settings, store, parent)
+    history = [load for load in unseen if load.is_history]
+    if not history:
+        result.plan_id, result.parent = head, parent.parent
+        return
+    apart = {load.load_id for load in unseen if not load.is_history}
+    result.as_of = parent.as_of
+    _make(settings, journal, result, [load for load in loads(settings) if load.load_id not in apart], cause="backfill")
+    with _timed(result, "apply"):
+        _apply(settings, journal, result, parent.as_of)
+
+
+def _clock_from(as_of: datetime) -> Callable[[], datetime]:
+    started = clock.monotonic()
+    return lambda: as_of + timedelta(seconds=int(clock.monotonic() - started))
+
+
+def publish_copy(settings: Settings) -> Path:
+    """Swap in the readers' copy of the warehouse and return its path."""
+    with durable.exclusive(settings.run_lock, "a run"):
+        return publish(settings)
+
+
+def land_files(settings: Settings, paths: Sequence[Path], source: str, as_of: datetime) -> Landed:
+    """Land files of one source: every line is landed, a duplicate, or quarantined."""
+    return land(settings, paths, source, as_of=as_of)
+
+
+@contextmanager
+def _timed(result: Result, step: str) -> Iterator[None]:
+    started = clock.monotonic()
+    yield
+    result.seconds[step] = result.seconds.get(step, 0.0) + clock.monotonic() - started
+
+
+def _note_landing(result: Result, landings: Sequence[Landed]) -> None:
+    counts = {
+        "lines": sum(landed.lines for landed in landings),
+        "landed": sum(landed.landed for landed in landings),
+        "duplicate": sum(landed.duplicate for landed in landings),
+        "quarantined": sum(landed.quarantined for landed in landings),
+    }
+    result.steps["land"] = counts | {"loads": [landed.load_id for landed in landings if landed.load_id]}
+    result.add(Balance("lines read", counts["lines"], {name: counts[name] for name in list(counts)[1:]}))
+
+
+def _make(
+    settings: Settings, journal: Journal, result: Result, landed: Sequence[Load], *, cause: str = "scheduled"
+) -> None:
+    """Mirror, build and plan over the loads; when nothing is new since HEAD, HEAD stands."""
+    store = Store(settings)
+    head = store.head()
+    parent = store.read(head) if head else None
+    definitions = load_definitions(settings)
+    if parent is not None and not journal.releases() and _stands(settings, parent, result.as_of, landed, definitions):
+        result.plan_id, result.parent = head, parent.parent
+        _note_plan(result, parent)
+        return
+    with _timed(result, "mirror"):
+        _mirror(settings, journal)
+    with _timed(result, "build"):
+        files = {table: mirrored(settings, table) for table in MIRRORS}
+        generation = build(settings, result.as_of, load_files(settings, landed), files)
+        catalog = read_catalog(settings)
+    result.steps["build"] = {
+        "models": generation.n_models,
+        "tests": generation.n_tests,
+        "failed": dict(generation.failed),
+    }
+    with _timed(result, "plan"):
+        asked = gather(
+            settings,
+            as_of=result.as_of,
+            cause=cause,
+            parent_id=head,
+            parent=parent,
+            landed=landed,
+            definitions=definitions,
+            generation=generation,
+            catalog=catalog,
+            journal=journal,
+        )
+        result.plan_id = make_plan(settings, store, asked)
+    result.is_new, result.parent = True, head
+    _note_plan(result, store.read(result.plan_id))
+
+
+def _require_time(settings: Settings, as_of: datetime) -> None:
+    store = Store(settings)
+    head = store.head()
+    if head is not None and as_of < store.read(head).as_of:
+        raise StalePlan(
+            f"as_of {clock.iso(as_of)} is before {clock.iso(store.read(head).as_of)}, the as_of of HEAD ({head});"
+            " expected a later one: time only goes forward. Nothing was changed."
+        )
+
+
+def _stands(
+    settings: Settings, parent: Plan, as_of: datetime, landed: Sequence[Load], definitions: Definitions
+) -> bool:
+    """Return whether HEAD is already the plan for this instant and these inputs."""
+    inputs = parent.inputs
+    return (
+        parent.as_of == as_of
+        and inputs.loads == loads_fingerprint(landed)
+        and inputs.definitions == definitions.fingerprint
+        and inputs.project == project_fingerprint(settings)
+    )
+
+
+def _note_plan(result: Result, made: Plan) -> None:
+    counts = made.counts
+    result.steps["plan"] = dict(counts)
+    parts = {verdict: counts[verdict] for verdict in ("send", "defer", "skip")}
+    result.add(Balance("people considered", counts["considered"], parts))
+    result.tripped = [reading for reading in made.guards if reading["tripped"] and reading["released"] is None]
+
+
+def _require_inputs(settings: Settings, found: Plan) -> None:
+    """Raise StalePlan when something that the plan was made from has moved since."""
+    now = {
+        "loads": loads_fingerprint(loads(settings)),
+        "definitions": load_definitions(settings).fingerprint,
+        "project": project_fingerprint(settings),
+    }
+    words = {"loads": "the loads", "definitions": "campaigns, policy or destinations", "project": "the dbt project"}
+    moved = [words[name] for name, value in now.items() if getattr(found.inputs, name) != value]
+    if moved:
+        raise StalePlan(
+            f"{' and '.join(moved)} changed since plan {found.plan_id} was made; expected them as they were: make the"
+            " plan again with `tailrace plan`"
+        )
+
+
+def _apply(settings: Settings, journal: Journal, result: Result, at: datetime) -> None:
+    """Move HEAD, then write the intents; a crash between the two is healed by whoever comes next."""
+    store = Store(settings)
+    assert result.plan_id is not None
+    store.advance(result.plan_id)
+    crash.here("apply.moved")
+    new = _write_intents(settings, journal, store, result.plan_id, at)
+    result.steps["apply"] = {"intents": new}
+
+
+def _heal(settings: Settings, journal: Journal) -> None:
+    """Write the intents of an applied plan that a crash kept out of the journal."""
+    store = Store(settings)
+    head = store.head()
+    if head is not None and not journal.is_applied(head):
+        _write_intents(settings, journal, store, head, store.read(head).as_of)
+
+
+def _write_intents(settings: Settings, journal: Journal, store: Store, plan_id: str, at: datetime) -> int:
+    found = store.read(plan_id)
+    with engine.connect(settings) as connection:
+        source = store.source(found, "verdicts", relations.VERDICTS)
+        intents = connection.execute(
+            f"select * from {source} where verdict = 'send' order by intent_id"
+        ).to_arrow_table()
+        batches = [
+            SyncBatch(sync, batch_no, n_rows, found.syncs[sync]["destination"], found.syncs[sync]["target"])
+            for sync in sorted(found.syncs)
+            for batch_no, n_rows in syncs.batches(
+                connection, store.source(found, f"sync_ops:{sync}", relations.SYNC_OPS)
+            )
+        ]
+    return journal.apply_plan(plan_id, found.parent, found.as_of, at, intents, batches, list(found.inputs.releases))
+
+
+def _deliver(
+    settings: Settings,
+    journal: Journal,
+    result: Result,
+    now: Callable[[], datetime],
+    budget_seconds: float | None,
+) -> None:
+    reader = PlanReader(Store(settings))
+    delivered = send(settings, journal, reader, now=now, budget_seconds=budget_seconds, renderer=Renderer())
+    result.steps["deliver"] = asdict(delivered)
+    for balance in delivered.balances():
+        result.add(Balance(*balance))
+
+
+def _mirror(settings: Settings, journal: Journal) -> None:
+    mirror(settings, {table: lambda after, table=table: journal.mirror(table, after) for table in MIRRORS})
+
+
+def _unseen(settings: Settings, store: Store, parent: Plan) -> list[Load]:
+    """Return the loads that the parent plan has not seen."""
+    with engine.connect(settings) as connection:
+        source = store.source(parent, "loads", relations.LOADS)
+        seen = {row[0] for row in connection.execute(f"select load_id from {source}").fetchall()}
+    return [load for load in loads(settings) if load.load_id not in seen]

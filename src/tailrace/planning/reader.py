@@ -1,0 +1,65 @@
+"""What does delivery need of a plan? Payloads, messages, sync operations and who may not be reached."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from tailrace.planning.store import Store
+
+
+class PlanReader:
+    """Reads the relations that delivery works from; keeps the ones of the plan it read last."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._held: dict[tuple[str, str], pa.Table | None] = {}
+        self._places: tuple[str, dict[str, int]] | None = None
+
+    def head(self) -> str | None:
+        """Return the id of the plan applied last."""
+        return self._store.head()
+
+    def payloads(self, plan_id: str, intent_ids: Collection[str]) -> pa.Table:
+        """Return the payloads (see `relations.PAYLOADS`) of these intents of the plan."""
+        table = self._table(plan_id, "payloads")
+        if table is None:
+            return pa.table({"intent_id": pa.array([], pa.string())})
+        if self._places is None or self._places[0] != plan_id:
+            ids = table.column("intent_id").to_pylist()
+            self._places = (plan_id, {intent_id: place for place, intent_id in enumerate(ids)})
+        places = self._places[1]
+        return table.take([places[intent_id] for intent_id in intent_ids if intent_id in places])
+
+    def messages(self, plan_id: str) -> dict[str, dict[str, Any]]:
+        """Return what each message of the plan needs to be rendered, by message_key."""
+        table = self._table(plan_id, "messages")
+        if table is None:
+            return {}
+        return {row["message_key"]: json.loads(row["source"]) for row in table.to_pylist()}
+
+    def sync_ops(self, plan_id: str, sync: str, batch_no: int) -> pa.Table:
+        """Return one batch of a sync's operations, in order of position."""
+        table = self._table(plan_id, f"sync_ops:{sync}")
+        if table is None:
+            return pa.table({"position": pa.array([], pa.int32())})
+        numbers = table.column("batch_no")
+        start, end = (pc.index(numbers, pa.scalar(number, pa.int32())).as_py() for number in (batch_no, batch_no + 1))
+        return table.slice(0, 0) if start < 0 else table.slice(start, None if end < 0 else end - start)
+
+    def suppressed(self, plan_id: str) -> frozenset[int]:
+        """Return the people whom no marketing message may reach, as the plan saw it."""
+        table = self._table(plan_id, "suppressed")
+        return frozenset() if table is None else frozenset(table.column("person_id").to_pylist())
+
+    def _table(self, plan_id: str, relation: str) -> pa.Table | None:
+        key = (plan_id, relation)
+        if key not in self._held:
+            if any(held != plan_id for held, _ in self._held):
+                self._held.clear()
+            self._held[key] = self._store.table(self._store.read(plan_id), relation)
+        return self._held[key]

@@ -1,0 +1,102 @@
+"""What do the plans tell of one person? Segments in and out, steps, and every verdict with its reason."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import duckdb
+
+from tailrace import clock
+from tailrace.engine import literal, statement
+from tailrace.planning.memberships import WORD
+from tailrace.planning.store import Store
+
+
+@dataclass(frozen=True)
+class Story:
+    """One person in the plans, oldest first. Each row has `plan_id` and `as_of` and the columns of its relation.
+
+    `segments` are those the person is in now; `n_plans` how many plans were read.
+    """
+
+    person_id: int
+    n_plans: int
+    segments: list[str]
+    changes: list[dict[str, Any]]
+    transitions: list[dict[str, Any]]
+    verdicts: list[dict[str, Any]]
+    enrollments: list[dict[str, Any]]
+
+
+def tell(connection: duckdb.DuckDBPyConnection, store: Store, person_id: int, *, head: str, limit: int) -> Story:
+    """Return the person's story over the plan `head` and its ancestors, at most `limit` plans."""
+    lineage = list(store.chain(head, limit))
+    read: dict[str, list[dict[str, Any]]] = {}
+    for relation in ("changes", "transitions", "verdicts"):
+        places = [
+            (plan_id, clock.naive(plan.as_of), place, str(store.path(piece)))
+            for place, (plan_id, plan) in enumerate(lineage)
+            for piece in plan.relations.get(relation, ())
+            if piece.rows
+        ]
+        read[relation] = _rows(connection, places, person_id)
+    plan = lineage[0][1]
+    return Story(
+        person_id=person_id,
+        n_plans=len(lineage),
+        segments=_segments(connection, store, plan, person_id),
+        changes=read["changes"],
+        transitions=read["transitions"],
+        verdicts=read["verdicts"],
+        enrollments=_enrollments(connection, store, plan, person_id),
+    )
+
+
+def _rows(
+    connection: duckdb.DuckDBPyConnection, places: list[tuple[str, Any, int, str]], person_id: int
+) -> list[dict[str, Any]]:
+    if not places:
+        return []
+    connection.execute(
+        "create or replace temp table lineage (plan_id varchar, as_of timestamp, place integer, path varchar)"
+    )
+    connection.executemany("insert into lineage values (?, ?, ?, ?)", places)
+    paths = ", ".join(literal(path) for path in dict.fromkeys(path for *_, path in places))
+    connection.execute(f"create or replace temp view rows as select * from read_parquet([{paths}], filename = true)")
+    return _dicts(connection.execute(statement("tailrace.planning", "story"), {"person_id": person_id}))
+
+
+def _segments(connection: duckdb.DuckDBPyConnection, store: Store, plan: Any, person_id: int) -> list[str]:
+    source = store.source(plan, "memberships", "select 0::bigint as person_id, 0::ubigint as w0")
+    row = connection.execute(
+        f"select * from {source} where person_id = $person_id", {"person_id": person_id}
+    ).fetchone()
+    if row is None:
+        return []
+    return sorted(
+        name
+        for name, entry in plan.segments.items()
+        if entry["status"] != "removed" and row[1 + entry["bit"] // WORD] >> (entry["bit"] % WORD) & 1
+    )
+
+
+def _enrollments(
+    connection: duckdb.DuckDBPyConnection, store: Store, plan: Any, person_id: int
+) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = []
+    for name in sorted(plan.relations):
+        if name.startswith("enrollments:"):
+            found += _dicts(
+                connection.execute(
+                    "select enrollment_id, campaign, version, occurrence, entered_at, arm, step, arrived_at, status,"
+                    f" goal_at from {store.source(plan, name, '')} where person_id = $person_id",
+                    {"person_id": person_id},
+                )
+            )
+    return found
+
+
+def _dicts(result: duckdb.DuckDBPyConnection) -> list[dict[str, Any]]:
+    names = [column[0] for column in result.description]
+    return [dict(zip(names, row, strict=True)) for row in result.fetchall()]
