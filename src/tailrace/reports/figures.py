@@ -196,7 +196,7 @@ def _nice(value: int) -> int:
     """Return the smallest round number that is not below `value`."""
     power = 1
     while True:
-        for factor in (1, 2, 4, 5, 10):
+        for factor in (1, 2, 4, 6, 8, 10):
             if factor * power >= value:
                 return factor * power
         power *= 10

@@ -83,7 +83,7 @@ def _template() -> jinja2.Template:
         "moment": _moment,
         "n": _number,
         "rate": _rate,
-        "said": lambda text: str(text).replace("_", " "),
+        "said": _said,
     }
     return environment.get_template("report.html")
 
@@ -110,6 +110,12 @@ def _because(reason: str) -> str:
     code, _, detail = reason.partition(":")
     words = {str(known): text for known, text in IN_WORDS.items()}.get(code, code.replace("_", " "))
     return f"{words}: {detail}" if detail else words
+
+
+def _said(word: str) -> str:
+    """Return a word of a vocabulary as people say it: `missing_field:first_name` → `missing field: first_name`."""
+    code, separator, detail = word.partition(":")
+    return code.replace("_", " ") + (f": {detail.strip()}" if separator else "")
 
 
 def _breakable(name: str) -> Markup:
