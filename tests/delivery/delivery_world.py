@@ -217,23 +217,23 @@ class Inbox:
         self.connections = 0
         self.some_taken = threading.Event()
 
-    async def handle_EHLO(self, server, session, envelope, hostname, responses):
+    async def handle_EHLO(self, server, session, envelope, hostname, responses):  # noqa: N802
         self.connections += 1
         session.host_name = hostname
         return responses
 
-    async def handle_MAIL(self, server, session, envelope, address, options):
+    async def handle_MAIL(self, server, session, envelope, address, options):  # noqa: N802
         envelope.mail_from = address
         return "250 OK"
 
-    async def handle_RCPT(self, server, session, envelope, address, options):
+    async def handle_RCPT(self, server, session, envelope, address, options):  # noqa: N802
         behaviour = self.behaviour.get(address, "")
         if behaviour.startswith("rcpt:"):
             return f"{behaviour[5:]} no, said about {address}"
         envelope.rcpt_tos.append(address)
         return "250 OK"
 
-    async def handle_DATA(self, server, session, envelope):
+    async def handle_DATA(self, server, session, envelope):  # noqa: N802
         assert len(envelope.rcpt_tos) == 1
         (address,) = envelope.rcpt_tos
         behaviour = self.behaviour.get(address, "")

@@ -111,8 +111,9 @@ def read_response(settings: Settings, item: Item, reply: SmtpReply) -> Result:
     if known is None:
         family = {4: Outcome.RETRY_LATER, 5: Outcome.REJECTED}
         known = Meaning(family.get(reply.code // 100, Outcome.UNKNOWN), "a code that tailrace does not know")
-    if known.outcome is Outcome.ACCEPTED and reply.stage != "end":
-        return Result(Outcome.UNKNOWN, code)
+    if known.outcome in {Outcome.ACCEPTED, Outcome.UNKNOWN} and reply.stage != "end":
+        # Before the dot nothing was handed over, however strange the answer.
+        return Result(Outcome.RETRY_LATER, code, is_systemic=True)
     if reply.stage in _BEFORE_ANY_RECIPIENT:
         is_final = known.outcome is Outcome.REJECTED
         return Result(Outcome.BLOCKED if is_final else known.outcome, code, is_systemic=True)

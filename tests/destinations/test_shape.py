@@ -1,0 +1,123 @@
+"""The contract of every destination; the list is what discovery finds."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from tailrace.destinations import smtp, webhook
+from tailrace.destinations.base import (
+    Batch,
+    BatchRow,
+    Capabilities,
+    HttpReply,
+    Message,
+    Outcome,
+    RefusedError,
+    Rendered,
+    Secrets,
+    SmtpReply,
+    Written,
+    discover,
+)
+
+AT = datetime(2026, 3, 1, 6, tzinfo=UTC)
+SETTINGS = {
+    "outbox": {},
+    "smtp": {"host": "relay.test", "from": "Acme <hello@acme.test>"},
+    "webhook": {"url": "https://hook.test/"},
+}
+REPLIES = {"outbox": Written(), "smtp": SmtpReply("end", 250), "webhook": HttpReply(204, {}, b"")}
+STRANGE = {"smtp": SmtpReply("end", 777), "webhook": HttpReply(777, {}, b"")}
+MESSAGE = Message("abc", 7, "email", "welcome", "hello", "kim@people.test", Rendered("Hi", None, "Hi"), AT)
+ROWS = tuple(BatchRow(n, "add", {"id": str(n)}, {"id": str(n)}) for n in range(3))
+BATCH = Batch("p/s/0", "p", "s", "people", 0, ROWS, AT)
+
+destinations = pytest.mark.parametrize("name", sorted(discover()))
+
+
+def test_a_module_in_the_folder_is_a_destination():
+    assert sorted(discover()) == ["outbox", "smtp", "webhook"]
+
+
+@destinations
+def test_it_has_the_shape(name):
+    module = discover()[name]
+    assert module.__doc__
+    assert name == module.NAME
+    assert isinstance(module.CAPABILITIES, Capabilities)
+    assert all(meaning.words and isinstance(meaning.outcome, Outcome) for meaning in module.CODES.values())
+    settings = module.Settings(**SETTINGS[name])
+    assert settings.slots == module.CAPABILITIES.slots, "the default bound is the one that is promised"
+    module.connect(settings, Secrets({}), Path("unused")).close()
+
+
+@destinations
+def test_it_answers_for_each_item_it_can_express_and_says_unknown_to_an_unknown_code(name):
+    module = discover()[name]
+    settings = module.Settings(**SETTINGS[name])
+    for item in (MESSAGE, BATCH):
+        if item is BATCH and not module.CAPABILITIES.takes_batches:
+            with pytest.raises(RefusedError):
+                module.build_request(settings, Secrets({}), item)
+            continue
+        assert module.build_request(settings, Secrets({}), item) == module.build_request(settings, Secrets({}), item)
+        assert module.read_response(settings, item, REPLIES[name]).outcome is Outcome.ACCEPTED
+        if name in STRANGE:
+            assert module.read_response(settings, item, STRANGE[name]).outcome is Outcome.UNKNOWN
+
+
+@destinations
+def test_no_repr_shows_a_person(name):
+    module = discover()[name]
+    request = module.build_request(module.Settings(**SETTINGS[name]), Secrets({}), MESSAGE)
+    assert "kim@people.test" not in repr(MESSAGE) + repr(request)
+
+
+@destinations
+def test_it_has_no_loop_over_time_no_clock_no_socket_and_no_environment(name):
+    tree = ast.parse(inspect.getsource(discover()[name]))
+    imported = {
+        part
+        for node in ast.walk(tree)
+        if isinstance(node, (ast.Import, ast.ImportFrom))
+        for part in ([node.module or ""] if isinstance(node, ast.ImportFrom) else [alias.name for alias in node.names])
+    }
+    assert not imported & {"time", "os", "socket", "smtplib", "requests", "logging", "tailrace.clock", "random"}
+    assert not any(isinstance(node, ast.While) for node in ast.walk(tree))
+
+
+def test_standard_webhooks_published_vector():
+    secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+    signed = webhook.sign(secret, "msg_p5jXN8AQM9LWM0D4loKWxJek", "1614265330", b'{"test": 2432232314}')
+    assert signed == "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="
+
+
+@pytest.mark.parametrize(
+    ("stage", "code", "outcome"),
+    [
+        ("connect", 554, Outcome.BLOCKED),
+        ("login", 535, Outcome.BLOCKED),
+        ("login", 454, Outcome.RETRY_LATER),
+        ("mail", 550, Outcome.BLOCKED),
+        ("mail", 451, Outcome.RETRY_LATER),
+        ("rcpt", 550, Outcome.REJECTED),
+        ("rcpt", 499, Outcome.RETRY_LATER),
+        ("rcpt", 599, Outcome.REJECTED),
+        ("data", 554, Outcome.REJECTED),
+        ("end", 250, Outcome.ACCEPTED),
+        ("end", 552, Outcome.REJECTED),
+        ("end", 451, Outcome.RETRY_LATER),
+        ("end", 200, Outcome.UNKNOWN),
+        ("end", -1, Outcome.UNKNOWN),
+        ("data", 250, Outcome.RETRY_LATER),
+        ("mail", -1, Outcome.RETRY_LATER),
+    ],
+)
+def test_smtp_answers_by_stage(stage, code, outcome):
+    settings = smtp.Settings(**SETTINGS["smtp"])
+    assert smtp.read_response(settings, MESSAGE, SmtpReply(stage, code)).outcome is outcome

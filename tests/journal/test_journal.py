@@ -1,0 +1,312 @@
+from __future__ import annotations
+
+import shutil
+import sqlite3
+from datetime import timedelta
+
+import pyarrow as pa
+import pytest
+
+from tailrace.errors import JournalError
+from tailrace.journal import Claim, Journal, Record, RowOutcome, SyncBatch
+from tailrace.journal.readings import MIRRORS
+
+
+def claim_all(journal, epoch, at, *, destination="relay", is_idempotent=False, **options):
+    items = journal.due_messages("email", at, 100).items
+    return journal.claim(epoch, at, items, destination=destination, is_idempotent=is_idempotent, **options).claims
+
+
+def states(journal):
+    return {row["item_id"]: row["state"] for row in journal._db.all("select item_id, state from states")}
+
+
+def test_applying_a_plan_again_changes_nothing(journal, intents, at):
+    assert journal.apply_plan("p1", None, at, at, intents("a", "b"), [SyncBatch("s", 0, 5, "hook")]) == 2
+    before = list(journal._db._connection.iterdump())
+    assert journal.apply_plan("p1", None, at, at, intents("a", "b"), [SyncBatch("s", 0, 5, "hook")]) == 0
+    assert list(journal._db._connection.iterdump()) == before
+
+
+def test_an_intent_that_an_earlier_plan_brought_is_left_as_it_is(journal, intents, at):
+    journal.apply_plan("p1", None, at, at, intents("a"), [])
+    epoch = journal.start_epoch(at)
+    (claim,) = claim_all(journal, epoch, at)
+    journal.record(epoch, at, [Record(claim, "accepted", "ok")])
+    assert journal.apply_plan("p2", "p1", at, at, intents("a", "b"), []) == 1
+    assert states(journal) == {"a": "accepted", "b": "pending"}
+
+
+def test_due_is_by_priority_then_order_and_pages_cover_all_once(journal, intents, at):
+    journal.apply_plan("p1", None, at, at, intents("low1", "low2", priority=1), [])
+    journal.apply_plan("p2", "p1", at, at, intents("high1", "high2", "high3", priority=9), [])
+    journal.apply_plan("p3", "p2", at, at, intents("later", due=at + timedelta(hours=1)), [])
+    seen, after = [], ()
+    while after is not None:
+        page = journal.due_messages("email", at, 2, *after)
+        seen += [item.item_id for item in page.items]
+        after = (page.after,) if page.after else None
+    assert seen == ["high1", "high2", "high3", "low1", "low2"]
+
+
+def test_a_claim_is_looked_at_again_in_its_own_transaction(journal, intents, at):
+    journal.apply_plan("p1", None, at, at, intents("a", "b", "c"), [])
+    epoch = journal.start_epoch(at)
+    items = journal.due_messages("email", at, 100).items
+    journal.claim(epoch, at, items[:1], destination="relay", is_idempotent=False)
+    much_later = at + timedelta(days=31)
+    assert journal.claim(epoch, much_later, items, destination="relay", is_idempotent=False).claims == []
+    again = journal.claim(epoch, at, items, destination="relay", is_idempotent=False, suppressed={items[1].person_id})
+    assert again.claims == [Claim("c", 1)]
+    assert again.n_suppressed == 1
+    assert states(journal) == {"a": "claimed", "b": "cancelled", "c": "claimed"}
+
+
+def test_only_the_epoch_that_claimed_may_record_and_nothing_of_a_bad_batch_is_written(journal, intents, at):
+    journal.apply_plan("p1", None, at, at, intents("a", "b"), [])
+    old = journal.start_epoch(at)
+    claims = claim_all(journal, old, at)
+    with pytest.raises(JournalError, match="not claimed by this sender"):
+        journal.record(old, at, [Record(claims[0], "accepted", "ok"), Record(Claim("b", 2), "accepted", "ok")])
+    assert states(journal) == {"a": "claimed", "b": "claimed"}
+    new = journal.start_epoch(at)
+    with pytest.raises(JournalError, match="replaced by a later one"):
+        journal.record(old, at, [Record(claims[0], "accepted", "ok")])
+    with pytest.raises(JournalError, match="replaced by a later one"):
+        claim_all(journal, old, at)
+    with pytest.raises(JournalError, match="not claimed by this sender"):
+        journal.record(new, at, [Record(claims[0], "accepted", "ok")])
+
+
+def test_a_dead_senders_claims_are_unknown_unless_repeats_are_recognised(journal, intents, at):
+    journal.apply_plan("p1", None, at, at, intents("mail"), [SyncBatch("s", 0, 5, "hook")])
+    journal.apply_plan("p2", "p1", at, at, intents("file", channel="sms"), [SyncBatch("s", 0, 5, "hook")])
+    dead = journal.start_epoch(at)
+    claim_all(journal, dead, at)
+    journal.claim(dead, at, journal.due_messages("sms", at, 9).items, destination="outbox", is_idempotent=True)
+    journal.claim(dead, at, journal.due_batches("hook", "p2", at, 9).items, destination="hook", is_idempotent=False)
+    swept = journal.sweep(journal.start_epoch(at), at)
+    assert (swept.unknown, swept.again) == (1, 2)
+    assert states(journal) == {"mail": "unknown", "file": "pending", "p1/s/0": "cancelled", "p2/s/0": "pending"}
+    (one,) = journal.unknown()
+    assert (one.intent_id, one.code, one.campaign, one.destination) == ("mail", "sender_died", "welcome", "relay")
+    assert journal.counts().oldest_unknown == at
+
+
+@pytest.mark.parametrize(
+    ("outcome", "state"),
+    [("accepted", "accepted"), ("rejected", "rejected"), ("cancelled", "cancelled"), ("retry_later", "pending")],
+)
+def test_a_person_settles_an_unknown_once_and_it_is_journalled(journal, intents, at, outcome, state):
+    journal.apply_plan("p1", None, at, at, intents("a"), [])
+    claim_all(journal, journal.start_epoch(at), at)
+    journal.sweep(journal.start_epoch(at), at)
+    with pytest.raises(JournalError, match="has no reason"):
+        journal.settle("a", outcome, "kim", "", at)
+    journal.settle("a", outcome, "kim", "asked the relay", at)
+    assert states(journal) == {"a": state}
+    with pytest.raises(JournalError, match="expected one that is unknown"):
+        journal.settle("a", outcome, "kim", "again", at)
+    assert [line.what for line in journal.history(["a"])] == ["applied", "claimed", "unknown", outcome]
+    assert journal._db.value("select reason from settlements") == "asked the relay"
+
+
+def test_an_unknown_is_settled_only_with_a_word_that_means_something(journal, at):
+    with pytest.raises(JournalError, match="does not settle"):
+        journal.settle("a", "sent", "kim", "why", at)
+    with pytest.raises(JournalError, match="not in the journal"):
+        journal.settle("a", "accepted", "kim", "why", at)
+
+
+def test_a_guard_release_is_open_until_a_plan_uses_it(journal, intents, at):
+    number = journal.release_guard("left_share", "segment:x", "p1", 0.4, "kim", "known sale", at)
+    (release,) = journal.releases()
+    assert (release.seq, release.guard, release.subject, release.measured) == (number, "left_share", "segment:x", 0.4)
+    journal.apply_plan("p2", None, at, at, intents(), [], [number])
+    assert journal.releases() == []
+    with pytest.raises(JournalError, match="has no reason"):
+        journal.release_guard("left_share", "segment:x", "p1", 0.4, "kim", " ", at)
+
+
+def test_row_outcomes_come_back_by_position_after_a_number(journal, intents, at):
+    journal.apply_plan("p1", None, at, at, intents(), [SyncBatch("s", 0, 3, "hook"), SyncBatch("s", 1, 1, "hook")])
+    epoch = journal.start_epoch(at)
+    items = journal.due_batches("hook", "p1", at, 9).items
+    first, second = journal.claim(epoch, at, items, destination="hook", is_idempotent=False).claims
+    journal.record(epoch, at, [Record(first, "accepted", "ok", rows=(RowOutcome(1, "rejected", "bad"),))])
+    table = journal.acknowledged_rows(0)
+    assert table.column("outcome").to_pylist() == ["accepted", "rejected", "accepted"]
+    assert table.column("code").to_pylist() == ["", "bad", ""]
+    seq = max(table.column("seq").to_pylist())
+    assert journal.acknowledged_rows(seq).num_rows == 0
+    journal.record(epoch, at, [Record(second, "retry_later", "busy", next_at=at)])
+    assert journal.acknowledged_rows(seq).num_rows == 0, "still to be tried again"
+
+
+def test_the_mirror_is_typed_when_empty_and_goes_on_after_a_number(journal, intents, at):
+    for table, schema in MIRRORS.items():
+        assert journal.mirror(table, 0).schema == schema
+    journal.apply_plan("p1", None, at, at, intents("a", "b"), [])
+    epoch = journal.start_epoch(at)
+    journal.record(
+        epoch, at, [Record(claim, "accepted", "ok", provider_id="m1") for claim in claim_all(journal, epoch, at)]
+    )
+    rows = journal.mirror("intents", 0)
+    assert rows.schema == MIRRORS["intents"]
+    assert rows.column("intent_id").to_pylist() == ["a", "b"]
+    assert rows.column("applied_at").to_pylist() == [at.replace(tzinfo=None)] * 2
+    assert journal.mirror("intents", 1).column("intent_id").to_pylist() == ["b"]
+    assert journal.mirror("outcomes", 0).column("outcome").to_pylist() == ["accepted", "accepted"]
+    assert journal.mirror("outcomes", 0).column("person_id").to_pylist() == [1, 2]
+    with pytest.raises(JournalError, match="not mirrored"):
+        journal.mirror("attempts", 0)
+
+
+def test_times_with_a_zone_and_without_are_the_same_instants(journal, intents, at):
+    table = intents("a")
+    zoned = table.set_column(
+        table.schema.get_field_index("deliver_after"),
+        "deliver_after",
+        table.column("deliver_after").cast(pa.timestamp("ms", "UTC")),
+    )
+    journal.apply_plan("p1", None, at, at, zoned, [])
+    assert journal.intents_of(1)[0].deliver_after == at
+
+
+def test_the_files_are_for_their_owner_only(journal, settings, intents, at):
+    journal.apply_plan("p1", None, at, at, intents("a"), [])
+    claim_all(journal, journal.start_epoch(at), at)
+    for path in [*settings.journal.parent.glob("journal.sqlite*"), settings.journal_copy]:
+        assert path.stat().st_mode & 0o077 == 0, path
+
+
+def test_every_commit_is_synced(journal):
+    assert journal._db.value("pragma synchronous") == 2
+    assert journal._db.value("pragma journal_mode") == "wal"
+
+
+def test_migrations_are_numbered_kept_and_a_newer_file_is_refused(settings, journal):
+    assert [tuple(row) for row in journal._db.all("select * from migrations")] == [(1, "0001_the_journal")]
+    assert journal._db.migrate() == []
+    with journal._db.transaction():
+        journal._db.run("insert into migrations values (999, 'from_the_future')")
+    with pytest.raises(JournalError, match="step 999"):
+        Journal.open(settings)
+
+
+def test_a_file_that_is_no_database_is_refused_in_words(settings):
+    settings.journal.parent.mkdir(parents=True)
+    settings.journal.write_bytes(b"not a database" * 100)
+    with pytest.raises(JournalError, match="damaged"):
+        Journal.open(settings)
+
+
+class TestBehindItsCopy:
+    @pytest.fixture
+    def sent(self, journal, settings, intents, at):
+        """A journal that was backed up, then sent b and c; returns a function that puts the backup back."""
+        journal.apply_plan("p1", None, at, at, intents("a", "b", "c"), [])
+        epoch = journal.start_epoch(at)
+        items = journal.due_messages("email", at, 9).items
+        (first,) = journal.claim(epoch, at, items[:1], destination="relay", is_idempotent=False).claims
+        journal.record(epoch, at, [Record(first, "accepted", "ok")])
+        backup = settings.journal.with_suffix(".backup")
+        with sqlite3.connect(backup) as target:
+            journal._db._connection.backup(target)
+        target.close()
+        claims = journal.claim(epoch, at, items[1:], destination="relay", is_idempotent=False).claims
+        journal.record(epoch, at, [Record(claim, "accepted", "ok") for claim in claims])
+        journal.apply_plan("p2", "p1", at, at, intents("d"), [])
+        (last,) = journal.claim(
+            epoch, at, journal.due_messages("email", at, 9).items, destination="relay", is_idempotent=False
+        ).claims
+        journal.record(epoch, at, [Record(last, "accepted", "ok")])
+        journal.close()
+
+        def restore():
+            for path in settings.journal.parent.glob("journal.sqlite*"):
+                path.unlink()
+            shutil.copy(backup, settings.journal)
+
+        return restore
+
+    def test_a_restored_journal_refuses_to_send(self, sent, settings, at):
+        sent()
+        with Journal.open(settings) as journal, pytest.raises(JournalError, match="behind its copy") as caught:
+            journal.start_epoch(at)
+        assert "--accept-journal" in str(caught.value)
+
+    def test_a_missing_journal_refuses_to_send(self, sent, settings, at):
+        settings.journal.unlink()
+        with Journal.open(settings) as journal, pytest.raises(JournalError, match="is not the journal"):
+            journal.start_epoch(at)
+
+    def test_the_journal_that_was_not_restored_sends(self, sent, settings, at):
+        with Journal.open(settings) as journal:
+            assert journal.copy_problem() is None
+            journal.start_epoch(at)
+
+    @pytest.mark.parametrize("how", ["restored", "missing"])
+    def test_taken_on_by_a_person_it_sends_again_but_nothing_that_the_copy_knows(
+        self, sent, settings, intents, at, how
+    ):
+        if how == "restored":
+            sent()
+        else:
+            settings.journal.unlink()
+        with Journal.open(settings) as journal:
+            with pytest.raises(JournalError, match="needs a reason"):
+                journal.accept_copy("kim", "", at)
+            lost = journal.accept_copy("kim", "the disk died", at)
+            assert lost == (3 if how == "restored" else 4)
+            assert journal.accept_copy("kim", "again", at) == 0
+            journal.apply_plan("p1", None, at, at, intents("a", "b", "c"), [])
+            journal.apply_plan("p2", "p1", at, at, intents("d", "new"), [])
+            epoch = journal.start_epoch(at)
+            assert [claim.item_id for claim in claim_all(journal, epoch, at)] == ["new"]
+            assert {one.intent_id for one in journal.unknown()} >= {"b", "c", "d"}
+            assert {one.code for one in journal.unknown()} == {"only_in_copy"}
+        with Journal.open(settings) as journal:
+            assert journal.copy_problem() is None
+
+    def test_numbers_that_readers_may_have_seen_are_not_given_out_again(self, sent, settings, intents, at):
+        with Journal.open(settings) as journal:
+            seen = max(journal.mirror("outcomes", 0).column("seq").to_pylist())
+        sent()
+        with Journal.open(settings) as journal:
+            journal.accept_copy("kim", "the disk died", at)
+            journal.apply_plan("p3", None, at, at, intents("new"), [])
+            epoch = journal.start_epoch(at)
+            (claim,) = claim_all(journal, epoch, at)
+            journal.record(epoch, at, [Record(claim, "accepted", "ok")])
+            newest = journal.mirror("outcomes", seen).to_pylist()
+            assert [row["intent_id"] for row in newest if row["outcome"] == "accepted"] == ["new"]
+
+    def test_a_torn_last_line_is_passed_over_and_fenced_off(self, sent, settings, intents, at):
+        with settings.journal_copy.open("ab") as handle:
+            handle.write(b'{"journal": "torn')
+        with Journal.open(settings) as journal:
+            journal.apply_plan("p3", None, at, at, intents("new"), [])
+            claim_all(journal, journal.start_epoch(at), at)
+        lines = settings.journal_copy.read_bytes().split(b"\n")
+        assert lines[-3] == b'{"journal": "torn'
+        assert b'"new"' in lines[-2]
+        with Journal.open(settings) as journal:
+            assert journal.copy_problem() is None
+
+    def test_a_copy_with_a_very_long_last_line_is_still_read(self, journal, settings, intents, at):
+        names = [f"intent-{number:030d}" for number in range(5000)]
+        journal.apply_plan("p1", None, at, at, intents(*names), [])
+        epoch = journal.start_epoch(at)
+        items = journal.due_messages("email", at, 5000).items
+        journal.claim(epoch, at, items, destination="outbox", is_idempotent=True)
+        assert settings.journal_copy.stat().st_size > 3 * 65_536
+        assert journal.copy_problem() is None
+
+
+def test_the_claim_is_in_the_copy_before_it_returns_and_the_journal_may_be_ahead(journal, settings, intents, at):
+    journal.apply_plan("p1", None, at, at, intents("a"), [])
+    claim_all(journal, journal.start_epoch(at), at)
+    assert b'["a",1]' in settings.journal_copy.read_bytes()
+    settings.journal_copy.write_bytes(b"")
+    assert journal.copy_problem() is None
