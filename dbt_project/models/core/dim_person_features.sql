@@ -25,16 +25,16 @@ counted as (
         min(first_value_at) as first_value_at,
         max(case when n_usage_events > 0 then n_days_ago end) as days_since_first_usage,
         min(case when n_usage_events > 0 then n_days_ago end) as days_since_last_usage,
-        sum(n_events) as n_events_ever,
-        sum(n_usage_events) as n_usage_events_ever,
-        sum(case when n_usage_events > 0 then 1 else 0 end) as n_usage_days_ever,
-        sum(case when n_usage_events > 0 and n_days_ago < 7 then 1 else 0 end) as n_usage_days_7d,
-        sum(case when n_usage_events > 0 and n_days_ago < 30 then 1 else 0 end) as n_usage_days_30d,
-        sum(case when n_days_ago < 7 then n_usage_events else 0 end) as n_usage_events_7d,
-        sum(case when n_days_ago < 28 then n_usage_events else 0 end) as n_usage_events_28d,
-        sum(case when n_days_ago between 7 and 62 then n_usage_events else 0 end) as n_usage_events_prior_56d,
-        sum(case when n_days_ago < 7 then n_logins else 0 end) as n_logins_7d,
-        sum(case when n_days_ago < 30 then n_logins else 0 end) as n_logins_30d
+        cast(sum(n_events) as integer) as n_events_ever,
+        cast(sum(n_usage_events) as integer) as n_usage_events_ever,
+        cast(sum(case when n_usage_events > 0 then 1 else 0 end) as integer) as n_usage_days_ever,
+        cast(sum(case when n_usage_events > 0 and n_days_ago < 7 then 1 else 0 end) as integer) as n_usage_days_7d,
+        cast(sum(case when n_usage_events > 0 and n_days_ago < 30 then 1 else 0 end) as integer) as n_usage_days_30d,
+        cast(sum(case when n_days_ago < 7 then n_usage_events else 0 end) as integer) as n_usage_events_7d,
+        cast(sum(case when n_days_ago < 28 then n_usage_events else 0 end) as integer) as n_usage_events_28d,
+        cast(sum(case when n_days_ago between 7 and 62 then n_usage_events else 0 end) as integer) as n_usage_events_prior_56d,
+        cast(sum(case when n_days_ago < 7 then n_logins else 0 end) as integer) as n_logins_7d,
+        cast(sum(case when n_days_ago < 30 then n_logins else 0 end) as integer) as n_logins_30d
     from days
     group by person_id
 )

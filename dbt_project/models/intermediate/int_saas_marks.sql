@@ -1,18 +1,18 @@
--- One row per person and moment at which their lifecycle state may change: a few per person, each saying what is new then.
--- quiet_level: 0 in use, 1 at risk, 2 dormant, 3 churned. A mark may lie after as_of; the state model cuts.
+-- One row per person, moment at which their lifecycle state may change, and what is new then: a few per person.
+-- A mark may lie after as_of; the state model cuts.
 with levels as (
-    select 1 as quiet_level, {{ var('saas_at_risk_days') }} as n_days
+    select 'at_risk' as mark, {{ var('saas_at_risk_days') }} as n_days
     union all
-    select 2 as quiet_level, {{ var('saas_dormant_days') }} as n_days
+    select 'dormant' as mark, {{ var('saas_dormant_days') }} as n_days
     union all
-    select 3 as quiet_level, {{ var('saas_churned_days') }} as n_days
+    select 'silent' as mark, {{ var('saas_churned_days') }} as n_days
 ),
 
 silences as (
     select
         gaps.person_id,
         {{ plus_days('gaps.ended_at', 'levels.n_days') }} as marked_at,
-        levels.quiet_level
+        levels.mark
     from (
         select
             person_id,
@@ -67,8 +67,7 @@ returns as (
 select
     person_id,
     marked_at,
-    quiet_level,
-    'quiet' as mark
+    mark
 from silences
 
 union all
@@ -76,8 +75,7 @@ union all
 select
     person_id,
     marked_at,
-    0 as quiet_level,
-    'quiet' as mark
+    'in_use' as mark
 from resumptions
 
 union all
@@ -85,7 +83,6 @@ union all
 select
     person_id,
     returned_at as marked_at,
-    null as quiet_level,
     'returned' as mark
 from returns
 
@@ -94,7 +91,6 @@ union all
 select
     person_id,
     {{ plus_days('returned_at', var('saas_returned_days')) }} as marked_at,
-    null as quiet_level,
     'settled' as mark
 from returns
 
@@ -103,7 +99,6 @@ union all
 select
     person_id,
     activated_at as marked_at,
-    null as quiet_level,
     'activated' as mark
 from activations
 
@@ -112,7 +107,6 @@ union all
 select
     person_id,
     {{ plus_days('activated_at', var('saas_activated_days')) }} as marked_at,
-    null as quiet_level,
     'settled' as mark
 from activations
 
@@ -121,6 +115,5 @@ union all
 select
     person_id,
     marked_at,
-    null as quiet_level,
     mark
 from {{ ref('int_subscription_endings') }}

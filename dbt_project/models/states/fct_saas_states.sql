@@ -4,42 +4,33 @@ with marks as (
     select
         person_id,
         marked_at,
-        max(quiet_level) as quiet_level,
+        max(case when mark = 'in_use' then marked_at end) as in_use_at,
+        max(case when mark = 'at_risk' then marked_at end) as at_risk_at,
+        max(case when mark = 'dormant' then marked_at end) as dormant_at,
+        max(case when mark = 'silent' then marked_at end) as silent_at,
         max(case when mark = 'returned' then marked_at end) as returned_at,
-        max(case when mark = 'ended' then marked_at end) as subscription_ended_at,
-        max(case when mark = 'paid' then marked_at end) as subscription_started_at,
-        max(case when mark = 'activated' then marked_at end) as activated_at
+        max(case when mark = 'activated' then marked_at end) as activated_at,
+        max(case when mark = 'ended' then marked_at end) as ended_at,
+        max(case when mark = 'paid' then marked_at end) as paid_at
     from {{ ref('int_saas_marks') }}
     where marked_at <= {{ as_of() }}
     group by person_id, marked_at
 ),
 
--- How quiet a person is stays true until the next mark that says otherwise.
-spans as (
-    select
-        person_id,
-        marked_at,
-        quiet_level,
-        returned_at,
-        subscription_ended_at,
-        subscription_started_at,
-        activated_at,
-        count(quiet_level) over (
-            partition by person_id order by marked_at rows between unbounded preceding and current row
-        ) as quiet_span
-    from marks
-),
-
+-- When each thing was last true of a person by then.
 known as (
     select
         person_id,
         marked_at,
-        max(quiet_level) over (partition by person_id, quiet_span) as quiet_level,
+        max(in_use_at) over so_far as in_use_at,
+        max(at_risk_at) over so_far as at_risk_at,
+        max(dormant_at) over so_far as dormant_at,
+        max(silent_at) over so_far as silent_at,
         max(returned_at) over so_far as returned_at,
-        max(subscription_ended_at) over so_far as subscription_ended_at,
-        max(subscription_started_at) over so_far as subscription_started_at,
-        max(activated_at) over so_far as activated_at
-    from spans
+        max(activated_at) over so_far as activated_at,
+        max(ended_at) over so_far as ended_at,
+        max(paid_at) over so_far as paid_at
+    from marks
     window so_far as (partition by person_id order by marked_at rows between unbounded preceding and current row)
 ),
 
@@ -48,11 +39,11 @@ named as (
         person_id,
         marked_at,
         case
-            when subscription_ended_at > coalesce(subscription_started_at, timestamp '0001-01-01 00:00:00') then 'churned'
+            when ended_at > paid_at or (ended_at is not null and paid_at is null) then 'churned'
             when marked_at < {{ plus_days('returned_at', var('saas_returned_days')) }} then 'returned'
-            when quiet_level = 3 then 'churned'
-            when quiet_level = 2 then 'dormant'
-            when quiet_level = 1 then 'at_risk'
+            when silent_at > in_use_at then 'churned'
+            when dormant_at > in_use_at then 'dormant'
+            when at_risk_at > in_use_at then 'at_risk'
             when activated_at is null then 'new'
             when marked_at < {{ plus_days('activated_at', var('saas_activated_days')) }} then 'activated'
             else 'active'
