@@ -98,7 +98,7 @@ class _Run:
     def finish(self) -> Delivered:
         self.done.messages.check("messages")
         self.done.rows.check("sync rows")
-        self.done.unknown_now = self.journal.counts().messages.get("unknown", 0)
+        self.done.unknown_now = self.journal.n_unknown()
         self.done.stopped = {name: breaker.why for name, breaker in self.breakers.items() if breaker.why is not None}
         return self.done
 

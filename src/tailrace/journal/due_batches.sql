@@ -6,7 +6,7 @@ select
     states.attempt,
     states.tries,
     states.expires_at,
-    batches.seq,
+    states.place,
     batches.sync,
     batches.batch_no,
     batches.n_rows,
@@ -18,6 +18,6 @@ where states.state = 'pending'
     and states.lane = $lane
     and states.next_at <= $now
     and batches.plan_id = $plan_id
-    and batches.seq > $seq
-order by batches.seq
+    and states.place > $place
+order by states.place
 limit $limit

@@ -7,7 +7,7 @@ select
     states.tries,
     states.expires_at,
     states.priority,
-    intents.seq,
+    states.place,
     intents.person_id,
     intents.campaign,
     intents.step,
@@ -20,6 +20,6 @@ where states.state = 'pending'
     and states.lane = $lane
     and states.next_at <= $now
     and (states.expires_at is null or states.expires_at >= $now)
-    and (states.priority < $priority or (states.priority = $priority and intents.seq > $seq))
-order by states.priority desc, intents.seq
+    and (states.priority < $priority or (states.priority = $priority and states.place > $place))
+order by states.priority desc, states.place
 limit $limit

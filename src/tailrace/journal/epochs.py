@@ -121,8 +121,8 @@ class Epochs:
             params,
         )
         self._db.run(
-            "insert into states (item_id, kind, lane, state, attempt, tries, priority, next_at)"
-            " values ($item_id, 'message', '', 'unknown', $attempt, 0, 0, $at)"
+            "insert into states (item_id, kind, lane, state, attempt, tries, priority, place, next_at)"
+            " values ($item_id, 'message', '', 'unknown', $attempt, 0, 0, 0, $at)"
             " on conflict (item_id) do update set state = 'unknown', attempt = $attempt, epoch = null",
             params,
         )

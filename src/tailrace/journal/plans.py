@@ -61,8 +61,9 @@ class Plans(Epochs):
             )
             new: int = self._db.value("select count(*) from intents where plan_id = $plan", {"plan": plan_id})
             self._db.run(
-                "insert into states (item_id, kind, lane, state, attempt, tries, priority, next_at, expires_at)"
-                " select intent_id, 'message', channel, 'pending', 0, 0, priority, deliver_after, expires_at"
+                "insert into states"
+                " (item_id, kind, lane, state, attempt, tries, priority, place, next_at, expires_at)"
+                " select intent_id, 'message', channel, 'pending', 0, 0, priority, seq, deliver_after, expires_at"
                 " from intents where plan_id = $plan on conflict (item_id) do nothing",
                 {"plan": plan_id},
             )
@@ -92,9 +93,9 @@ class Plans(Epochs):
             [(key, plan, b.sync, b.batch_no, b.destination, b.target, b.n_rows) for key, plan, b in rows],
         )
         self._db.many(
-            "insert into states (item_id, kind, lane, state, attempt, tries, priority, next_at)"
-            " values (?, 'batch', ?, 'pending', 0, 0, 0, ?)",
-            [(key, b.destination, at) for key, _, b in rows],
+            "insert into states (item_id, kind, lane, state, attempt, tries, priority, place, next_at)"
+            " values (?, 'batch', ?, 'pending', 0, 0, 0, ?, ?)",
+            [(key, b.destination, place, at) for place, (key, _, b) in enumerate(rows, start=1)],
         )
 
     def _cancel_batches(self, plan_id: str, at: int) -> int:

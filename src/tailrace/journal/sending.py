@@ -89,10 +89,10 @@ class Sending(Epochs):
         """Return pending messages of the channel that may go now: by priority, then in the order of applying."""
         rows = self._db.all(
             statement(_PACKAGE, "due_messages"),
-            {"lane": channel, "now": micros(now), "limit": limit, "priority": after[0], "seq": after[1]},
+            {"lane": channel, "now": micros(now), "limit": limit, "priority": after[0], "place": after[1]},
         )
         items = [_due_message(row) for row in rows]
-        return Page(items, (rows[-1]["priority"], rows[-1]["seq"]) if len(rows) == limit else None)
+        return Page(items, (rows[-1]["priority"], rows[-1]["place"]) if len(rows) == limit else None)
 
     def due_batches(
         self, destination: str, plan_id: str, now: datetime, limit: int, after: tuple[int, int] = (0, 0)
@@ -100,10 +100,10 @@ class Sending(Epochs):
         """Return the plan's pending batches for the destination, in order."""
         rows = self._db.all(
             statement(_PACKAGE, "due_batches"),
-            {"lane": destination, "plan_id": plan_id, "now": micros(now), "limit": limit, "seq": after[1]},
+            {"lane": destination, "plan_id": plan_id, "now": micros(now), "limit": limit, "place": after[1]},
         )
         items = [_due_batch(row) for row in rows]
-        return Page(items, (0, rows[-1]["seq"]) if len(rows) == limit else None)
+        return Page(items, (0, rows[-1]["place"]) if len(rows) == limit else None)
 
     def batch_destinations(self, plan_id: str) -> list[str]:
         """Return the destinations that the plan's open batches go to."""

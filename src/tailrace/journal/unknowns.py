@@ -34,6 +34,11 @@ class Unknowns:
             for row in self._db.all(statement("tailrace.journal", "unknown"))
         ]
 
+    def n_unknown(self) -> int:
+        """Return how many messages have a fate that is not known."""
+        n: int = self._db.value("select count(*) from states where state = 'unknown' and kind = 'message'")
+        return n
+
     def settle(self, intent_id: str, outcome: str, who: str, reason: str, at: datetime) -> None:
         """Write down what a person found out about an unknown message (see SETTLEMENTS).
 

@@ -51,7 +51,7 @@ create table batches (
 );
 
 -- intent or batch, where it stands now: what the history below adds up to.
--- lane: an intent's channel, a batch's destination. tries: attempts that ended in retry_later through its own fault.
+-- lane: an intent's channel, a batch's destination. place: the order in its lane. tries: attempts that ended in retry_later through its own fault.
 -- maybe_at: a destination that may have had it already and that may hear it again (it recognises repeats).
 create table states (
     item_id text primary key,
@@ -63,11 +63,13 @@ create table states (
     epoch integer,
     maybe_at text,
     priority integer not null,
+    place bigint not null,
     next_at bigint not null,
     expires_at bigint
 );
 
-create index states_open on states (state, kind, lane, priority) where state in ('pending', 'claimed', 'unknown');
+-- In the order in which senders ask, so that a page costs its own length, however many are pending.
+create index states_by_turn on states (state, kind, lane, priority desc, place);
 
 -- claim of an item by a sender, before any byte of it left
 create table attempts (
