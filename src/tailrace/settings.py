@@ -149,3 +149,8 @@ def prepare_prefect() -> None:
 def crash_point() -> str | None:
     """Return the name of the durable step at which a test wants this process to die, if any."""
     return os.environ.get("TAILRACE_CRASH_AT")
+
+
+def is_debugging() -> bool:
+    """Return whether errors nobody foresaw are to be shown whole, personal data included."""
+    return bool(os.environ.get("TAILRACE_DEBUG"))

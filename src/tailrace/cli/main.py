@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import traceback
 from pathlib import Path
@@ -13,6 +12,7 @@ import typer
 from tailrace import __version__
 from tailrace.cli import campaigns, operations, output, people, running, segments
 from tailrace.errors import TailraceError
+from tailrace.settings import is_debugging
 
 app = typer.Typer(
     name="tailrace",
@@ -59,7 +59,7 @@ def main() -> None:
         sys.exit(1)
     except Exception as error:
         # The border: an error that nobody foresaw may carry a person's data in its text.
-        if os.environ.get("TAILRACE_DEBUG"):
+        if is_debugging():
             raise
         place = traceback.extract_tb(error.__traceback__)[-1]
         output.note(

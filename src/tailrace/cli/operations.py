@@ -50,8 +50,8 @@ def quarantine_show(
     if json_:
         output.document(row)
         return
-    output.say(f"{row.file}:{row.line}  {row.reason}  {row.detail or ''}")
-    output.say(row.text)
+    output.say(f"{row.file}:{row.line}  {row.reason}: {row.explanation}  {row.detail or ''}")
+    output.say(row.raw)
 
 
 @quarantine.command(name="retry")

@@ -53,10 +53,10 @@ def play(settings: Settings, *, people: int, days: int, tell: Callable[[str], No
     inbox = settings.inbox / SOURCE
     inbox.mkdir(parents=True)
     for file in sample.history:
-        shutil.move(sample.target / file.name, inbox / file.name)
+        shutil.move(file.path, inbox / file.path.name)
     tripped = _run(settings, first, tell)
     for number, file in enumerate(sample.daily, start=1):
-        shutil.move(sample.target / file.name, inbox / file.name)
+        shutil.move(file.path, inbox / file.path.name)
         tripped += _run(settings, first + timedelta(days=number), tell)
     durable.remove(settings.scratch / "sample")
     head = Store(settings).head()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -30,29 +29,14 @@ __all__ = [
 ]
 
 
-def quarantined(settings: Settings, source: str | None, limit: int) -> list[quarantine.QuarantinedLine]:
+def quarantined(settings: Settings, source: str | None, limit: int) -> list[quarantine.Quarantined]:
     """Return the lines that are in quarantine, without what stands in them."""
     return quarantine.list_quarantine(settings, source=source, limit=limit)
 
 
-@dataclass(frozen=True)
-class RawLine:
-    """A quarantined line as it came; `text` shows bytes that are not UTF-8 as escapes."""
-
-    id: str
-    source: str
-    file: str
-    line: int
-    reason: str
-    detail: str | None
-    text: str
-
-
-def quarantined_line(settings: Settings, line_id: str) -> RawLine:
+def quarantined_line(settings: Settings, line_id: str) -> quarantine.QuarantinedLine:
     """Return one quarantined line with what stands in it. Raises DataError when there is no such line."""
-    row = quarantine.show(settings, line_id)
-    text = row.raw.decode("utf-8", errors="backslashreplace")
-    return RawLine(row.id, row.source, row.file, row.line, row.reason, row.detail, text)
+    return quarantine.show(settings, line_id)
 
 
 def retry(settings: Settings, source: str | None, as_of: datetime) -> Landed:
