@@ -138,10 +138,39 @@ def test_a_rollup_that_was_left_behind_is_healed(settings: Settings, tmp_path: P
     connection = duckdb.connect(str(settings.warehouse))
     connection.execute("delete from core.fct_person_days where event_on >= date '2026-02-01'")
     connection.execute("update core.fct_person_days set n_events = n_events + 1 where event_on = date '2026-01-20'")
+    connection.execute(
+        "update core.fct_person_days set load_seq_sum = 0, n_logins = 9 where event_on = date '2026-01-22'"
+    )
     connection.execute("update tailrace.by_load set loads_fingerprint = null")
     connection.close()
     build(settings, AS_OF, loads)
     assert everything(settings) == before
+
+
+def test_event_models_start_anew_when_their_definition_changes_and_only_then(
+    settings: Settings, tmp_path: Path, project: Callable[[dict[str, str]], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loads = [land(tmp_path / "landing", on_time())]
+    own = replace(settings, project_dir=project({}))
+    build(own, AS_OF, loads)
+    asked: list[bool] = []
+    real = runner.build
+
+    def watch(*arguments: object, exclude: str | None, full_refresh: bool) -> list[runner.NodeResult]:
+        asked.append(full_refresh)
+        return real(*arguments, exclude=exclude, full_refresh=full_refresh)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(runner, "build", watch)
+    segment = own.project_dir / "models/segments/seg_activated.sql"
+    segment.write_text(segment.read_text() + "    and features.n_usage_days_ever > 0\n")
+    build(own, AS_OF, loads)
+    main = own.project_dir / "dbt_project.yml"
+    main.write_text(main.read_text().replace("[logged_in, project_created,", "["))
+    build(own, AS_OF, loads)
+    assert asked == [False, True]
+    whole = elsewhere(own, "whole")
+    build(whole, AS_OF, loads)
+    assert everything(own) == everything(whole)
 
 
 CHILD = """
