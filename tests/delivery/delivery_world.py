@@ -101,6 +101,7 @@ class World:
         *,
         names: list[str | None] | None = None,
         klass: str = "marketing",
+        priority: int = 50,
         expires: timedelta | None = timedelta(days=30),
         sync_rows: int = 0,
         batch_size: int = 2,
@@ -161,7 +162,7 @@ class World:
                 "channel": pa.array(["email"] * n, text),
                 "message": pa.array(["hello"] * n, text),
                 "class": pa.array([klass] * n, text),
-                "priority": pa.array([50] * n, pa.int32()),
+                "priority": pa.array([priority] * n, pa.int32()),
                 "deliver_after": pa.array([at] * n, moment),
                 "expires_at": pa.array([None if expires is None else at + expires] * n, moment),
             }
@@ -280,5 +281,17 @@ def _child(root: Path, now: datetime, crash_at: str) -> None:
 def start_sender(root: Path, now: datetime, crash_at: str = ""):
     """Return a running process that delivers from the world at `root`, and dies where `crash_at` says."""
     process = _CONTEXT.Process(target=_child, args=(root, now, crash_at))
+    process.start()
+    return process
+
+
+def _applying(root: Path, people: list[str], crash_at: str) -> None:
+    os.environ["TAILRACE_CRASH_AT"] = crash_at
+    World(root).apply(people)
+
+
+def start_applying(root: Path, people: list[str], crash_at: str):
+    """Return a running process that applies a plan to the world at `root`, and dies where `crash_at` says."""
+    process = _CONTEXT.Process(target=_applying, args=(root, people, crash_at))
     process.start()
     return process

@@ -181,3 +181,43 @@ def test_a_time_budget_ends_the_run_between_batches(world, post):
     assert not done.is_complete
     assert done.messages.claimed == 0
     assert world.deliver().messages.accepted == 6
+
+
+def test_a_channel_without_a_connection_waits_and_is_counted(world):
+    world.destinations("channels: {}\n")
+    world.apply(PEOPLE)
+    assert world.deliver().messages.codes == {"blocked:no_connection": 6}
+    world.destinations("channels: {email: outbox}\n")
+    assert world.deliver().messages.accepted == 6
+
+
+def test_a_connection_that_cannot_be_opened_is_told_and_others_go_on(world, monkeypatch):
+    monkeypatch.delenv("NO_SUCH_PASSWORD", raising=False)
+    world.destinations(
+        "connections:\n  relay: {type: smtp, host: a.test, username: u, password_env: NO_SUCH_PASSWORD}\n"
+        "channels: {email: relay}\n"
+    )
+    world.apply(PEOPLE, sync_rows=3, destination="outbox")
+    world.go_live()
+    done = world.deliver()
+    assert done.messages.codes == {"blocked:cannot_open": 6}
+    assert done.rows.accepted == 3
+    (problem,) = done.problems
+    assert "`relay`" in problem
+    assert "NO_SUCH_PASSWORD" in problem
+
+
+def test_a_sync_to_a_destination_that_takes_no_batches_waits_and_is_counted(world, post):
+    world.smtp(post.port)
+    world.apply([], sync_rows=3, destination="relay")
+    world.go_live()
+    assert world.deliver().rows.codes == {"blocked:no_connection": 3}
+
+
+def test_urgent_messages_go_first(world, post):
+    world.smtp(post.port)
+    world.apply(PEOPLE[:3], priority=10)
+    world.apply(PEOPLE[3:], "plan2", priority=90)
+    world.go_live()
+    world.deliver()
+    assert list(post.inbox.taken) == [*PEOPLE[3:], *PEOPLE[:3]]

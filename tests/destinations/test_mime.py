@@ -133,3 +133,14 @@ def test_any_words_arrive_as_they_were_in_lines_that_any_relay_takes(subject, te
 
     raw = message_from_bytes(content)["subject"]
     assert str(make_header(decode_header(raw))).replace("\r\n", "").split() == subject.split()
+
+
+@given(st.text(max_size=80))
+def test_any_text_is_an_address_or_refused(text):
+    try:
+        address = mime.mailbox(text)
+    except RefusedError:
+        return
+    assert address.isascii()
+    assert address.count("@") == 1
+    assert not set(address) & set(' ,;<>"\r\n\x00')

@@ -19,6 +19,7 @@ from tailrace.delivery.sync import make_batch, row_outcomes, rows_by_outcome
 from tailrace.delivery.tally import Delivered, Tally
 from tailrace.destinations.base import Item, Outcome, Request, Result
 from tailrace.destinations.connections import Connection, Connections, Line, load_connections
+from tailrace.errors import TailraceError
 from tailrace.journal import Due, Journal, Record
 from tailrace.journal.records import Claim
 from tailrace.journal.sending import Page
@@ -29,6 +30,7 @@ PAGE = 500
 
 NO_LEASE = "no_live_lease"
 NO_CONNECTION = "no_connection"
+CANNOT_OPEN = "cannot_open"
 NOT_TRIED = "not_tried"
 """Codes of `blocked` that are ours."""
 
@@ -105,12 +107,14 @@ class _Run:
     def send_channel(self, channel: str, connection: Connection | None, renderer: Renderer) -> None:
         """Send what is due on a channel."""
         pages = self._pages(lambda after: self.journal.due_messages(channel, self.now(), PAGE, *after))
-        if connection is None:
+        line = None if connection is None else self._open(connection)
+        if connection is None or line is None:
             for page in pages:
-                self._hold_back(page, "", NO_CONNECTION, self.done.messages)
+                code = NO_CONNECTION if connection is None else CANNOT_OPEN
+                self._hold_back(page, connection.name if connection else "", code, self.done.messages)
             return
         words = Messages(self.store, renderer, channel)
-        with closing(connection.open(self.settings)) as line:
+        with closing(line):
             for page in pages:
                 words.load(page)
                 for batch in _chunks(page, connection.slots):
@@ -123,11 +127,13 @@ class _Run:
     def send_batches(self, name: str, connection: Connection | None, plan_id: str) -> None:
         """Send the plan's batches for one destination, in order, one at a time."""
         pages = self._pages(lambda after: self.journal.due_batches(name, plan_id, self.now(), PAGE, *after))
-        if connection is None or not connection.capabilities.takes_batches:
+        fits = connection is not None and connection.capabilities.takes_batches
+        line = self._open(connection) if connection is not None and fits else None
+        if connection is None or line is None:
             for page in pages:
-                self._hold_back(page, name, NO_CONNECTION, self.done.rows)
+                self._hold_back(page, name, CANNOT_OPEN if fits else NO_CONNECTION, self.done.rows)
             return
-        with closing(connection.open(self.settings)) as line:
+        with closing(line):
             for page in pages:
                 for due in page:
                     if self._must_stop(connection):
@@ -135,6 +141,17 @@ class _Run:
                     for allowed in self._within_the_interlock(connection, [due], lambda _: None):
                         batch = make_batch(self.store, allowed, self.now())
                         self._hand_over(line, [(allowed, batch)], self.done.rows)
+
+    def _open(self, connection: Connection) -> Line | None:
+        """Return an open line, or None when it is not configured so that it can be: others go on without it."""
+        try:
+            return connection.open(self.settings)
+        except TailraceError as error:
+            problem = f"connection `{connection.name}`: {error}"
+            if problem not in self.done.problems:
+                self.done.problems.append(problem)
+            self._breaker(connection).why = CANNOT_OPEN
+            return None
 
     def _pages(self, read: Callable[[tuple[tuple[int, int], ...]], Page]) -> Iterator[list[Due]]:
         """Yield page after page, so that each item comes up once, whatever becomes of it."""

@@ -57,9 +57,11 @@ class Tally:
 class Delivered:
     """What one delivery did.
 
-    `found_unknown`: messages that an earlier sender left without an outcome, now listed as unknown. `stopped`:
-    connections that were left alone after failing, and the code that they failed with. `is_complete` is false when
-    the time budget ended it. `unknown_now`: all messages whose fate is not known, those of earlier runs included.
+    `found_unknown`: messages that an earlier sender left without an outcome, or that are now routed elsewhere, and
+    are listed as unknown. `sent_again`: items that it left, and that go out again because repeating is harmless.
+    `unknown_now`: all messages whose fate is not known, those of earlier runs included. `stopped`: connections that
+    were left alone after failing, and the code that they failed with. `problems`: connections that could not be
+    opened, in words. `is_complete` is false when the time budget ended it.
     """
 
     epoch: int
@@ -69,6 +71,7 @@ class Delivered:
     sent_again: int = 0
     unknown_now: int = 0
     stopped: dict[str, str] = field(default_factory=dict)
+    problems: list[str] = field(default_factory=list)
     is_complete: bool = True
 
     def balances(self) -> list[tuple[str, int, dict[str, int]]]:

@@ -94,7 +94,9 @@ _PLAIN_YES = frozenset({b"", b"ok", b"success", b"accepted"})
 
 
 def connect(settings: Settings, secrets: Secrets, files: Path) -> HttpSession:
-    """Return a session over HTTP."""
+    """Return a session over HTTP. Raises DestinationError when the secret cannot sign."""
+    if settings.secret_env is not None:
+        sign(secrets["secret_env"], "", "", b"")
     return HttpSession(timeout=settings.timeout_seconds, private_network=settings.private_network)
 
 

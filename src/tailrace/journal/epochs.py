@@ -91,22 +91,27 @@ class Epochs:
         if self.copy_problem() is None:
             return 0
         lost = 0
-        seq = outcomes = 0
         with self._db.transaction():
-            for line in self._copy.lines():
-                seq = max(seq, line.get("seq", 0))
-                outcomes = max(outcomes, line.get("outcomes", 0))
-                for item_id, attempt in line.get("items", []):
-                    lost += self._remember(item_id, attempt, line, micros(at))
-            for table, number in (("attempts", seq), ("outcomes", outcomes)):
+            for table, number in self._highest().items():
                 # Readers remember the last number they saw: numbers that were lost must not be given out again.
                 self._db.skip_to(table, number + _FAR)
+            for line in self._copy.lines():
+                for item_id, attempt in line.get("items", []):
+                    lost += self._remember(item_id, attempt, line, micros(at))
             acceptance = self._db.insert(
                 "insert into copy_acceptances (who, reason, n_claims, accepted_at) values ($who, $reason, $n, $at)",
                 {"who": who, "reason": reason, "n": lost, "at": micros(at)},
             )
         self._copy.append({"journal": self.journal_id, "accepted": acceptance, "at": micros(at)})
         return lost
+
+    def _highest(self) -> dict[str, int]:
+        """Return the highest number of each table that the copy tells of."""
+        highest = {"attempts": 0, "outcomes": 0}
+        for line in self._copy.lines():
+            highest["attempts"] = max(highest["attempts"], line.get("seq", 0))
+            highest["outcomes"] = max(highest["outcomes"], line.get("outcomes", 0))
+        return highest
 
     def _remember(self, item_id: str, attempt: int, line: dict[str, int], at: int) -> int:
         """Note a claim that only the copy knows, as unknown; return 1, or 0 when the journal knows it."""
