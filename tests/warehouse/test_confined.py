@@ -73,3 +73,13 @@ def test_a_secret_of_ours_is_not_in_dbts_environment(settings: Settings, monkeyp
     assert "s3cret-of-ours" not in environment.values()
     assert environment["TAILRACE_AS_OF"] == "2026-03-01 06:00:00"
     assert environment["DO_NOT_TRACK"] == "1"
+
+
+def test_the_canary_is_in_the_warehouse_and_in_nothing_else_that_a_build_leaves(cast: Built) -> None:
+    marks = ("canary-7f3a@canary.example", "Zwitscher-7f3a")
+    assert cast.ask("select count(*) from core.dim_people where email = ? and last_name = ?", *marks) == [(1,)]
+    left = [path for path in cast.settings.data_dir.rglob("*") if path.is_file() and path != cast.settings.warehouse]
+    assert any(path.name == "run_results.json" for path in left)
+    for path in left:
+        content = path.read_bytes()
+        assert not [mark for mark in marks if mark.encode() in content], path

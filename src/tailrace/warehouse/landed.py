@@ -39,10 +39,12 @@ EVENTS = {
     "line": "bigint",
 }
 
-# What the mirror shows while the journal is empty; its Parquet files say the rest.
+# What the mirror shows while it is empty: the columns that the journal mirrors, in its order.
 MIRROR = {
     "intents": {
+        "seq": "bigint",
         "intent_id": "varchar",
+        "plan_id": "varchar",
         "campaign": "varchar",
         "version": "varchar",
         "step": "varchar",
@@ -51,11 +53,25 @@ MIRROR = {
         "channel": "varchar",
         "message": "varchar",
         "class": "varchar",
-        "priority": "bigint",
+        "priority": "integer",
         "deliver_after": "timestamp",
         "expires_at": "timestamp",
+        "applied_at": "timestamp",
     },
-    "outcomes": {"intent_id": "varchar", "outcome": "varchar", "at": "timestamp"},
+    "outcomes": {
+        "seq": "bigint",
+        "intent_id": "varchar",
+        "person_id": "bigint",
+        "campaign": "varchar",
+        "step": "varchar",
+        "channel": "varchar",
+        "attempt": "integer",
+        "outcome": "varchar",
+        "code": "varchar",
+        "destination": "varchar",
+        "provider_id": "varchar",
+        "recorded_at": "timestamp",
+    },
 }
 
 _LOADS = pa.schema(
