@@ -221,3 +221,31 @@ def test_urgent_messages_go_first(world, post):
     world.go_live()
     world.deliver()
     assert list(post.inbox.taken) == [*PEOPLE[3:], *PEOPLE[:3]]
+
+
+def test_lines_that_begin_with_a_dot_arrive_whole_and_end_nothing(post, tmp_path):
+    from tailrace.destinations import smtp
+    from tailrace.destinations.base import Mail, Secrets, SmtpReply
+
+    body = b"Subject: dots\r\n\r\n.\r\n..two\r\n.hidden\r\nMAIL FROM:<x@y.test>\r\n"
+    settings = smtp.Settings(host="127.0.0.1", port=post.port, security="none")
+    session = smtp.connect(settings, Secrets({}), tmp_path)
+    for _ in range(2):
+        assert session.perform(Mail("a@acme.test", PEOPLE[0], body)) == SmtpReply("end", 250)
+    session.close()
+    assert post.inbox.bodies[PEOPLE[0]] == body
+    assert post.inbox.taken == {PEOPLE[0]: 2}
+
+
+def test_a_kept_connection_that_the_relay_closed_is_opened_anew(post, tmp_path):
+    from tailrace.destinations import smtp
+    from tailrace.destinations.base import Mail, Secrets, SmtpReply
+
+    settings = smtp.Settings(host="127.0.0.1", port=post.port, security="none")
+    session = smtp.connect(settings, Secrets({}), tmp_path)
+    mail = Mail("a@acme.test", PEOPLE[0], b"Subject: x\r\n\r\nx\r\n")
+    assert session.perform(mail) == SmtpReply("end", 250)
+    session._open.sock.shutdown(2)
+    assert session.perform(mail) == SmtpReply("end", 250)
+    session.close()
+    assert post.inbox.taken == {PEOPLE[0]: 2}

@@ -275,9 +275,12 @@ class TestBehindItsCopy:
             journal.apply_plan("p1", None, at, at, intents("a", "b", "c"), [])
             journal.apply_plan("p2", "p1", at, at, intents("d", "new"), [])
             epoch = journal.start_epoch(at)
+            assert epoch > 100_000, "no sender of the time that was lost can pass for this one"
             assert [claim.item_id for claim in claim_all(journal, epoch, at)] == ["new"]
             assert {one.intent_id for one in journal.unknown()} >= {"b", "c", "d"}
             assert {one.code for one in journal.unknown()} == {"only_in_copy"}
+            journal.settle("d", "retry_later", "kim", "the relay never saw it", at)
+            assert [claim.item_id for claim in claim_all(journal, epoch, at)] == ["d"]
         with Journal.open(settings) as journal:
             assert journal.copy_problem() is None
 

@@ -57,6 +57,14 @@ class Database:
         with self._translated():
             return self._connection.execute(sql, params or {}).fetchall()
 
+    def tuples(self, sql: str, params: Params | None = None) -> list[tuple[Any, ...]]:
+        """Return all rows of a query as plain tuples, for the many."""
+        with self._translated():
+            cursor = self._connection.cursor()
+            cursor.row_factory = None
+            rows: list[tuple[Any, ...]] = cursor.execute(sql, params or {}).fetchall()
+            return rows
+
     def one(self, sql: str, params: Params | None = None) -> Row | None:
         """Return the first row of a query, or None."""
         with self._translated():

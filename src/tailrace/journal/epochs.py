@@ -107,9 +107,10 @@ class Epochs:
 
     def _highest(self) -> dict[str, int]:
         """Return the highest number of each table that the copy tells of."""
-        highest = {"attempts": 0, "outcomes": 0}
+        highest = {"attempts": 0, "outcomes": 0, "epochs": 0}
         for line in self._copy.lines():
             highest["attempts"] = max(highest["attempts"], line.get("seq", 0))
+            highest["epochs"] = max(highest["epochs"], line.get("epoch", 0))
             highest["outcomes"] = max(highest["outcomes"], line.get("outcomes", 0))
         return highest
 

@@ -9,6 +9,7 @@ from typing import Any
 import pyarrow as pa
 
 from tailrace import crash
+from tailrace.engine import statement
 from tailrace.journal.epochs import Epochs
 from tailrace.journal.records import SyncBatch, micros
 
@@ -67,6 +68,7 @@ class Plans(Epochs):
                 " from intents where plan_id = $plan on conflict (item_id) do nothing",
                 {"plan": plan_id},
             )
+            self._db.run(statement("tailrace.journal", "place_remembered"), {"plan": plan_id})
             self._cancel_batches(plan_id, micros(at))
             self._add_batches(plan_id, sync_batches, micros(at))
             self._db.many(

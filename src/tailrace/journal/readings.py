@@ -146,8 +146,8 @@ class Readings:
         ]
 
     def _arrow(self, sql: str, params: dict[str, Any], schema: pa.Schema) -> pa.Table:
-        rows = self._db.all(sql, params)
-        columns = zip(*(tuple(row) for row in rows), strict=True) if rows else [() for _ in schema]
+        rows = self._db.tuples(sql, params)
+        columns = zip(*rows, strict=True) if rows else [() for _ in schema]
         arrays = [
             pa.array(values, pa.int64()).cast(field.type) if field.type == _TIME else pa.array(values, field.type)
             for values, field in zip(columns, schema, strict=True)
