@@ -31,8 +31,4 @@ def main(arguments: list[str], parent: int) -> int:
 
 
 if __name__ == "__main__":
-    code = main(sys.argv[2:], int(sys.argv[1]))
-    sys.stdout.flush()
-    sys.stderr.flush()
-    # Interpreter shutdown takes dbt's objects apart one by one; the database is closed by then.
-    sys.exit(code)
+    sys.exit(main(sys.argv[2:], int(sys.argv[1])))
