@@ -1,0 +1,143 @@
+"""How does a file of any size become pieces of whole lines, and what is its SHA-256?"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO
+
+from tailrace.errors import DataError
+
+CHUNK = 8 << 20
+MAX_LINE = 8 << 20
+_BOM = b"\xef\xbb\xbf"
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Whole lines, without the last line end; `first` is the number of the first one, from 1."""
+
+    first: int
+    body: bytes
+    is_too_long: bool = False
+
+
+@dataclass
+class Reader:
+    """One file, read once; `sha256` is known when `chunks` has ended. Gz is told by content, not by name."""
+
+    path: Path
+    sha256: str = ""
+    _hash: hashlib._Hash = field(default_factory=hashlib.sha256)
+
+    def chunks(self) -> Iterator[Chunk]:
+        """Yield the lines of the file in order. A line beyond MAX_LINE comes alone, cut to MAX_LINE.
+
+        Raises DataError when a compressed file is damaged or cut short.
+        """
+        with self.path.open("rb") as raw:
+            yield from self._lines(_Hashing(raw, self._hash))
+        self.sha256 = self._hash.hexdigest()
+
+    def _lines(self, raw: _Hashing) -> Iterator[Chunk]:
+        first, rest, number, dropping = True, b"", 1, False
+        for piece in _plain(raw, self.path):
+            block = piece.removeprefix(_BOM) if first else piece
+            first = False
+            if dropping:
+                end = block.find(b"\n")
+                if end < 0:
+                    continue
+                block, dropping = block[end + 1 :], False
+            end = block.rfind(b"\n")
+            if end < 0:
+                rest += block
+                if len(rest) > MAX_LINE:
+                    yield Chunk(number, rest[:MAX_LINE], is_too_long=True)
+                    number, rest, dropping = number + 1, b"", True
+                continue
+            if len(rest) + (first_end := block.find(b"\n")) > MAX_LINE:
+                yield Chunk(number, (rest + block[:first_end])[:MAX_LINE], is_too_long=True)
+                number, rest, block = number + 1, b"", block[first_end + 1 :]
+                if (end := block.rfind(b"\n")) < 0:
+                    rest = block
+                    continue
+            body, rest = rest + block[:end], block[end + 1 :]
+            if b"\r\n" in body or body.endswith(b"\r"):
+                body = body.replace(b"\r\n", b"\n").removesuffix(b"\r")
+            yield Chunk(number, body)
+            number += body.count(b"\n") + 1
+        if rest.strip(b"\r"):
+            yield Chunk(number, rest.removesuffix(b"\r"))
+
+
+class _Hashing:
+    """A file whose bytes are hashed as they are read."""
+
+    def __init__(self, file: IO[bytes], total: hashlib._Hash) -> None:
+        self._file, self._total = file, total
+
+    def read(self, size: int) -> bytes:
+        block = self._file.read(size)
+        self._total.update(block)
+        return block
+
+
+def _plain(raw: _Hashing, path: Path) -> Iterator[bytes]:
+    """Yield the content, decompressed when it is gz."""
+    block = raw.read(CHUNK)
+    if not block.startswith(b"\x1f\x8b"):
+        while block:
+            yield block
+            block = raw.read(CHUNK)
+        return
+    unzip = zlib.decompressobj(wbits=31)
+    try:
+        while block:
+            yield from _unzipped(unzip, block)
+            while unzip.eof and (more := unzip.unused_data.lstrip(b"\x00")):
+                unzip = zlib.decompressobj(wbits=31)
+                yield from _unzipped(unzip, more)
+            block = raw.read(CHUNK >> 3)
+    except zlib.error as error:
+        raise _damaged(path) from error
+    if not unzip.eof:
+        raise _damaged(path)
+
+
+def _unzipped(unzip: zlib._Decompress, block: bytes) -> Iterator[bytes]:
+    while block:
+        yield unzip.decompress(block, CHUNK)
+        block = unzip.unconsumed_tail
+
+
+def _damaged(path: Path) -> DataError:
+    return DataError(
+        f"{path}: the gz file is damaged or cut short; expected a whole one: copy it again, then land it again."
+        " Nothing of this call was landed."
+    )
+
+
+def sha256(path: Path) -> str:
+    """Return the SHA-256 of a file, as 64 hex digits."""
+    with path.open("rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()
+
+
+def is_gz(path: Path) -> bool:
+    """Say whether the content of the file is gz."""
+    with path.open("rb") as handle:
+        return handle.read(2) == b"\x1f\x8b"
+
+
+def first_line(path: Path) -> bytes:
+    """Return the first line of a file without its end, BOM and compression undone; empty when there is none."""
+    try:
+        with gzip.open(path) if is_gz(path) else path.open("rb") as handle:
+            return handle.readline(MAX_LINE).removeprefix(_BOM).rstrip(b"\r\n")
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise _damaged(path) from error

@@ -1,0 +1,311 @@
+"""What does a source send, and how is it read? `contracts/sources/<source>.yml`, loaded strictly."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from tailrace import clock
+from tailrace.errors import DataError, DefinitionError, Problem, TailraceError, nearest
+from tailrace.landing.yaml_nodes import Node, document
+from tailrace.settings import Settings
+
+TYPES = ("identify", "track", "page", "screen", "group", "alias")
+FORMATS = ("segment", "csv", "jsonl", "parquet")
+TIMESTAMP_FORMATS = ("iso", "epoch_s", "epoch_ms", "epoch_us")
+_TEXTS = ("event", "user_id", "anonymous_id", "previous_id", "group_id", "message_id")
+_BODIES = ("properties", "traits")
+_MAPPING = ("type", *_TEXTS, "timestamp", *_BODIES)
+_TOP = ("format", "timestamps", "mapping", "tables", "delimiter", "owner", "summary", "owns", "expect_every")
+_SOURCE = re.compile(r"[a-z][a-z0-9_]{0,62}", re.ASCII)
+_AGE = re.compile(r"([1-9][0-9]{0,4})([mhd])", re.ASCII)
+_HOLE = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|[{}]")
+
+
+@dataclass(frozen=True)
+class Column:
+    """The value of a column of the file."""
+
+    name: str
+
+
+@dataclass(frozen=True)
+class Const:
+    """The same value for every row."""
+
+    value: str | int | float | bool
+
+
+@dataclass(frozen=True)
+class Template:
+    """Text with columns in it; null when one of them is null."""
+
+    parts: tuple[str | Column, ...]
+
+
+Value = Column | Const | Template
+
+
+@dataclass(frozen=True)
+class Mapping:
+    """How one row becomes one call. A body is its properties by name, `all` other columns, or None."""
+
+    line: int
+    type: Value
+    timestamp: Value
+    texts: tuple[tuple[str, Value], ...]
+    properties: tuple[tuple[str, Value], ...] | Literal["all"] | None = None
+    traits: tuple[tuple[str, Value], ...] | Literal["all"] | None = None
+
+    def columns(self) -> list[str]:
+        """Return the names of all columns that the mapping reads, each once, in order."""
+        bodies = [value for body in (self.properties, self.traits) if isinstance(body, tuple) for _, value in body]
+        names: list[str] = []
+        for value in (self.type, self.timestamp, *(value for _, value in self.texts), *bodies):
+            parts = value.parts if isinstance(value, Template) else (value,)
+            names += [part.name for part in parts if isinstance(part, Column)]
+        return list(dict.fromkeys(names))
+
+
+@dataclass(frozen=True)
+class Timestamps:
+    """How the source writes times. A time outside [since, until) is not plausible and is quarantined."""
+
+    format: str = "iso"
+    zone: str = "UTC"
+    since: datetime = datetime(1950, 1, 1, tzinfo=UTC)
+    until: datetime = datetime(2100, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True)
+class Contract:
+    """One source: what its files are and what one row means. `expect_every` is the longest silence that is normal."""
+
+    source: str
+    path: str
+    format: str
+    timestamps: Timestamps
+    mapping: Mapping | None
+    tables: tuple[tuple[str, Mapping], ...]
+    delimiter: str
+    owner: str | None
+    expect_every: timedelta | None
+
+    def mapping_for(self, file_name: str) -> Mapping | None:
+        """Return the mapping for a file by its base name: the first glob of `tables` that fits, else `mapping`.
+
+        Raises DataError when the format needs one and none fits.
+        """
+        if self.format == "segment":
+            return None
+        for glob, mapping in self.tables:
+            if fnmatchcase(file_name, glob):
+                return mapping
+        if self.mapping is None:
+            globs = ", ".join(f"`{glob}`" for glob, _ in self.tables)
+            raise DataError(
+                f"{file_name}: no mapping of source {self.source} fits this file name; expected one of {globs}: add it"
+                f" to `tables` in {self.path}, or rename the file. Nothing of this call was landed."
+            )
+        return self.mapping
+
+
+def contract_path(settings: Settings, source: str) -> Path:
+    """Return where the contract of a source stands."""
+    return settings.project_dir / "contracts" / "sources" / f"{source}.yml"
+
+
+def sources(settings: Settings) -> list[str]:
+    """Return the names of all sources that have a contract."""
+    return sorted(path.stem for path in contract_path(settings, "*").parent.glob("*.yml"))
+
+
+def load_contract(settings: Settings, source: str) -> Contract:
+    """Return the contract of `source`.
+
+    Raises DefinitionError with every problem and its line; also when there is no such file.
+    """
+    path = contract_path(settings, source)
+    if _SOURCE.fullmatch(source) is None:
+        raise DefinitionError(
+            Problem(str(path), None, f"`{source}` is not a source name; expected lower-case letters, digits and `_`")
+        )
+    if not path.is_file():
+        known = sources(settings)
+        raise DefinitionError(
+            Problem(
+                str(path),
+                None,
+                f"there is no contract for source `{source}`; expected this file, such as `format: segment`:"
+                f" write it.{nearest(source, known)}",
+            )
+        )
+    problems: list[Problem] = []
+    try:
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise DefinitionError(Problem(str(path), None, "this is not UTF-8; expected UTF-8")) from error
+    root = document(str(path), text, problems)
+    contract = _contract(root, source, str(path)) if root is not None else None
+    if problems or contract is None:
+        raise DefinitionError(problems)
+    return contract
+
+
+def _contract(root: Node, source: str, path: str) -> Contract | None:
+    table = root.table(_TOP)
+    if table is None:
+        return None
+    node = table.get("format")
+    chosen = node.choice(FORMATS) if node else root.wrong(f"`format` is missing; expected one of {', '.join(FORMATS)}")
+    times = table.get("timestamps")
+    timestamps = _timestamps(times) if times else Timestamps()
+    node = table.get("mapping")
+    mapping = _mapping(node) if node else None
+    tables = _tables(table.get("tables"))
+    if chosen == "segment":
+        for key in ("mapping", "tables"):
+            if (extra := table.get(key)) is not None:
+                extra.wrong(f"`{key}` does not go with `format: segment`, which needs none; remove it")
+    elif chosen is not None and node is None and table.get("tables") is None:
+        root.wrong(f"`mapping` is missing; expected it (or `tables`) with `format: {chosen}`")
+    node = table.get("delimiter")
+    delimiter = node.text() if node else ","
+    if node and (delimiter is None or len(delimiter.encode()) != 1 or delimiter in '"\r\n'):
+        node.wrong("`delimiter` is not one ASCII character; expected one such as `;`")
+    if node and chosen not in (None, "csv"):
+        node.wrong("`delimiter` goes with `format: csv` only; remove it")
+    owner, every = table.get("owner"), table.get("expect_every")
+    return Contract(
+        source=source,
+        path=path,
+        format=chosen or "",
+        timestamps=timestamps,
+        mapping=mapping,
+        tables=tables,
+        delimiter=delimiter or ",",
+        owner=owner.text() if owner else None,
+        expect_every=_age(every) if every else None,
+    )
+
+
+def _timestamps(node: Node) -> Timestamps:
+    table = node.table(("format", "zone", "from", "to"))
+    if table is None:
+        return Timestamps()
+    plain = Timestamps()
+    form, zone = table.get("format"), table.get("zone")
+    zone_name = (zone.text() or "UTC") if zone else plain.zone
+    try:
+        ZoneInfo(zone_name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        assert zone is not None
+        zone.wrong(f"`zone` is `{zone_name}`; expected a name of the time-zone database such as `Europe/Berlin`")
+    since, until = (_moment(table.get(key), default) for key, default in (("from", plain.since), ("to", plain.until)))
+    if since >= until:
+        node.wrong("`from` is not before `to`; expected the window in which a time is plausible")
+    return Timestamps((form.choice(TIMESTAMP_FORMATS) or "iso") if form else "iso", zone_name, since, until)
+
+
+def _moment(node: Node | None, default: datetime) -> datetime:
+    if node is None:
+        return default
+    try:
+        return clock.parse(node.scalar() or "")
+    except TailraceError:
+        node.wrong(f"`{node.name}` is {node.kind()}; expected a date such as `2020-01-01`")
+        return default
+
+
+def _age(node: Node) -> timedelta | None:
+    match = _AGE.fullmatch(node.scalar() or "")
+    if match is None:
+        node.wrong(f"`{node.name}` is {node.kind()}; expected a duration such as `24h`, `30m` or `7d`")
+        return None
+    return int(match[1]) * {"m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(days=1)}[match[2]]
+
+
+def _tables(node: Node | None) -> tuple[tuple[str, Mapping], ...]:
+    found = []
+    for glob, inner in node.free().items() if node else ():
+        mapping = _mapping(inner)
+        if mapping is not None:
+            found.append((glob, mapping))
+    return tuple(found)
+
+
+def _mapping(node: Node) -> Mapping | None:
+    table = node.table(_MAPPING)
+    if table is None:
+        return None
+    values = {name: _value(inner) for name in ("type", "timestamp", *_TEXTS) if (inner := table.get(name)) is not None}
+    kind, at = values.pop("type", None), values.pop("timestamp", None)
+    written = table.get("type")
+    if written is not None and isinstance(kind, Column) and kind.name in TYPES:
+        kind = Const(kind.name)
+    for name, value in (("type", table.get("type")), ("timestamp", table.get("timestamp"))):
+        if value is None:
+            node.wrong(f"`{name}` is missing; expected a column, or a `const`")
+    if "user_id" not in values and "anonymous_id" not in values:
+        node.wrong("`user_id` and `anonymous_id` are both missing; expected at least one of them")
+    if isinstance(kind, Const) and kind.value == "track" and table.get("event") is None:
+        node.wrong("`event` is missing; expected it with `type: track`")
+    if isinstance(kind, Const) and kind.value not in TYPES and written is not None:
+        written.wrong(f"`type` is {kind.value!r}; expected one of {', '.join(TYPES)}")
+    properties, traits = (_body(table.get(name)) for name in _BODIES)
+    if kind is None or at is None:
+        return None
+    texts = tuple((name, value) for name, value in values.items() if value is not None)
+    return Mapping(node.line, kind, at, texts, properties, traits)
+
+
+def _body(node: Node | None) -> tuple[tuple[str, Value], ...] | Literal["all"] | None:
+    if node is None:
+        return None
+    if node.scalar() == "all":
+        return "all"
+    found = ((name, _value(inner)) for name, inner in node.free("a mapping of names to columns, or `all`").items())
+    return tuple((name, value) for name, value in found if value is not None)
+
+
+def _value(node: Node) -> Value | None:
+    if node.scalar() is not None:
+        name = node.text("the name of a column")
+        return Column(name) if name is not None else None
+    table = node.table(("const", "format"))
+    if table is None:
+        return None
+    const, template = table.get("const"), table.get("format")
+    if (const is None) == (template is None):
+        node.wrong(f"`{node.name}` has neither or both of `const` and `format`; expected one of them")
+        return None
+    if const is not None:
+        value: Any = const.constant()
+        return Const(value) if value is not None else None
+    assert template is not None
+    return _template(template)
+
+
+def _template(node: Node) -> Template | None:
+    text = node.text("text with columns in it such as `{account_id}@example.test`")
+    if text is None:
+        return None
+    parts: list[str | Column] = []
+    at = 0
+    for hole in _HOLE.finditer(text):
+        parts.append(text[at : hole.start()])
+        at = hole.end()
+        if hole[0] in ("{{", "}}"):
+            parts.append(hole[0][0])
+        elif hole[1]:
+            parts.append(Column(hole[1]))
+        else:
+            node.wrong("`format` has a brace that names no column; expected `{column}`, or `{{` for a brace")
+            return None
+    parts.append(text[at:])
+    return Template(tuple(part for part in parts if part != ""))

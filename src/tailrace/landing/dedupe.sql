@@ -1,0 +1,24 @@
+-- grain: one row per landable stage row that says what was said already, in this landing or before it
+insert into losers
+with twice as (
+    select event_id from ready group by event_id having count(*) > 1
+),
+ranked as (
+    select
+        row_no,
+        content,
+        row_number() over whole as place,
+        first_value(content) over whole as winning
+    from ready
+    where event_id in (select event_id from twice)
+    window whole as (partition by event_id order by event_at, content)
+),
+known as (
+    select r.row_no, bool_and(b.content <> r.content) as is_conflicting
+    from ready as r
+    inner join landed_before as b on r.event_id = b.event_id
+    group by r.row_no
+)
+select coalesce(k.row_no, d.row_no) as row_no, coalesce(k.is_conflicting, d.content <> d.winning) as is_conflicting
+from known as k
+full outer join (select row_no, content, winning from ranked where place > 1) as d on k.row_no = d.row_no

@@ -1,0 +1,336 @@
+"""How do files become a load? Read once, judged, deduplicated, written aside, renamed: all of it or nothing."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+
+from tailrace import clock, crash, durable, engine, ids
+from tailrace.errors import DataError
+from tailrace.landing import chunks
+from tailrace.landing.contract import Contract, load_contract
+from tailrace.landing.loads import LandedFile, Load, ParquetFile, event_files, loads, loads_dir
+from tailrace.landing.rows import stage_for
+from tailrace.landing.stage import Stage
+from tailrace.settings import Settings
+
+_PACKAGE = "tailrace.landing"
+RETRY = "retry of quarantined lines"
+_NO_LINE = "('(blank)', '(batch)')"
+
+
+@dataclass(frozen=True)
+class Landed:
+    """What a landing did: lines = landed + duplicate + quarantined. `load_id` is None when there was nothing new.
+
+    `known_files` were landed before, byte for byte, and were not read again: their lines are not counted.
+    """
+
+    source: str
+    load_id: str | None
+    lines: int
+    landed: int
+    duplicate: int
+    quarantined: int
+    n_conflicting: int
+    files: tuple[str, ...]
+    known_files: tuple[str, ...]
+    reasons: dict[str, int] = field(default_factory=dict)
+    history: bool = False
+
+
+@dataclass(frozen=True)
+class Input:
+    """One file to land: where it is, and the name it goes by in the load."""
+
+    path: Path
+    name: str
+
+
+def land(
+    settings: Settings,
+    paths: Sequence[Path],
+    source: str,
+    *,
+    as_of: datetime,
+    history: bool = False,
+    reason: str | None = None,
+) -> Landed:
+    """Land the files at `paths` (folders: all files below, but hidden ones) as one load of `source`, or as none.
+
+    Afterwards every line is landed, a duplicate or in quarantine. Files that are landed already change nothing.
+    `history` marks a load that never triggers anything, and needs a `reason`.
+
+    Raises DefinitionError for a wrong contract, DataError for a file that cannot be read (then nothing was landed),
+    Busy when another landing is under way.
+    """
+    if history and not reason:
+        raise DataError("a history load has no reason; expected one: say why with `--reason`")
+    contract = load_contract(settings, source)
+    inputs = _inputs(paths)
+    with landing(settings):
+        before = loads(settings)
+        fresh, known = _fresh(inputs, [load for load in before if load.source == source])
+        if not fresh:
+            return Landed(source, None, 0, 0, 0, 0, 0, (), tuple(each.name for each in known), {}, history)
+        with stage_for(settings, contract) as stage:
+            read = [_read(stage, number, each) for number, each in enumerate(fresh, 1)]
+            stage.judge()
+            draft = Draft(settings, contract, stage, before, as_of, history, reason)
+            return draft.finish(read, tuple(each.name for each in known))
+
+
+@contextmanager
+def landing(settings: Settings) -> Iterator[None]:
+    """Be the only one who lands, and remove what a landing that died left aside."""
+    with durable.exclusive(settings.data_dir / "landing.lock", "a landing"):
+        for left in loads_dir(settings).glob(".aside-*"):
+            durable.remove(left)
+        yield
+
+
+def _inputs(paths: Sequence[Path]) -> list[Input]:
+    found: dict[Path, Input] = {}
+    for path in paths:
+        if path.is_dir():
+            for inner in path.rglob("*"):
+                name = inner.relative_to(path)
+                if inner.is_file() and not any(part.startswith(".") for part in name.parts):
+                    found.setdefault(inner.resolve(), Input(inner, name.as_posix()))
+        elif path.is_file():
+            found.setdefault(path.resolve(), Input(path, path.name))
+        else:
+            raise DataError(f"{path}: there is no such file or folder; expected files to land. Nothing was landed.")
+    return sorted(found.values(), key=lambda each: (each.name, str(each.path)))
+
+
+def _fresh(inputs: list[Input], before: list[Load]) -> tuple[list[Input], list[Input]]:
+    """Part the inputs into those with new content and those that were landed, or stand here, byte for byte.
+
+    A file is hashed ahead of reading only when something of the same size is known: other sizes cannot be equal.
+    """
+    hashes: dict[int, set[str]] = {}
+    for load in before:
+        for file in load.files:
+            hashes.setdefault(file.bytes, set()).add(file.sha256)
+    sizes = [each.path.stat().st_size for each in inputs]
+    fresh, known = [], []
+    for each, size in zip(inputs, sizes, strict=True):
+        if size in hashes or sizes.count(size) > 1:
+            digest = chunks.sha256(each.path)
+            if digest in hashes.setdefault(size, set()):
+                known.append(each)
+                continue
+            hashes[size].add(digest)
+        fresh.append(each)
+    return fresh, known
+
+
+def _read(stage: Stage, number: int, each: Input) -> LandedFile:
+    about = each.path.stat()
+    header = stage.header(each.path)
+    stage.connection.execute("insert into files values (?, ?, ?)", [number, each.name, header])
+    digest = stage.read(number, each.path)
+    after = each.path.stat()
+    if (about.st_size, about.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
+        raise DataError(
+            f"{each.path}: the file changed while it was read; expected a finished file: land it again when its writer"
+            " is done. Nothing of this call was landed."
+        )
+    return LandedFile(name=each.name, bytes=about.st_size, mtime_ns=about.st_mtime_ns, sha256=digest, lines=0)
+
+
+@dataclass
+class Draft:
+    """A load in the making, from a judged stage."""
+
+    settings: Settings
+    contract: Contract
+    stage: Stage
+    before: list[Load]
+    as_of: datetime
+    history: bool
+    reason: str | None
+
+    def finish(self, read: list[LandedFile], known: tuple[str, ...]) -> Landed:
+        """Write and rename the load, unless nothing in it is new."""
+        self._sort()
+        lines = self._per_file()
+        n_lines = sum(lines.values())
+        n_ready, n_duplicate = self._one("select count(*) from ready"), self._one("select count(*) from losers")
+        n_landed, n_bad = n_ready - n_duplicate, self._one("select count(*) from quarantined")
+        reasons = dict(
+            self.stage.connection.execute(
+                "select reason, count(*) from quarantined group by reason order by reason"
+            ).fetchall()
+        )
+        if n_lines != n_landed + n_duplicate + n_bad:
+            raise DataError(
+                f"source {self.contract.source}: {n_lines} lines were read, but {n_landed} landed + {n_duplicate} duplicate"
+                f" + {n_bad} quarantined were counted; expected the same number. Nothing was landed: this is a fault in"
+                " tailrace, please report it."
+            )
+        n_conflicting = self._one("select count(*) from losers where is_conflicting")
+        load_id = None
+        if n_landed or n_bad:
+            files = tuple(file.model_copy(update={"lines": lines.get(n, 0)}) for n, file in enumerate(read, 1))
+            load_id = self._write(files, n_lines, n_landed, n_duplicate, n_bad, n_conflicting, reasons)
+        names = tuple(file.name for file in read)
+        return Landed(
+            self.contract.source,
+            load_id,
+            n_lines,
+            n_landed,
+            n_duplicate,
+            n_bad,
+            n_conflicting,
+            names,
+            known,
+            reasons,
+            self.history,
+        )
+
+    def finish_retry(self) -> Landed:
+        """Write and rename the load of lines that came from the table `taken`, unless none of them can land now."""
+        self._sort()
+        n_taken, n_ready = self._one("select count(*) from taken"), self._one("select count(*) from ready")
+        n_duplicate = self._one("select count(*) from losers")
+        source, load_id = self.contract.source, None
+        if n_ready:
+            self.stage.connection.execute(
+                "create table resolved as select t.quarantine_id, case when l.row_no is null then 'landed' else 'duplicate'"
+                " end as outcome from ready as r inner join files as f on r.file_no = f.file_no inner join taken as t"
+                " on t.file = f.name and t.header is not distinct from f.header and t.line = r.line and t.part = r.part"
+                " left join losers as l on r.row_no = l.row_no order by t.quarantine_id"
+            )
+            n_conflicting = self._one("select count(*) from losers where is_conflicting")
+            load_id = self._write((), n_ready, n_ready - n_duplicate, n_duplicate, 0, n_conflicting, {})
+        names = tuple(row[0] for row in self.stage.connection.execute("select name from files order by 1").fetchall())
+        reasons = dict(
+            self.stage.connection.execute(
+                "select reason, count(*) from quarantined group by reason order by reason"
+            ).fetchall()
+        )
+        return Landed(
+            source,
+            load_id,
+            n_taken,
+            n_ready - n_duplicate,
+            n_duplicate,
+            n_taken - n_ready,
+            0,
+            names,
+            (),
+            reasons,
+            self.history,
+        )
+
+    def _sort(self) -> None:
+        connection = self.stage.connection
+        connection.execute(engine.statement(_PACKAGE, "ready"))
+        connection.execute("create view ready as select * from sorted where reason is null")
+        connection.execute(
+            "create view quarantined as select file_no, line, part, reason, detail, encode(raw) as raw from sorted"
+            f" where reason not in {_NO_LINE} union all select * from refused"
+        )
+        earlier = event_files(self.settings, [load for load in self.before if load.source == self.contract.source])
+        if earlier:
+            listed = ", ".join(engine.literal(str(path)) for path in earlier)
+            connection.execute(
+                "insert into landed_before select event_id, hash(type, event, user_id, anonymous_id, previous_id, group_id,"
+                f" properties, traits, context, rest) from read_parquet([{listed}])"
+                " where event_id in (select event_id from ready)"
+            )
+        connection.execute(engine.statement(_PACKAGE, "dedupe"))
+
+    def _per_file(self) -> dict[int, int]:
+        """Return the lines read of each file, counted apart from what became of them."""
+        return dict(
+            self.stage.connection.execute(
+                "select file_no, count(*) from (select s.file_no from stage as s where s.rowid not in"
+                f" (select row_no from verdicts where reason in {_NO_LINE})"
+                " union all select file_no from refused) group by file_no"
+            ).fetchall()
+        )
+
+    def _one(self, query: str) -> int:
+        row = self.stage.connection.execute(query).fetchone()
+        assert row is not None
+        return int(row[0])
+
+    def _fingerprint(self) -> str:
+        """Return a text that is the same for the same rows in whatever order they came."""
+        row = self.stage.connection.execute(
+            "select (select count(*) || ' ' || coalesce(sum(hash(event_id, content, event_at)::hugeint), 0) from ready"
+            " where row_no not in (select row_no from losers)),"
+            " (select count(*) || ' ' || coalesce(sum(hash(reason, raw)::hugeint), 0) from quarantined"
+            f" where {str(self.reason != RETRY).lower()})"
+        ).fetchone()
+        assert row is not None
+        taken = "select quarantine_id from resolved order by 1" if self.reason == RETRY else "select '' where false"
+        ids_taken = [row[0] for row in self.stage.connection.execute(taken).fetchall()]
+        return " ".join([str(row[0]), str(row[1]), *ids_taken])
+
+    def _write(
+        self, files: tuple[LandedFile, ...], n_lines: int, n_landed: int, n_duplicate: int, n_bad: int, n_conflicting: int,
+        reasons: dict[str, int],
+    ) -> str:  # fmt: skip
+        source = self.contract.source
+        load_id = ids.digest(source, self._fingerprint(), "history" if self.history else "")[:16]
+        load_seq = max((load.load_seq for load in self.before), default=0) + 1
+        final = loads_dir(self.settings) / load_id
+        if final.exists():
+            raise DataError(f"{final}: this load is there already, yet its rows are not; expected both or neither")
+        aside = loads_dir(self.settings) / f".aside-{os.getpid()}"
+        aside.mkdir(parents=True)
+        values = {
+            "source": engine.literal(source),
+            "load_id": engine.literal(load_id),
+            "load_seq": str(load_seq),
+            "is_history": str(self.history).lower(),
+            "landed_at": f"timestamp '{clock.naive(self.as_of).isoformat(sep=' ')}'",
+        }
+        parts = []
+        if n_landed:
+            parts.append(self._copy("events", values, aside / "events-1.parquet"))
+        if n_bad:
+            parts.append(self._copy("refused", values, aside / "quarantine.parquet"))
+        if self._one("select count(*) from duckdb_tables() where table_name = 'resolved'"):
+            parts.append(self._copy("resolved", values, aside / "resolved.parquet"))
+        crash.here("land.staged")
+        spans = self.stage.connection.execute(
+            "select min(event_at), max(event_at) from ready where row_no not in (select row_no from losers)"
+        ).fetchone()
+        first, last = (moment and clock.parse(moment.isoformat()) for moment in spans or (None, None))
+        load = Load(
+            load_id=load_id, load_seq=load_seq, source=source, is_history=self.history, reason=self.reason,
+            landed_at=self.as_of, files=files, lines=n_lines, landed=n_landed, duplicate=n_duplicate, quarantined=n_bad,
+            n_conflicting=n_conflicting, reasons=reasons, parquet=tuple(parts), first_event_at=first, last_event_at=last,
+        )  # fmt: skip
+        durable.write(aside / "load.json", load.model_dump_json(indent=1).encode())
+        crash.here("land.recorded")
+        durable.move_in(aside, final)
+        crash.here("land.moved")
+        return load_id
+
+    def _copy(self, name: str, values: dict[str, str], target: Path) -> ParquetFile:
+        text = engine.statement(_PACKAGE, name)
+        for key, value in values.items():
+            text = text.replace("{" + key + "}", value)
+        copied = self.stage.connection.execute(
+            f"copy ({text}) to {engine.literal(str(target))} (format parquet, compression zstd, compression_level 1)"
+        ).fetchone()
+        assert copied is not None
+        return ParquetFile(name=target.name, rows=copied[0], bytes=target.stat().st_size, sha256=chunks.sha256(target))
+
+
+def land_inbox(settings: Settings, as_of: datetime) -> list[Landed]:
+    """Land what waits in `inbox/<source>/`, one load per source; the files stay where they are."""
+    if not settings.inbox.is_dir():
+        return []
+    waiting = sorted(path for path in settings.inbox.iterdir() if path.is_dir() and not path.name.startswith("."))
+    return [land(settings, [path], path.name, as_of=as_of) for path in waiting]

@@ -1,0 +1,29 @@
+-- grain: one row per shape not seen before; an object count of -1 means that each line of the shape is judged alone
+insert into shapes
+with one as (
+    select shape, any_value(raw) as l
+    from stage
+    where is_shape_new and not is_odd and raw is not null and shape not in (select shape from shapes)
+    group by shape
+),
+parsed as (select shape, l, try(from_json(l, {spec})) as s from one),
+keyed as (
+    select
+        shape,
+        try(json_keys(l)) as top,
+        list_concat(
+            [try(json_keys(l))],
+            coalesce(json_keys(s.properties, {properties_paths}), []),
+            coalesce(json_keys(s.traits, {traits_paths}), []),
+            coalesce(json_keys(s.context, {context_paths}), [])
+        ) as keys
+    from parsed
+)
+select
+    shape,
+    case
+        when top is null or list_contains(top, 'batch') or not list_bool_and([len(list_distinct(x)) = len(x) for x in keys if x is not null])
+            then -1
+        else len([x for x in keys if len(x) > 0]) - 1
+    end as n_objects
+from keyed

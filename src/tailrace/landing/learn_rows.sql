@@ -1,0 +1,16 @@
+-- grain: one row per shape not seen before; an object count of -1 means that each line of the shape is judged alone
+insert into shapes
+with one as (
+    select shape, any_value(raw) as l
+    from stage
+    where is_shape_new and not is_odd and raw is not null and shape not in (select shape from shapes)
+    group by shape
+),
+keyed as (select shape, try(json_keys(l, {row_paths})) as keys from one)
+select
+    shape,
+    case
+        when keys is null or not list_bool_and([len(list_distinct(x)) = len(x) for x in keys if x is not null]) then -1
+        else len([x for x in keys if len(x) > 0])
+    end as n_objects
+from keyed

@@ -1,0 +1,112 @@
+"""Which loads are there? The records that make landed files real, and nothing that is still being written."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import orjson
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+
+from tailrace.errors import DataError
+from tailrace.settings import Settings
+
+_Count = Annotated[int, Field(ge=0)]
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=False)
+
+
+class LandedFile(_Record):
+    """One input file of a load; `lines` are the calls, rows or lines that were read from it."""
+
+    name: str
+    bytes: _Count
+    mtime_ns: int
+    sha256: str
+    lines: _Count
+
+
+class ParquetFile(_Record):
+    """One Parquet file of a load."""
+
+    name: str
+    rows: _Count
+    bytes: _Count
+    sha256: str
+
+
+class Load(_Record):
+    """What one call of `land` made: lines = landed + duplicate + quarantined."""
+
+    load_id: str
+    load_seq: Annotated[int, Field(ge=1)]
+    source: str
+    is_history: bool
+    reason: str | None
+    landed_at: AwareDatetime
+    files: tuple[LandedFile, ...]
+    lines: _Count
+    landed: _Count
+    duplicate: _Count
+    quarantined: _Count
+    n_conflicting: _Count
+    reasons: dict[str, int]
+    parquet: tuple[ParquetFile, ...]
+    first_event_at: AwareDatetime | None
+    last_event_at: AwareDatetime | None
+
+
+def loads_dir(settings: Settings) -> Path:
+    """Return the folder whose sub-folders are the loads."""
+    return settings.landing / "loads"
+
+
+def loads(settings: Settings) -> list[Load]:
+    """Return all loads in landing order.
+
+    Raises DataError when a record cannot be read or two loads claim one place in the order.
+    """
+    found: list[Load] = []
+    for record in sorted(loads_dir(settings).glob("[0-9a-f]*/load.json")):
+        try:
+            load = Load.model_validate(orjson.loads(record.read_bytes()))
+        except (ValidationError, orjson.JSONDecodeError) as error:
+            raise DataError(
+                f"{record}: the record of this load cannot be read ({type(error).__name__}); expected what `land`"
+                " wrote: restore the folder from a backup"
+            ) from error
+        if load.load_id != record.parent.name:
+            raise DataError(
+                f"{record}: the record is of load {load.load_id}; expected {record.parent.name}: restore the folder"
+                " from a backup"
+            )
+        found.append(load)
+    found.sort(key=lambda load: load.load_seq)
+    if [load.load_seq for load in found] != list(range(1, len(found) + 1)):
+        raise DataError(
+            f"{loads_dir(settings)}: the loads are not numbered 1 to {len(found)}; expected every load that was ever"
+            " landed: restore the missing folders from a backup"
+        )
+    return found
+
+
+def event_files(settings: Settings, some: list[Load]) -> list[Path]:
+    """Return the Parquet files with the events of these loads."""
+    return [
+        loads_dir(settings) / load.load_id / part.name
+        for load in some
+        for part in load.parquet
+        if part.name.startswith("events-")
+    ]
+
+
+def quarantine_files(settings: Settings, some: list[Load]) -> list[Path]:
+    """Return the Parquet files with the quarantined lines of these loads."""
+    return [
+        loads_dir(settings) / load.load_id / part.name
+        for load in some
+        for part in load.parquet
+        if part.name == "quarantine.parquet"
+    ]

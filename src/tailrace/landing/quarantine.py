@@ -1,0 +1,133 @@
+"""Which lines could not be landed, why, and what happens when they are tried again?"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tailrace import engine
+from tailrace.errors import DataError
+from tailrace.landing.loads import loads, loads_dir, quarantine_files
+from tailrace.settings import Settings
+
+REASONS = {
+    "not_utf8": "the bytes are not UTF-8",
+    "not_json": "the line is not JSON",
+    "cut_short": "the line ends in the middle",
+    "several_values": "more than one JSON value stands on the line",
+    "not_an_object": "the line is JSON, but not an object",
+    "duplicate_key": "an object has the same key twice",
+    "not_a_number": "NaN or Infinity, which JSON does not have",
+    "number_not_exact": "a number has more digits than a 64-bit float keeps",
+    "control_character": "a raw control character in a text",
+    "nul_character": "a NUL character, raw or escaped",
+    "lone_surrogate": "half of a surrogate pair",
+    "too_deep": "nested too deeply",
+    "too_long": "the line is too long",
+    "empty_batch": "a batch without calls",
+    "type_missing": "`type` is missing",
+    "type_unknown": "`type` is none of identify, track, page, screen, group, alias",
+    "id_missing": "neither a user id nor an anonymous id",
+    "id_not_text": "an id, type or name is true, false, a list or an object",
+    "id_not_exact": "an id is a number with more than one spelling, such as 1.50",
+    "event_missing": "a track call without `event`",
+    "group_missing": "a group call without `groupId`",
+    "alias_incomplete": "an alias call without `previousId` or `userId`",
+    "time_missing": "no timestamp",
+    "time_invalid": "a timestamp that is not written as the contract says, or that no clock ever shows",
+    "time_implausible": "a time outside the window that the contract calls plausible",
+    "body_not_an_object": "`properties`, `traits` or `context` is not an object",
+    "row_width": "the row has more or fewer fields than the header",
+    "bad_quotes": "quotes that do not match",
+    "header_repeated": "the header again, in the middle of the file",
+    "ambiguous_number": "a number in the row cannot be kept exactly",
+}
+
+
+@dataclass(frozen=True)
+class Quarantined:
+    """One line that could not be landed. `is_open` is false once a retry landed it or found it landed."""
+
+    id: str
+    load_id: str
+    source: str
+    file: str
+    line: int
+    reason: str
+    explanation: str
+    detail: str | None
+    n_bytes: int
+    is_open: bool
+
+
+@dataclass(frozen=True)
+class QuarantinedLine(Quarantined):
+    """The same with the line itself; bytes that are no UTF-8 are shown as backslash escapes."""
+
+    raw: str
+
+
+def resolved_sql(settings: Settings) -> str:
+    """Return a relation (quarantine_id, outcome) of the lines that retries took out of quarantine."""
+    files = [str(path) for path in sorted(loads_dir(settings).glob("[0-9a-f]*/resolved.parquet"))]
+    if not files:
+        return "(select null::varchar as quarantine_id, null::varchar as outcome where false)"
+    return f"read_parquet([{', '.join(engine.literal(name) for name in files)}])"
+
+
+def _lines(settings: Settings, where: str, limit: int | None) -> list[QuarantinedLine]:
+    files = quarantine_files(settings, loads(settings))
+    if not files:
+        return []
+    listed = ", ".join(engine.literal(str(path)) for path in files)
+    connection = engine.connect(settings)
+    try:
+        rows = connection.execute(
+            "select q.quarantine_id, q.load_id, q.source, q.file, q.line, q.reason, q.detail,"
+            " octet_length(q.raw), r.quarantine_id is null as is_open, q.raw"
+            f" from read_parquet([{listed}]) as q left join {resolved_sql(settings)} as r using (quarantine_id)"
+            f" where {where} order by q.load_seq, q.file, q.line, q.part" + (f" limit {int(limit)}" if limit else "")
+        ).fetchall()
+    finally:
+        connection.close()
+    return [
+        QuarantinedLine(
+            *row[:6], REASONS.get(row[5], row[5]), *row[6:9], raw=row[9].decode("utf-8", "backslashreplace")
+        )
+        for row in rows
+    ]
+
+
+def list_quarantine(
+    settings: Settings, source: str | None = None, limit: int | None = 100, *, resolved: bool = False
+) -> list[Quarantined]:
+    """Return the lines in quarantine, oldest load first, at most `limit`; open ones only unless `resolved`.
+
+    The lines themselves are left out: `show` gives one.
+    """
+    where = ["true" if resolved else "r.quarantine_id is null"]
+    if source is not None:
+        where.append(f"q.source = {engine.literal(source)}")
+    names = list(Quarantined.__dataclass_fields__)
+    return [
+        Quarantined(**{name: getattr(line, name) for name in names})
+        for line in _lines(settings, " and ".join(where), limit)
+    ]
+
+
+def show(settings: Settings, quarantine_id: str) -> QuarantinedLine:
+    """Return one quarantined line with its content.
+
+    Raises DataError when there is none with this id.
+    """
+    found = _lines(settings, f"q.quarantine_id = {engine.literal(quarantine_id)}", 1)
+    if not found:
+        raise DataError(f"there is no quarantined line `{quarantine_id}`; expected an id from `quarantine list`")
+    return found[0]
+
+
+def counts(settings: Settings) -> dict[str, int]:
+    """Return how many lines are open per reason."""
+    found: dict[str, int] = {}
+    for line in list_quarantine(settings, limit=None):
+        found[line.reason] = found.get(line.reason, 0) + 1
+    return dict(sorted(found.items()))

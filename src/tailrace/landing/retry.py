@@ -1,0 +1,83 @@
+"""What happens when quarantined lines are tried again? What lands now becomes a load; the rest stays where it is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from tailrace import engine
+from tailrace.errors import DataError
+from tailrace.landing.contract import load_contract
+from tailrace.landing.land import RETRY, Draft, Landed, landing
+from tailrace.landing.loads import loads, quarantine_files
+from tailrace.landing.quarantine import resolved_sql
+from tailrace.landing.rows import stage_for
+from tailrace.settings import Settings
+
+
+def retry(
+    settings: Settings, *, as_of: datetime, source: str | None = None, ids: Sequence[str] | None = None
+) -> Landed:
+    """Land the open quarantined lines of `source` again (or those with `ids`), by the contract as it is now.
+
+    Lines that land now, or turn out to be landed, are resolved by the new load; the others stay in quarantine.
+    Doing it twice changes nothing more. History lines come back as history only with history lines.
+
+    Raises DataError when lines of several sources, or of history and not, would have to be one load: choose a source.
+    """
+    with landing(settings):
+        before = loads(settings)
+        files = quarantine_files(settings, before)
+        kinds = _kinds(settings, [str(path) for path in files], source, ids)
+        if not kinds:
+            return Landed(source or "", None, 0, 0, 0, 0, 0, (), ())
+        if len(kinds) > 1:
+            listed = ", ".join(f"{name}{' (history)' if is_history else ''}" for name, is_history in kinds)
+            raise DataError(f"the quarantined lines are of {listed}; expected one kind for one load: choose with `--source`"
+                            " or name the lines")  # fmt: skip
+        ((name, is_history),) = kinds
+        contract = load_contract(settings, name)
+        with stage_for(settings, contract) as stage:
+            stage.connection.execute(f"create table taken as {_open(settings, files, source, ids)}")
+            stage.connection.execute(
+                "insert into files select row_number() over (order by file, header), file, header"
+                " from (select distinct file, header from taken)"
+            )
+            # Lines that are no text never can land: they are counted here, and stay.
+            stage.connection.execute(
+                "insert into refused select f.file_no, t.line, t.part, t.reason, t.detail, t.raw from taken as t"
+                " inner join files as f on t.file = f.name and t.header is not distinct from f.header"
+                " where try(decode(t.raw)) is null"
+            )
+            stage.again(
+                "select f.file_no, t.line, t.part, decode(t.raw) as l from taken as t inner join files as f"
+                " on t.file = f.name and t.header is not distinct from f.header where try(decode(t.raw)) is not null"
+            )
+            stage.judge()
+            draft = Draft(settings, contract, stage, before, as_of, is_history, RETRY)
+            return draft.finish_retry()
+
+
+def _kinds(
+    settings: Settings, files: list[str], source: str | None, ids: Sequence[str] | None
+) -> list[tuple[str, bool]]:
+    if not files:
+        return []
+    connection = engine.connect(settings)
+    try:
+        return connection.execute(
+            f"select distinct source, is_history from ({_open(settings, files, source, ids)}) order by all"
+        ).fetchall()
+    finally:
+        connection.close()
+
+
+def _open(settings: Settings, files: Sequence[object], source: str | None, ids: Sequence[str] | None) -> str:
+    """Return the statement for the open lines that are meant."""
+    listed = ", ".join(engine.literal(str(path)) for path in files)
+    where = [f"quarantine_id not in (select quarantine_id from {resolved_sql(settings)})"]
+    if source is not None:
+        where.append(f"source = {engine.literal(source)}")
+    if ids is not None:
+        where.append(f"quarantine_id in ({', '.join(engine.literal(each) for each in ids) or 'null'})")
+    return f"select * from read_parquet([{listed}]) where {' and '.join(where)}"

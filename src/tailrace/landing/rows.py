@@ -1,0 +1,360 @@
+"""How does a row of a CSV, JSONL or Parquet file become a call, by the mapping in the source's contract?"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import duckdb
+import pyarrow as pa
+
+from tailrace import engine
+from tailrace.errors import DataError, nearest
+from tailrace.landing import chunks, csv_records, exact
+from tailrace.landing.contract import Column, Const, Contract, Mapping, Value
+from tailrace.landing.stage import Source, Stage, row_paths
+from tailrace.settings import Settings
+
+_TEXTS = ("event", "user_id", "anonymous_id", "previous_id", "group_id", "message_id")
+_IDS = ("user_id", "anonymous_id", "previous_id", "group_id", "message_id")
+CALLS = pa.schema([("f", pa.int32()), ("l", pa.int64()), ("p", pa.int32()), ("t", pa.string())])
+_SPLIT_RAW = {"is_odd": "false", "shape": "null", "is_shape_new": "false", "is_uncovered": "false", "n_found": "0"}
+
+
+@contextmanager
+def stage_for(settings: Settings, contract: Contract) -> Iterator[Stage]:
+    """Give the stage that reads the source's format, and close it afterwards."""
+    kinds: dict[str, type[Stage]] = {"csv": CsvStage, "jsonl": JsonlStage, "parquet": ParquetStage}
+    stage = kinds.get(contract.format, Stage)(settings, contract)
+    try:
+        yield stage
+    finally:
+        stage.close()
+
+
+class Expressions:
+    """The SQL of a mapping's values. `text` and `body` say how a column is read as text and as JSON."""
+
+    def __init__(self, mapping: Mapping, text: Callable[[str], str], body: Callable[[str], str]) -> None:
+        self.mapping, self._text, self._body = mapping, text, body
+
+    def text(self, value: Value | None) -> str:
+        """Return the SQL of a value as text; null for none."""
+        if value is None:
+            return "null::varchar"
+        if isinstance(value, Const):
+            return engine.literal(value.value if isinstance(value.value, str) else json.dumps(value.value))
+        parts = value.parts if not isinstance(value, Column) else (value,)
+        return " || ".join(
+            engine.literal(part) if isinstance(part, str) else f"({self._text(part.name)})" for part in parts
+        )
+
+    def _json(self, value: Value) -> str:
+        if isinstance(value, Column):
+            return self._body(value.name)
+        if isinstance(value, Const):
+            return f"{engine.literal(json.dumps(value.value))}::json"
+        return f"to_json({self.text(value)})"
+
+    def object(self, body: tuple[tuple[str, Value], ...] | str | None, everything: str, *, keep_nulls: bool) -> str:
+        """Return the SQL of a body as JSON text; null when it is empty."""
+        if body is None:
+            return "null::varchar"
+        if isinstance(body, str):
+            return f"nullif({everything}, '{{}}')"
+        pairs = ", ".join(f"{engine.literal(name)}, {self._json(value)}" for name, value in body)
+        made = f"json_object({pairs})"
+        if not keep_nulls:
+            made = f"json_merge_patch('{{}}', {made})"
+        return f"nullif(({made})::varchar, '{{}}')"
+
+    def found(
+        self, relation: str, extra: dict[str, str], everything: str, typed_time: str | None, *, keep_nulls: bool
+    ) -> str:
+        """Return the statement that stage.sql takes: `extra` are the columns that depend on the format."""
+        texts = dict(self.mapping.texts)
+        at = self.text(self.mapping.timestamp)
+        columns = {
+            "file_no": "file_no",
+            "line": "line",
+            "part": "part",
+            **extra,
+            **{name: f"nullif({self.text(texts.get(name))}, '')" for name in _TEXTS},
+            "type": self.text(self.mapping.type),
+            "event_at": typed_time or f"moment({at})",
+            "is_time_wrong": "false" if typed_time else f"(({at}) is not null and moment({at}) is null)",
+            "properties": self.object(self.mapping.properties, everything, keep_nulls=keep_nulls),
+            "traits": self.object(self.mapping.traits, everything, keep_nulls=keep_nulls),
+            "context": "null::varchar",
+            "rest": "null::varchar",
+        }
+        return "select " + ", ".join(f"{sql} as {name}" for name, sql in columns.items()) + f" from ({relation})"
+
+
+class MappedStage(Stage):
+    """What the three mapped formats have in common: a mapping by file name, checked against the file's columns."""
+
+    def mapping(self, path: Path) -> Mapping:
+        """Return the mapping for a file."""
+        found = self.contract.mapping_for(path.name)
+        assert found is not None
+        return found
+
+    def check_columns(self, mapping: Mapping, columns: list[str], path: Path) -> None:
+        """Raise DataError when the mapping names a column that the file does not have."""
+        for name in mapping.columns():
+            if name not in columns:
+                raise DataError(
+                    f"{path}: there is no column `{name}` in its header; expected it, as the mapping at"
+                    f" {self.contract.path}:{mapping.line} says.{nearest(name, columns)} Correct the mapping or the file."
+                    " Nothing of this call was landed."
+                )
+
+    def others(self, mapping: Mapping, columns: list[str]) -> tuple[tuple[str, Value], ...]:
+        """Return the columns that the mapping uses nowhere, as a body."""
+        used = set(mapping.columns())
+        return tuple((name, Column(name)) for name in columns if name not in used)
+
+
+class CsvStage(MappedStage):
+    """CSV: the header is read by us, columns are found by name, everything is text, every row as wide as the header."""
+
+    def header(self, path: Path) -> str | None:
+        """Return the file's name and column names, as JSON: a lone row of it can be read with them."""
+        line = chunks.first_line(path)
+        if not line.strip():
+            return None
+        try:
+            names = csv_records.fields(line.decode("utf-8"), self.contract.delimiter)
+        except (UnicodeDecodeError, ValueError) as error:
+            raise DataError(
+                f"{path}: the first line is no CSV header in UTF-8; expected column names separated by"
+                f" `{self.contract.delimiter}`: correct the file. Nothing of this call was landed."
+            ) from error
+        twice = {name for name in names if names.count(name) > 1}
+        if twice:
+            raise DataError(
+                f"{path}: the header names `{min(twice)}` more than once; expected each column once: rename one. Nothing"
+                " of this call was landed."
+            )
+        return json.dumps({"file": path.name, "columns": names})
+
+    def read(self, file_no: int, path: Path) -> str:
+        """Put every record below the header into the stage and return the file's SHA-256."""
+        header = self.header(path)
+        reader = chunks.Reader(path)
+        if header is None:
+            for _ in reader.chunks():
+                pass
+            return reader.sha256
+        names = json.loads(header)["columns"]
+        self._prepare(self.mapping(path), names, path)
+        source = csv_records.CsvSource(reader)
+        digest = self._stream(file_no, source)
+        self._append_records(file_no, source.records)
+        return digest
+
+    def again(self, lines: str) -> None:
+        """Put lines back into the stage, each kind with its own header."""
+        kinds = self.connection.execute(
+            f"select distinct f.header from ({lines}) as l inner join files as f on l.file_no = f.file_no"
+        ).fetchall()
+        for (header,) in kinds:
+            about = json.loads(header)
+            self._prepare(self.mapping(Path(about["file"])), about["columns"], Path(about["file"]))
+            self._insert(
+                f"select l.* from ({lines}) as l inner join files as f on l.file_no = f.file_no"
+                f" where f.header = {engine.literal(header)}"
+            )
+
+    def _append_records(self, file_no: int, records: list[tuple[int, str]]) -> None:
+        for at in range(0, len(records), 100_000):
+            self.connection.execute("delete from calls")
+            self._append("calls", [(file_no, line, 0, text) for line, text in records[at : at + 100_000]], CALLS)
+            self._insert("select file_no, line, part, l from calls")
+        self.connection.execute("delete from calls")
+
+    def _prepare(self, mapping: Mapping, names: list[str], path: Path) -> None:
+        self.check_columns(mapping, names, path)
+        self._mapping, self._names = mapping, names
+
+    def _insert(self, lines: str) -> None:
+        names = self._names
+        d = engine.literal(self.contract.delimiter)
+        field = r'"(?:[^"]|"")*"|[^"' + _in_class(self.contract.delimiter) + "]*"
+        sep = _in_class(self.contract.delimiter)
+        relation = (
+            f"select *, case when contains(l, chr(0)) then 'nul_character' when f is null then 'bad_quotes'"
+            f" when f = {_list(names)} then 'header_repeated' when len(f) <> {len(names)} then 'row_width' end as unread"
+            f" from (select *, case when not contains(l, '\"') then string_split(l, {d})"
+            f" when regexp_full_match(l, {engine.literal(f'(?:{field})(?:[{sep}](?:{field}))*')})"
+            f" then list_transform(regexp_extract_all(l, {engine.literal(f'(?:^|[{sep}])({field})')}, 1),"
+            " lambda x: case when starts_with(x, '\"') then replace(substr(x, 2, len(x) - 2), '\"\"', '\"') else x end)"
+            f" end as f from ({lines}) where l <> '')"
+        )
+        place = {name: f"nullif(f[{number}], '')" for number, name in enumerate(names, 1)}
+        made = Expressions(self._mapping, lambda name: place[name], lambda name: f"to_json({place[name]})")
+        everything = made.object(self.others(self._mapping, names), "", keep_nulls=False)
+        extra = {"raw": "l", **_SPLIT_RAW, "unread": "unread"}
+        self.stage(made.found(relation, extra, everything, None, keep_nulls=False))
+
+    def _filled(self, name: str, **extra: str) -> str:
+        return "select 1" if name == "learn" else super()._filled(name, **extra)
+
+
+class JsonlStage(MappedStage):
+    """JSONL: one object a line, by the same strict rules as Segment calls; keys are columns."""
+
+    def header(self, path: Path) -> str | None:
+        """Return the file's name, which chooses the mapping, as JSON."""
+        return json.dumps({"file": path.name})
+
+    def read(self, file_no: int, path: Path) -> str:
+        """Put every line into the stage and return the file's SHA-256."""
+        self._mapping = self.mapping(path)
+        self.parameters = {"row_paths": self.parameters.get("row_paths") or row_paths(path)}
+        return self._stream(file_no, Source(chunks.Reader(path)))
+
+    def again(self, lines: str) -> None:
+        """Put lines back into the stage, each by the mapping of its file."""
+        self.parameters = {"row_paths": "['$']"}
+        kinds = self.connection.execute(
+            f"select distinct f.header from ({lines}) as l inner join files as f on l.file_no = f.file_no"
+        ).fetchall()
+        for (header,) in kinds:
+            self._mapping = self.mapping(Path(json.loads(header)["file"]))
+            self._insert(
+                f"select l.* from ({lines}) as l inner join files as f on l.file_no = f.file_no"
+                f" where f.header = {engine.literal(header)}"
+            )
+        self.connection.execute(self._filled("learn"))
+
+    def _filled(self, name: str, **extra: str) -> str:
+        return super()._filled("learn_rows" if name == "learn" else name, **extra)
+
+    def _insert(self, lines: str) -> None:
+        names = self._mapping.columns() or [""]
+        spec = json.dumps(dict.fromkeys(names, "JSON"))
+        relation = (
+            "select r.*, shapes.shape is null as is_shape_new, r.n_found > coalesce(shapes.n_objects, 0) as is_uncovered"
+            " from (select *, hash(case when s is not null then json_keys(l, {row_paths}) end) as shape,"
+            " n_objects(body) as n_found from (select *, try(json(l))::varchar as body,"
+            f" try(from_json(l, {engine.literal(spec)})) as s from ({lines}) where l <> '')) as r"
+            " left join shapes on r.shape = shapes.shape"
+        ).replace("{row_paths}", self.parameters["row_paths"])
+
+        def text(name: str) -> str:
+            return f"nullif(s.{engine.identifier(name)} ->> '$', '')"
+
+        made = Expressions(self._mapping, text, lambda name: f"s.{engine.identifier(name)}")
+        ids = " or ".join(f"maybe_not_text({text(name)})" for name in self._id_columns()) or "false"
+        extra = {
+            "raw": "l",
+            "is_odd": "s is null or contains(l, '\\u0000') or maybe_constant(body) or is_nested_list(body)"
+            f" or maybe_inexact(l) or {ids}",
+            "shape": "shape",
+            "is_shape_new": "is_shape_new",
+            "is_uncovered": "is_uncovered",
+            "n_found": "n_found",
+            "unread": "case when s is null or not starts_with(body, '{') then 'not_json' end",
+        }
+        used = engine.literal(json.dumps(dict.fromkeys(names)))
+        self.stage(made.found(relation, extra, f"json_merge_patch(l, {used})::varchar", None, keep_nulls=True))
+
+    def _id_columns(self) -> tuple[str, ...]:
+        values = [value for name, value in self._mapping.texts if name in _IDS]
+        parts = [part for value in values for part in (getattr(value, "parts", None) or (value,))]
+        return tuple(dict.fromkeys(part.name for part in parts if isinstance(part, Column)))
+
+    def _verdict(self, raw: bytes, batches: bool) -> exact.Verdict:
+        return exact.judge(raw, ids=self._id_columns(), batches=False, unchecked=frozenset())
+
+
+class ParquetStage(MappedStage):
+    """Parquet: typed columns, cast exactly. Rows are numbered from 1."""
+
+    def header(self, path: Path) -> str | None:
+        """Return the file's name, which chooses the mapping, as JSON."""
+        return json.dumps({"file": path.name})
+
+    def read(self, file_no: int, path: Path) -> str:
+        """Put every row into the stage and return the file's SHA-256."""
+        mapping = self.mapping(path)
+        source = f"read_parquet({engine.literal(str(path))}, file_row_number = true)"
+        try:
+            described = self.connection.execute(f"describe select * exclude (file_row_number) from {source}").fetchall()
+            types: dict[str, str] = {row[0]: row[1] for row in described}
+            self.check_columns(mapping, list(types), path)
+            self._refuse_inexact(mapping, types, path)
+            self.stage(self._found(mapping, types, source, file_no))
+        except duckdb.Error as error:
+            raise DataError(
+                f"{path}: the Parquet file cannot be read ({str(error).splitlines()[0][:200]}); expected a whole one: copy it"
+                " again, then land it again. Nothing of this call was landed."
+            ) from error
+        return chunks.sha256(path)
+
+    def _found(self, mapping: Mapping, types: dict[str, str], source: str, file_no: int) -> str:
+        def text(name: str) -> str:
+            return f"{engine.identifier(name)}::varchar"
+
+        def body(name: str) -> str:
+            wide = types[name].startswith(("DECIMAL", "HUGEINT", "UHUGEINT"))
+            inside = text(name) if wide else engine.identifier(name)
+            if types[name] in ("DOUBLE", "FLOAT"):
+                inside = f"case when isfinite({inside}) then {inside} end"
+            return f"to_json({inside})"
+
+        made = Expressions(mapping, text, body)
+        everything = made.object(self.others(mapping, list(types)), "", keep_nulls=False)
+        columns = ", ".join(engine.identifier(name) for name in types)
+        relation = f"select {file_no} as file_no, file_row_number + 1 as line, 0 as part, {columns} from {source}"
+        packed = ", ".join(f"{engine.identifier(name)} := {engine.identifier(name)}" for name in types)
+        doubles = [name for name in mapping.columns() if types[name] in ("DOUBLE", "FLOAT")]
+        odd = " or ".join(f"not isfinite({engine.identifier(name)})" for name in doubles)
+        extra = {
+            "raw": f"to_json(struct_pack({packed}))::varchar",
+            **_SPLIT_RAW,
+            "unread": f"case when {odd} then 'not_a_number' end" if odd else "null::varchar",
+        }
+        return made.found(relation, extra, everything, self._typed_time(mapping, types), keep_nulls=False)
+
+    def _typed_time(self, mapping: Mapping, types: dict[str, str]) -> str | None:
+        at = mapping.timestamp
+        if not isinstance(at, Column):
+            return None
+        name, kind = engine.identifier(at.name), types[at.name]
+        if kind == "TIMESTAMP WITH TIME ZONE":
+            return f"{name}::timestamp"
+        if kind.startswith("TIMESTAMP") or kind == "DATE":
+            return f"local_moment({name}::timestamp)"
+        return None
+
+    def _refuse_inexact(self, mapping: Mapping, types: dict[str, str], path: Path) -> None:
+        for target, value in mapping.texts:
+            for part in getattr(value, "parts", None) or (value,):
+                if isinstance(part, Column) and target in _IDS and types[part.name] in ("DOUBLE", "FLOAT"):
+                    raise DataError(
+                        f"{path}: column `{part.name}` is {types[part.name]}, and the mapping makes it `{target}`; expected"
+                        " whole numbers or text, for 17850.0 and 17850 are two ids: write the column as an integer or as"
+                        " text. Nothing of this call was landed."
+                    )
+
+    def again(self, lines: str) -> None:
+        """Put rows, kept as JSON, back into the stage."""
+        inner = JsonlStage.__new__(JsonlStage)
+        inner.__dict__ = self.__dict__
+        inner.again(lines)
+
+    def judge(self) -> None:
+        """Leave things as they are: typed columns have nothing to doubt."""
+
+
+def _in_class(delimiter: str) -> str:
+    return "\\" + delimiter if delimiter in "\\]^-|" else delimiter
+
+
+def _list(names: list[str]) -> str:
+    return "[" + ", ".join(engine.literal(name) for name in names) + "]"

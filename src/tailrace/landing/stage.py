@@ -1,0 +1,306 @@
+"""How do the lines of many files become typed rows, each with what is wrong with it? In DuckDB, piece by piece."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+
+from tailrace import clock, engine
+from tailrace.landing import chunks, exact
+from tailrace.landing.contract import Contract, Timestamps
+from tailrace.settings import Settings
+
+TEXT_KEYS = (
+    "messageId", "type", "event", "name", "userId", "anonymousId", "previousId", "groupId",
+    "timestamp", "originalTimestamp", "sentAt", "receivedAt",
+)  # fmt: skip
+BODIES = ("properties", "traits", "context")
+_PACKAGE = "tailrace.landing"
+_BLANK, _BATCH = "(blank)", "(batch)"
+CHUNKS = pa.schema([("first", pa.int64()), ("body", pa.string())])
+SPLIT = (
+    "select {file_no} as file_no, first + generate_subscripts(x, 1) - 1 as line, 0 as part, unnest(x) as l"
+    " from (select first, string_split(body, chr(10)) as x from chunks)"
+)
+_SAMPLE_LINES = 200
+_MAX_PATHS = 12
+
+
+class Stage:
+    """The rows of one landing. After `judge`, a row's reason is its verdict's, else its `why`, else it can be landed."""
+
+    def __init__(self, settings: Settings, contract: Contract) -> None:
+        self.contract = contract
+        self.connection = engine.connect(settings)
+        self.connection.execute("set preserve_insertion_order = false")
+        self.connection.execute(engine.statement(_PACKAGE, "tables"))
+        self.connection.execute(_local_moment(contract.timestamps))
+        self.connection.execute(engine.statement(_PACKAGE, "macros"))
+        self.connection.execute(_moment(contract.timestamps))
+        self.parameters: dict[str, str] = {}
+
+    def close(self) -> None:
+        """Let go of everything; what is not written is gone."""
+        self.connection.close()
+
+    def header(self, path: Path) -> str | None:
+        """Return what must be known to read a single line of the file again, if anything."""
+        return None
+
+    def read(self, file_no: int, path: Path) -> str:
+        """Put every line of the file into the stage and return the file's SHA-256."""
+        if not self.parameters:
+            self.parameters = parameters(path)
+        return self._stream(file_no, Source(chunks.Reader(path)))
+
+    def again(self, lines: str) -> None:
+        """Put lines into the stage that stand in the relation `lines`: file_no, line, part, l."""
+        self.parameters = self.parameters or {**_WEIGHT, **{f"{body}_paths": "['$']" for body in BODIES}}
+        self._insert(lines)
+        self.connection.execute(self._filled("learn"))
+
+    def _stream(self, file_no: int, source: Source) -> str:
+        self.connection.register("chunks", pa.RecordBatchReader.from_batches(CHUNKS, source.batches()))
+        try:
+            self._insert(SPLIT.replace("{file_no}", str(file_no)))
+        except duckdb.Error:
+            if source.failure is not None:
+                raise source.failure from None
+            raise
+        finally:
+            self.connection.unregister("chunks")
+        self.refuse((file_no, line, 0, reason, detail, raw) for line, reason, detail, raw in source.refused)
+        self.connection.execute(self._filled("learn"))
+        return source.reader.sha256
+
+    def _filled(self, name: str, **extra: str) -> str:
+        text = engine.statement(_PACKAGE, name)
+        for key, value in {**self.parameters, **extra}.items():
+            text = text.replace("{" + key + "}", value)
+        return text
+
+    def _insert(self, lines: str) -> None:
+        self.stage(self._filled("segment", lines=lines))
+
+    def stage(self, found: str) -> None:
+        """Run the statement `found` (columns as in segment.sql) into the stage."""
+        window = self.contract.timestamps
+        self.connection.execute(
+            self._filled("stage", found=found, since=_literal(window.since), until=_literal(window.until))
+        )
+
+    def refuse(self, rows: Iterator[tuple[int, int, int, str, str, bytes]]) -> None:
+        """Put lines that never became text rows straight into quarantine."""
+        listed = list(rows)
+        if listed:
+            self.connection.executemany("insert into refused values (?, ?, ?, ?, ?, ?)", listed)
+
+    def judge(self) -> None:
+        """Give a verdict to every odd row, and stage the calls of batches (which were judged with their batch)."""
+        self._judge(0, batches=True)
+        first = self._one("select coalesce(max(rowid), -1) + 1 from stage")
+        if self._one("select count(*) from calls"):
+            self._insert("select file_no, line, part, l from calls")
+            self.connection.execute(self._filled("learn"))
+            self._judge(first, batches=False)
+
+    def _judge(self, first: int, *, batches: bool) -> None:
+        odd = self.connection.cursor()
+        odd.execute(
+            "select s.rowid, s.file_no, s.line, s.raw from stage as s left join shapes as k on s.shape = k.shape"
+            " where s.rowid >= ? and s.raw is not null and (s.is_odd or s.n_found > coalesce(k.n_objects, -1))",
+            [first],
+        )
+        while rows := odd.fetchmany(2000):
+            verdicts: list[tuple[int, str, str | None]] = []
+            calls: list[tuple[int, int, int, str]] = []
+            for row, file_no, line, raw in rows:
+                if not raw.strip():
+                    verdicts.append((row, _BLANK, None))
+                    continue
+                verdict = self._verdict(raw.encode(), batches)
+                if verdict.calls:
+                    verdicts.append((row, _BATCH, None))
+                    calls += [(file_no, line, part, call) for part, call in enumerate(verdict.calls, 1)]
+                else:
+                    verdicts.append((row, verdict.reason or "", verdict.detail))
+            self._append("verdicts", verdicts, pa.schema([("r", pa.int64()), ("w", pa.string()), ("d", pa.string())]))
+            self._append(
+                "calls",
+                calls,
+                pa.schema([("f", pa.int32()), ("l", pa.int64()), ("p", pa.int32()), ("t", pa.string())]),
+            )
+
+    def _verdict(self, raw: bytes, batches: bool) -> exact.Verdict:
+        return exact.judge(raw, batches=batches)
+
+    def _append(self, table: str, rows: Sequence[tuple[Any, ...]], schema: pa.Schema) -> None:
+        if rows:
+            columns = [
+                pa.array(column, field.type) for column, field in zip(zip(*rows, strict=True), schema, strict=True)
+            ]
+            self.connection.register("appended", pa.table(columns, schema=schema))
+            self.connection.execute(f"insert into {table} select * from appended")
+            self.connection.unregister("appended")
+
+    def _one(self, query: str) -> Any:
+        row = self.connection.execute(query).fetchone()
+        assert row is not None
+        return row[0]
+
+
+class Source:
+    """The pieces of one file as Arrow batches; lines that are no text are kept aside as they are."""
+
+    def __init__(self, reader: chunks.Reader) -> None:
+        self.reader = reader
+        self.refused: list[tuple[int, str, str, bytes]] = []
+        self.failure: Exception | None = None
+
+    def batches(self) -> Iterator[pa.RecordBatch]:
+        try:
+            for chunk in self.reader.chunks():
+                if chunk.is_too_long:
+                    self.refused.append(
+                        (
+                            chunk.first,
+                            "too_long",
+                            f"longer than {chunks.MAX_LINE} bytes; the start is kept",
+                            chunk.body[: 1 << 20],
+                        )
+                    )
+                    continue
+                body = chunk.body if _is_utf8(chunk.body) else self._sifted(chunk)
+                yield self.batch(chunk.first, body)
+        except Exception as error:
+            # DuckDB turns what is raised in here into text; the caller raises the real one.
+            self.failure = error
+            raise
+
+    @staticmethod
+    def batch(first: int, body: bytes) -> pa.RecordBatch:
+        """Return the lines `body`, numbered from `first`, without copying them."""
+        offsets = pa.array([0, len(body)], pa.int32()).buffers()[1]
+        text = pa.Array.from_buffers(pa.string(), 1, [None, offsets, pa.py_buffer(body)])
+        return pa.record_batch([pa.array([first], pa.int64()), text], schema=CHUNKS)
+
+    def _sifted(self, chunk: chunks.Chunk) -> bytes:
+        lines = chunk.body.split(b"\n")
+        for number, line in enumerate(lines):
+            if not _is_utf8(line):
+                verdict = exact.judge(line)
+                self.refused.append((chunk.first + number, verdict.reason or "not_utf8", verdict.detail or "", line))
+                lines[number] = b""
+        return b"\n".join(lines)
+
+
+def _is_utf8(body: bytes) -> bool:
+    if body.isascii():
+        return True
+    try:
+        body.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def parameters(path: Path) -> dict[str, str]:
+    """Return what the statements need that depends on the calls of a file: the objects worth looking into.
+
+    Any choice is right; one that fits the file sends fewer lines to the exact judge.
+    """
+    found: dict[str, Counter[str]] = {body: Counter() for body in BODIES}
+    for call in _sample(path):
+        for body in BODIES:
+            found[body].update(_paths(call.get(body), "$"))
+    return {**_WEIGHT, **{f"{body}_paths": _path_list(found[body]) for body in BODIES}}
+
+
+def row_paths(path: Path) -> str:
+    """Return the same for files whose lines are plain rows."""
+    found: Counter[str] = Counter()
+    for row in _sample(path):
+        found.update(_paths(row, "$"))
+    return _path_list(found)
+
+
+def _sample(path: Path) -> Iterator[dict[str, Any]]:
+    for chunk in chunks.Reader(path).chunks():
+        for line in chunk.body[: 1 << 20].split(b"\n")[:_SAMPLE_LINES]:
+            try:
+                row = json.loads(line)
+            except (ValueError, RecursionError):
+                continue
+            if isinstance(row, dict):
+                yield row
+        return
+
+
+def _paths(value: Any, at: str) -> Iterator[str]:
+    if isinstance(value, dict) and value:
+        yield at
+        for key, inner in value.items():
+            if key.replace("_", "").replace("-", "").isalnum() and key.isascii() and len(at) < 200:
+                yield from _paths(inner, f'{at}."{key}"')
+    elif isinstance(value, list):
+        for number, inner in enumerate(value[:3]):
+            yield from _paths(inner, f"{at}[{number}]")
+
+
+def _path_list(found: Counter[str]) -> str:
+    found.pop("$", None)
+    chosen = ["$", *(path for path, _ in sorted(found.items(), key=lambda item: (-item[1], item[0]))[: _MAX_PATHS - 1])]
+    return "[" + ", ".join(engine.literal(path) for path in chosen) + "]"
+
+
+def _weights() -> dict[str, str]:
+    parts = [f'coalesce(strlen(s."{key}") + {len(key) + 6}, 0)' for key in TEXT_KEYS]
+    parts += [f"coalesce(strlen({key}) + {len(key) + 4}, 0)" for key in BODIES]
+    spec = {**dict.fromkeys(TEXT_KEYS, "VARCHAR"), **dict.fromkeys(BODIES, "JSON")}
+    return {
+        "weight": " + ".join(parts),
+        "spec": engine.literal(json.dumps(spec)),
+        "spec_keys": engine.literal(json.dumps(dict.fromkeys(spec))),
+    }
+
+
+_WEIGHT = _weights()
+
+
+def _literal(moment: datetime) -> str:
+    return f"timestamp '{clock.naive(moment).isoformat(sep=' ')}'"
+
+
+def _local_moment(times: Timestamps) -> str:
+    """Return the macro for a time without a zone: null for one that the zone's clocks skipped."""
+    if times.zone == "UTC":
+        return "create or replace macro local_moment(x) as x"
+    zone = engine.literal(times.zone)
+    return (
+        "create or replace macro local_moment(x) as"
+        f" case when timezone({zone}, timezone({zone}, x)) = x then timezone({zone}, x)::timestamp end"
+    )
+
+
+def _moment(times: Timestamps) -> str:
+    """Return the macro that reads a time as the source declares it; for ISO the one in macros.sql stands."""
+    whole = {"epoch_ms": ("-?[0-9]{1,14}", 1000), "epoch_us": ("-?[0-9]{1,17}", 1)}
+    if times.format == "epoch_s":
+        return (
+            "create or replace macro moment(x) as case when regexp_full_match(x, '-?[0-9]{1,11}([.][0-9]{1,6})?')"
+            " then make_timestamp((x::decimal(18, 6) * 1000000)::bigint) end"
+        )
+    if times.format in whole:
+        pattern, factor = whole[times.format]
+        return (
+            f"create or replace macro moment(x) as case when regexp_full_match(x, '{pattern}')"
+            f" then make_timestamp(x::bigint * {factor}) end"
+        )
+    return "select 1"

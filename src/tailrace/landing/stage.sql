@@ -1,0 +1,52 @@
+-- grain: one row per line, call or row that was read; raw is kept where something is odd or refused
+insert into stage
+with found as ({found}),
+judged as (
+    select
+        *,
+        case
+            when unread is not null then unread
+            when type is null then 'type_missing'
+            when type not in ('identify', 'track', 'page', 'screen', 'group', 'alias') then 'type_unknown'
+            when user_id is null and anonymous_id is null then 'id_missing'
+            when type = 'track' and event is null then 'event_missing'
+            when type = 'group' and group_id is null then 'group_missing'
+            when type = 'alias' and (previous_id is null or user_id is null) then 'alias_incomplete'
+            when is_time_wrong then 'time_invalid'
+            when event_at is null then 'time_missing'
+            when event_at < {since} or event_at >= {until} then 'time_implausible'
+            when not starts_with(properties, '{') or not starts_with(traits, '{') or not starts_with(context, '{') then 'body_not_an_object'
+        end as why
+    from found
+)
+select
+    file_no,
+    line,
+    part,
+    case when is_odd or is_uncovered or is_shape_new or why is not null then raw end as raw,
+    is_odd,
+    shape,
+    is_shape_new,
+    n_found,
+    why,
+    coalesce(
+        message_id,
+        'sha:' || sha256(concat_ws(
+            chr(31), type, coalesce(event, chr(30)), coalesce(user_id, chr(30)), coalesce(anonymous_id, chr(30)),
+            coalesce(previous_id, chr(30)), coalesce(group_id, chr(30)), event_at::varchar, coalesce(properties, chr(30)),
+            coalesce(traits, chr(30)), coalesce(context, chr(30)), coalesce(rest, chr(30))
+        ))
+    ) as event_id,
+    type,
+    event,
+    user_id,
+    anonymous_id,
+    previous_id,
+    group_id,
+    event_at,
+    properties,
+    traits,
+    context,
+    rest,
+    hash(type, event, user_id, anonymous_id, previous_id, group_id, properties, traits, context, rest) as content
+from judged

@@ -1,0 +1,14 @@
+-- grain: none; the tables of one landing
+create table stage (
+    file_no integer, line bigint, part integer, raw varchar, is_odd boolean, shape ubigint, is_shape_new boolean,
+    n_found bigint, why varchar, event_id varchar, type varchar, event varchar, user_id varchar, anonymous_id varchar,
+    previous_id varchar, group_id varchar, event_at timestamp, properties varchar, traits varchar, context varchar,
+    rest varchar, content ubigint
+);
+create table shapes (shape ubigint, n_objects bigint);
+create table verdicts (row_no bigint, reason varchar, detail varchar);
+create table calls (file_no integer, line bigint, part integer, l varchar);
+create table refused (file_no integer, line bigint, part integer, reason varchar, detail varchar, raw blob);
+create table files (file_no integer, name varchar, header varchar);
+create table losers (row_no bigint, is_conflicting boolean);
+create table landed_before (event_id varchar, content ubigint);

@@ -1,0 +1,142 @@
+"""How is a contract read so that every mistake has a line? YAML 1.2, node by node, nothing guessed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.nodes import MappingNode, ScalarNode
+
+from tailrace.errors import Problem, nearest
+
+_TAG = "tag:yaml.org,2002:"
+
+
+class Node:
+    """One value: where it stands and what it says."""
+
+    def __init__(self, path: str, raw: Any, problems: list[Problem], name: str) -> None:
+        self.path, self.raw, self.problems, self.name = path, raw, problems, name
+
+    @property
+    def line(self) -> int:
+        """The line of the file on which the value starts, from 1."""
+        return int(self.raw.start_mark.line) + 1
+
+    def wrong(self, message: str) -> None:
+        """Add a problem at this value."""
+        self.problems.append(Problem(self.path, self.line, message))
+
+    def kind(self) -> str:
+        """Return what the value is, in words for an error."""
+        if isinstance(self.raw, ScalarNode):
+            return f"`{self.raw.value}`" if self.raw.value else "nothing"
+        return "a mapping" if isinstance(self.raw, MappingNode) else "a list"
+
+    def scalar(self) -> str | None:
+        """Return the text of a scalar as it is written, else None."""
+        return str(self.raw.value) if isinstance(self.raw, ScalarNode) else None
+
+    def text(self, expected: str = "text") -> str | None:
+        """Return non-empty text; a problem, and None, for anything else."""
+        value = self.scalar()
+        if value is None or str(self.raw.tag) != _TAG + "str" or not value.strip():
+            self.wrong(f"`{self.name}` is {self.kind()}; expected {expected}")
+            return None
+        return value
+
+    def choice(self, options: Iterable[str]) -> str | None:
+        """Return one of `options`; a problem with the nearest one, and None, for anything else."""
+        value, known = self.scalar(), list(options)
+        if value in known:
+            return value
+        self.wrong(
+            f"`{self.name}` is {self.kind()}; expected one of {', '.join(known)}.{nearest(value, known) if value else ''}"
+        )
+        return None
+
+    def constant(self) -> str | int | float | bool | None:
+        """Return a text, a number, or true or false; a problem, and None, for anything else."""
+        value, tag = self.scalar(), str(self.raw.tag)
+        try:
+            if value is not None and tag == _TAG + "int":
+                return int(value)
+            if value is not None and tag == _TAG + "float":
+                return float(value)
+        except ValueError:
+            pass
+        if value is not None and tag == _TAG + "bool":
+            return value.lower() == "true"
+        if value is not None and tag == _TAG + "timestamp":
+            return value
+        return self.text("a text, a number, or true or false")
+
+    def table(self, known: Iterable[str]) -> Table | None:
+        """Return the mapping, having reported keys that are not `known`."""
+        if not isinstance(self.raw, MappingNode):
+            self.wrong(f"`{self.name}` is {self.kind()}; expected a mapping with {', '.join(known)}")
+            return None
+        return Table(self, list(known))
+
+    def free(self, expected: str = "a mapping") -> dict[str, Node]:
+        """Return a mapping whose keys are the author's own; empty, with a problem, when it is none or empty."""
+        if not isinstance(self.raw, MappingNode) or not self.raw.value:
+            self.wrong(f"`{self.name}` is {self.kind()}; expected {expected}")
+            return {}
+        return Table(self, None).nodes
+
+
+class Table:
+    """A mapping whose keys have been checked."""
+
+    def __init__(self, node: Node, known: list[str] | None) -> None:
+        self.nodes: dict[str, Node] = {}
+        for key, value in node.raw.value:
+            at = Node(node.path, key, node.problems, node.name)
+            name = at.scalar()
+            if name is None:
+                at.wrong(f"a key of `{node.name}` is {at.kind()}; expected a word")
+            elif name in self.nodes:
+                at.wrong(f"`{name}` stands here twice; expected it once: remove one")
+            elif known is not None and name not in known:
+                at.wrong(f"unknown key `{name}`; expected one of {', '.join(known)}.{nearest(name, known)}")
+            else:
+                self.nodes[name] = Node(node.path, value, node.problems, name)
+
+    def get(self, name: str) -> Node | None:
+        """Return the value of `name`, or None when it is absent."""
+        return self.nodes.get(name)
+
+
+def document(path: str, text: str, problems: list[Problem]) -> Node | None:
+    """Return the root of the YAML `text`, or None when it cannot be read (then there is a problem)."""
+    try:
+        root = YAML(typ="rt", pure=True).compose(text)
+    except MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        problems.append(
+            Problem(path, mark.line + 1 if mark else None, f"this is not YAML ({error.problem}); expected YAML 1.2")
+        )
+        return None
+    except YAMLError as error:
+        problems.append(Problem(path, None, f"this is not YAML ({str(error).splitlines()[0]}); expected YAML 1.2"))
+        return None
+    if root is None:
+        problems.append(Problem(path, 1, "the file is empty; expected a mapping with `format`"))
+        return None
+    if (kept := _aliased(root, set())) is not None:
+        problems.append(Problem(path, kept, "anchors and aliases are not allowed; write the value out"))
+        return None
+    return Node(path, root, problems, "the file")
+
+
+def _aliased(raw: Any, seen: set[int]) -> int | None:
+    if raw.anchor is not None or id(raw) in seen:
+        return int(raw.start_mark.line) + 1
+    seen.add(id(raw))
+    if isinstance(raw, ScalarNode):
+        return None
+    parts = [part for pair in raw.value for part in pair] if isinstance(raw, MappingNode) else raw.value
+    return next((line for part in parts if (line := _aliased(part, seen)) is not None), None)
