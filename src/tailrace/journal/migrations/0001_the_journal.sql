@@ -71,8 +71,6 @@ create table states (
 -- In the order in which senders ask, so that a page costs its own length, however many are pending.
 create index states_by_turn on states (state, kind, lane, priority desc, place);
 
-create index states_expiring on states (expires_at) where state = 'pending';
-
 -- claim of an item by a sender, before any byte of it left
 create table attempts (
     seq integer primary key autoincrement,
