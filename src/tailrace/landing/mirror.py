@@ -23,6 +23,20 @@ def journal_dir(settings: Settings) -> Path:
     return settings.landing / "journal"
 
 
+def mirrored(settings: Settings, table: str) -> list[Path]:
+    """Return the files that hold `table`, in order of `seq`."""
+    return [
+        path
+        for path in sorted(journal_dir(settings).glob("*.parquet"), key=_first)
+        if (match := _NAME.fullmatch(path.name)) and match["table"] == table
+    ]
+
+
+def _first(path: Path) -> int:
+    match = _NAME.fullmatch(path.name)
+    return int(match["first"]) if match else 0
+
+
 def watermark(settings: Settings, table: str) -> int:
     """Return the highest `seq` of `table` that is mirrored; 0 when none is.
 

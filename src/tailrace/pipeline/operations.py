@@ -11,6 +11,7 @@ from tailrace.journal.journal import Journal
 from tailrace.journal.records import Lease, Release, Unknown
 from tailrace.landing import quarantine
 from tailrace.landing.land import Landed
+from tailrace.landing.retry import retry as land_again
 from tailrace.planning.store import Store
 from tailrace.settings import Settings
 
@@ -41,7 +42,7 @@ def quarantined_line(settings: Settings, line_id: str) -> quarantine.Quarantined
 
 def retry(settings: Settings, source: str | None, as_of: datetime) -> Landed:
     """Land the quarantined lines again; those that now land leave the quarantine."""
-    return quarantine.retry(settings, as_of=as_of, source=source)
+    return land_again(settings, as_of=as_of, source=source)
 
 
 def guards(settings: Settings) -> list[dict[str, Any]]:
