@@ -111,9 +111,11 @@ def test_a_key_that_has_no_column_is_kept_in_rest(world: World, key: str) -> Non
     assert (user, json.loads(rest)) == ("u1", {key: "x"})
 
 
-def test_a_trailing_comma_changes_nothing(world: World) -> None:
-    done = world.lines(compact(call(messageId="a"))[:-1] + b",}")
-    assert done.landed + done.quarantined == 1
+@pytest.mark.parametrize(
+    "line", [compact(call())[:-1] + b", }", compact(call(properties={"a": [1]})).replace(b"[1]", b"[1,]")]
+)
+def test_a_trailing_comma_is_not_json(world: World, line: bytes) -> None:
+    assert world.lines(GOOD, line).reasons == {"not_json": 1}
 
 
 def test_a_line_of_five_megabytes_lands_whole(world: World) -> None:

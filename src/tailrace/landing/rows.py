@@ -200,6 +200,9 @@ class CsvStage(MappedStage):
         extra = {"raw": "l", **_SPLIT_RAW, "unread": "unread"}
         self.stage(made.found(relation, extra, everything, None, keep_nulls=False))
 
+    def judge(self) -> None:
+        """Leave things as they are: the rows of a CSV were judged whole while they were read."""
+
     def _filled(self, name: str, **extra: str) -> str:
         return "select 1" if name == "learn" else super()._filled(name, **extra)
 
@@ -252,7 +255,7 @@ class JsonlStage(MappedStage):
         ids = " or ".join(f"maybe_not_text({text(name)})" for name in self._id_columns()) or "false"
         extra = {
             "raw": "l",
-            "is_odd": "s is null or contains(l, '\\u0000') or maybe_constant(body) or is_nested_list(body)"
+            "is_odd": "s is null or not starts_with(l, '{') or regexp_matches(l, ',\\s*[}\\]]') or contains(l, '\\u0000') or maybe_constant(body) or is_nested_list(body)"
             f" or maybe_inexact(l) or {ids}",
             "shape": "shape",
             "is_shape_new": "is_shape_new",
@@ -261,7 +264,7 @@ class JsonlStage(MappedStage):
             "unread": "case when s is null or not starts_with(body, '{') then 'not_json' end",
         }
         used = engine.literal(json.dumps(dict.fromkeys(names)))
-        self.stage(made.found(relation, extra, f"json_merge_patch(l, {used})::varchar", None, keep_nulls=True))
+        self.stage(made.found(relation, extra, f"try(json_merge_patch(l, {used}))::varchar", None, keep_nulls=True))
 
     def _id_columns(self) -> tuple[str, ...]:
         values = [value for name, value in self._mapping.texts if name in _IDS]

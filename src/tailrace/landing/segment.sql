@@ -50,13 +50,14 @@ select
     o.part,
     o.l as raw,
     s is null
+    or not starts_with(l, '{')
     or contains(l, '\u0000')
     or maybe_constant(properties) or maybe_constant(traits) or maybe_constant(context)
     or is_nested_list(properties) or is_nested_list(traits) or is_nested_list(context)
     or case
         when is_compact then false
         else
-            maybe_inexact(l)
+            maybe_inexact(l) or regexp_matches(l, ',\s*[}\]]')
             or maybe_constant(rest) or is_nested_list(rest) or n_objects(rest) > 1
             or maybe_not_text(s."messageId") or maybe_not_text(s.type) or maybe_not_text(s.event)
             or maybe_not_text(s.name) or maybe_not_text(s."userId") or maybe_not_text(s."anonymousId")

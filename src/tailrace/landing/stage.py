@@ -294,8 +294,8 @@ def _moment(times: Timestamps) -> str:
     whole = {"epoch_ms": ("-?[0-9]{1,14}", 1000), "epoch_us": ("-?[0-9]{1,17}", 1)}
     if times.format == "epoch_s":
         return (
-            "create or replace macro moment(x) as case when regexp_full_match(x, '-?[0-9]{1,11}([.][0-9]{1,6})?')"
-            " then make_timestamp((x::decimal(18, 6) * 1000000)::bigint) end"
+            "create or replace macro moment(x) as case when regexp_full_match(x, '-?[0-9]{1,12}([.][0-9]{1,6})?')"
+            " then make_timestamp((x::decimal(38, 6) * 1000000)::bigint) end"
         )
     if times.format in whole:
         pattern, factor = whole[times.format]

@@ -1,0 +1,108 @@
+"""How fast is a landing, against DuckDB's own typed read of the same file, and how much memory does it take?
+
+Run as a script: `python tests/benchmarks/bench_landing.py [lines] [repeats]`. Both sides start in a fresh process, in
+turns, so that a busy machine is busy for both; the ratio of the medians is what counts.
+"""
+
+from __future__ import annotations
+
+import json
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+import duckdb
+
+from tailrace.landing.land import land
+from tailrace.settings import Settings
+
+COLUMNS = (
+    "columns={'messageId': 'VARCHAR', 'type': 'VARCHAR', 'event': 'VARCHAR', 'userId': 'VARCHAR', 'anonymousId': 'VARCHAR',"
+    " 'timestamp': 'TIMESTAMPTZ', 'receivedAt': 'TIMESTAMPTZ', 'context': 'JSON', 'properties': 'JSON'},"
+    " format='newline_delimited'"
+)
+
+
+def make(path: Path, lines: int) -> None:
+    """Write `lines` calls of about 540 bytes each."""
+    duckdb.connect().execute(f"""copy (select
+        'ajs-' || md5(i::varchar) as "messageId",
+        case when i % 10 = 0 then 'identify' when i % 10 < 3 then 'page' else 'track' end as "type",
+        ['Page Viewed', 'Product Viewed', 'Product Added', 'Order Completed', 'Signed In'][1 + (i % 5)::int] as "event",
+        'usr_' || lpad((hash(i) % 1000000)::varchar, 10, '0') as "userId",
+        md5((i % 500000)::varchar)::uuid::varchar as "anonymousId",
+        strftime(timestamp '2026-10-01' + to_milliseconds(i), '%Y-%m-%dT%H:%M:%S.%gZ') as "timestamp",
+        strftime(timestamp '2026-10-01' + to_milliseconds(i + 300), '%Y-%m-%dT%H:%M:%S.%gZ') as "receivedAt",
+        {{ip: '203.0.113.' || (i % 250), "userAgent": 'Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36',
+          page: {{path: '/p/' || (i % 5000), url: 'https://example.com/p/' || (i % 5000)}},
+          library: {{name: 'analytics.js', version: '4.1.0'}}}} as "context",
+        {{revenue: (hash(i + 1) % 20000) / 100.0, currency: 'USD', product_id: 'p' || (i % 5000), quantity: 1 + i % 4}}
+            as "properties"
+        from range({lines}) as t(i)) to '{path}' (format json)""")
+
+
+def one(side: str, path: Path, folder: Path) -> dict[str, float]:
+    """Do one side in this process and return seconds, CPU seconds and peak MiB."""
+    started, cpu = time.perf_counter(), time.process_time()
+    if side == "duckdb":
+        connection = duckdb.connect()
+        connection.execute("set timezone = 'UTC'; set preserve_insertion_order = false")
+        connection.execute(
+            f"copy (select * from read_json('{path}', {COLUMNS})) to '{folder / 'o.parquet'}' (format parquet, compression zstd)"
+        )
+    else:
+        contract = folder / "project" / "contracts" / "sources" / "app.yml"
+        contract.parent.mkdir(parents=True)
+        contract.write_text("format: segment\n")
+        settings = Settings(folder / "data", folder / "project")
+        done = land(settings, [path], "app", as_of=datetime(2026, 11, 21, tzinfo=UTC))
+        if done.landed != done.lines:
+            raise SystemExit(f"the benchmark's lines did not all land: {done}")
+    return {
+        "seconds": time.perf_counter() - started,
+        "cpu": time.process_time() - cpu,
+        "mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+    }
+
+
+def main(lines: int, repeats: int) -> None:
+    """Measure both sides in turns and print them with their ratio."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        path = folder / "in.jsonl"
+        make(path, lines)
+        results: dict[str, list[dict[str, float]]] = {"duckdb": [], "land": []}
+        for turn in range(repeats):
+            for side, measured in results.items():
+                inner = folder / f"{side}-{turn}"
+                inner.mkdir()
+                command = [sys.executable, __file__, "--one", side, str(path), str(inner)]
+                measured.append(json.loads(subprocess.run(command, check=True, capture_output=True).stdout))
+        middle = {
+            side: {key: statistics.median(each[key] for each in measured) for key in ("seconds", "cpu", "mib")}
+            for side, measured in results.items()
+        }
+        print(f"{lines:,} lines, {path.stat().st_size / 1e6:,.0f} MB, median of {repeats}")
+        for side, label in (
+            ("duckdb", "DuckDB typed read_json -> Parquet zstd"),
+            ("land", "land (strict, deduplicated, durable)"),
+        ):
+            each = middle[side]
+            print(
+                f"{label:40} {each['seconds']:6.2f} s  cpu {each['cpu']:6.2f} s  {lines / each['seconds']:>10,.0f} lines/s"
+                f"  peak {each['mib']:,.0f} MiB"
+            )
+        ratio = {key: middle["duckdb"][key] / middle["land"][key] for key in ("seconds", "cpu")}
+        print(f"speed of land as a share of DuckDB's: {ratio['seconds']:.2f} (cpu {ratio['cpu']:.2f}); aim 0.50")
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["--one"]:
+        print(json.dumps(one(sys.argv[2], Path(sys.argv[3]), Path(sys.argv[4]))))
+    else:
+        main(int((sys.argv[1:] or ["1000000"])[0]), int((sys.argv[2:] or ["3"])[0]))
