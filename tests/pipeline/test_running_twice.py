@@ -1,0 +1,104 @@
+"""The same instant twice is once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tailrace.errors import StalePlan, TailraceError
+from tailrace.journal.journal import Journal
+from tailrace.pipeline import spine
+from tailrace.pipeline.result import Balance, Result
+from tailrace.planning.store import Store
+from tests.conftest import Company
+from tests.installation import START, Installation, at
+
+
+@pytest.fixture(scope="module")
+def after_a_day(company: Company, tmp_path_factory: pytest.TempPathFactory) -> Installation:
+    """The company after the first day that has messages."""
+    installation = company.copy(tmp_path_factory.mktemp("day") / "data")
+    installation.drop(company.sample.daily[0].path)
+    result = spine.run(installation.settings, at(company.sample.daily[0].last_on, 23))
+    assert result.steps["deliver"]["messages"]["accepted"] > 0
+    return installation
+
+
+def _state(installation: Installation) -> tuple[object, ...]:
+    with Journal.open(installation.settings) as journal:
+        counts = journal.counts()
+        happened = journal.mirror("outcomes", 0).num_rows
+    mails = sorted(path.name for path in installation.settings.outbox.rglob("*") if path.is_file())
+    return Store(installation.settings).head(), counts, happened, mails
+
+
+def test_the_same_as_of_twice_changes_nothing_and_sends_nothing(
+    company: Company, after_a_day: Installation, tmp_path: Path
+) -> None:
+    installation = after_a_day.copy(tmp_path / "data")
+    before = _state(installation)
+
+    again = spine.run(installation.settings, at(company.sample.daily[0].last_on, 23))
+
+    assert not again.is_new
+    assert again.steps["deliver"]["messages"]["claimed"] == again.steps["deliver"]["rows"]["claimed"] == 0
+    assert _state(installation) == before
+
+
+def test_a_later_instant_with_nothing_new_sends_nobody_the_same_message(
+    company: Company, after_a_day: Installation, tmp_path: Path
+) -> None:
+    installation = after_a_day.copy(tmp_path / "data")
+    mails = {path.name for path in installation.settings.outbox.rglob("*.eml")}
+
+    spine.run(installation.settings, at(company.sample.daily[1].last_on, 1))
+
+    assert mails <= {path.name for path in installation.settings.outbox.rglob("*.eml")}
+    with Journal.open(installation.settings) as journal:
+        outcomes = journal.mirror("outcomes", 0)
+    accepted = [
+        intent
+        for intent, outcome in zip(
+            outcomes.column("intent_id").to_pylist(), outcomes.column("outcome").to_pylist(), strict=True
+        )
+        if outcome == "accepted"
+    ]
+    assert len(accepted) == len(set(accepted))
+
+
+def test_time_does_not_go_back_and_nothing_is_landed_by_trying(company: Company, tmp_path: Path) -> None:
+    installation = company.copy(tmp_path / "data")
+    installation.drop(company.sample.daily[0].path)
+    before = _state(installation)
+
+    with pytest.raises(StalePlan, match="time only goes forward"):
+        spine.run(installation.settings, at(company.sample.start))
+
+    assert _state(installation) == before
+    assert len(list((installation.settings.landing / "loads").iterdir())) == 1
+
+
+def test_the_counts_of_a_run_balance(company: Company, tmp_path: Path) -> None:
+    installation = company.copy(tmp_path / "data")
+    file = company.sample.daily[0]
+    installation.drop(file.path)
+
+    result = spine.run(installation.settings, at(file.last_on, 23))
+
+    land = result.steps["land"]
+    assert land["lines"] == file.lines
+    assert (land["landed"], land["duplicate"], land["quarantined"]) == (file.events, file.duplicates, file.n_bad)
+    assert {balance.name for balance in result.balances} == {
+        "lines read",
+        "people considered",
+        "messages claimed",
+        "sync rows claimed",
+    }
+    assert all(balance.holds for balance in result.balances)
+
+
+def test_an_unbalanced_count_stops_the_run() -> None:
+    result = Result(at(START))
+    with pytest.raises(TailraceError, match="do not balance: 3 is not 1 landed"):
+        result.add(Balance("lines read", 3, {"landed": 1, "duplicate": 1}))
