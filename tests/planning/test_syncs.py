@@ -76,6 +76,26 @@ def test_only_an_acknowledgement_moves_what_is_acknowledged(audience: World) -> 
     assert _ops(audience, audience.plan(START + DAY)) == [("add", _key("ben"))]
 
 
+def test_a_row_whose_answer_is_not_known_is_removed_when_it_is_no_longer_wanted(audience: World) -> None:
+    _hold(audience, "ada", "ben")
+    _answer(audience, audience.plan(START), {_key("ada"): "accepted", _key("ben"): "unknown"})
+    _hold(audience, "ada")
+
+    plan = audience.plan(START + DAY)
+
+    assert _ops(audience, plan) == [("remove", _key("ben"))]
+    assert (plan.syncs[NAME]["acknowledged"], plan.syncs[NAME]["unknown"]) == (1, 1)
+
+
+def test_a_removal_whose_answer_is_not_known_is_said_again(audience: World) -> None:
+    _hold(audience, "ada")
+    _answer(audience, audience.plan(START), "accepted")
+    _hold(audience)
+    _answer(audience, audience.plan(START + DAY), "unknown")
+
+    assert _ops(audience, audience.plan(START + 2 * DAY)) == [("remove", _key("ada"))]
+
+
 def test_a_refused_row_is_left_alone_until_it_changes(audience: World) -> None:
     _hold(audience, "ada", "ben")
     first = audience.plan(START)

@@ -204,7 +204,7 @@ def _sync(name: str, entry: dict[str, Any]) -> view.SyncView:
         update=entry["update"],
         remove=entry["remove"],
         rejected=entry["rejected"],
-        unknown=None,
+        unknown=entry.get("unknown"),
         parked=entry["parked"],
     )
 

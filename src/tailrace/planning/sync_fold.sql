@@ -1,5 +1,6 @@
 -- One row per key: the parent's acknowledged rows with the outcomes that came in since folded over them.
--- The latest outcome of a key counts; an outcome that is neither accepted nor rejected says nothing.
+-- The latest outcome of a key counts. After `unknown` the destination may hold the row or not: its hash is then `?`, which
+-- differs from every row, so that the row is said again while it is desired and removed when it is not.
 with answered as (
     select
         ops.key,
@@ -13,7 +14,7 @@ with answered as (
         on ops.plan_id = answers.plan_id
         and ops.batch_no = answers.batch_no
         and ops.position = answers.position
-    where answers.outcome in ('accepted', 'rejected')
+    where answers.outcome in ('accepted', 'rejected', 'unknown')
 ),
 
 latest as (
@@ -32,6 +33,7 @@ folded as (
         coalesce(latest.key, before.key) as key,
         case
             when latest.key is null or latest.outcome = 'rejected' then before.row_hash
+            when latest.outcome = 'unknown' then '?'
             when latest.op = 'remove' then null
             else latest.row_hash
         end as row_hash,

@@ -5,7 +5,7 @@ with differing as (
         coalesce(desired.key, acknowledged.key) as key,
         case
             when desired.key is null then 'remove'
-            when acknowledged.row_hash is null then 'add'
+            when coalesce(acknowledged.row_hash, '?') = '?' then 'add'
             else 'update'
         end as op,
         desired.row_hash,
@@ -50,7 +50,10 @@ select
     op,
     row_hash,
     data,
-    (batch + case when is_removal then coalesce((select max(batch) + 1 from batched where not is_removal), 0) else 0 end)::integer as batch_no,
+    (
+        batch
+        + case when is_removal then coalesce((select max(batch) + 1 from batched where not is_removal), 0) else 0 end
+    )::integer as batch_no,
     position::integer as position
 from batched
 order by batch_no, position

@@ -117,10 +117,11 @@ class SyncPlanner:
         kept = {f"acknowledged:{model.name}": (held,)} if held else {}
         acknowledged = self._store.pieces([held] if held else [], relations.ACKNOWLEDGED)
         self._connection.execute(f"create or replace temp view acknowledged as select * from {acknowledged}")
-        n_held = self._count("select count(*) from acknowledged where row_hash is not null")
+        n_held = self._count("select count(*) from acknowledged where row_hash is not null and row_hash <> '?'")
+        n_unknown = self._count("select count(*) from acknowledged where row_hash = '?'")
         n_rejected = self._count("select count(*) from acknowledged where rejected_hash is not null")
-        summary: dict[str, Any] = {"acknowledged": n_held, "rejected": n_rejected, "parked": parked}
-        summary |= {"destination": model.destination, "target": model.target, "mode": model.mode}
+        summary: dict[str, Any] = {"acknowledged": n_held, "rejected": n_rejected, "unknown": n_unknown}
+        summary |= {"parked": parked, "destination": model.destination, "target": model.target, "mode": model.mode}
         if parked is not None:
             unknown: dict[str, Any] = {"desired": None, "add": 0, "update": 0, "remove": 0}
             return SyncResult(kept, summary | unknown, [])
