@@ -2,7 +2,7 @@
 insert into shapes
 with one as (
     select shape, any_value(raw) as l
-    from stage
+    from ({seen})
     where is_shape_new and not is_odd and raw is not null and shape not in (select shape from shapes)
     group by shape
 ),

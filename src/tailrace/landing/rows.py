@@ -8,18 +8,16 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import duckdb
-import pyarrow as pa
 
 from tailrace import engine
 from tailrace.errors import DataError, nearest
 from tailrace.landing import chunks, csv_records, exact
 from tailrace.landing.contract import Column, Const, Contract, Mapping, Value
-from tailrace.landing.stage import Source, Stage, row_paths
+from tailrace.landing.stage import CALLS, Source, Stage, row_paths
 from tailrace.settings import Settings
 
 _TEXTS = ("event", "user_id", "anonymous_id", "previous_id", "group_id", "message_id")
 _IDS = ("user_id", "anonymous_id", "previous_id", "group_id", "message_id")
-CALLS = pa.schema([("f", pa.int32()), ("l", pa.int64()), ("p", pa.int32()), ("t", pa.string())])
 _SPLIT_RAW = {"is_odd": "false", "shape": "null", "is_shape_new": "false", "is_uncovered": "false", "n_found": "0"}
 
 
@@ -218,6 +216,7 @@ class JsonlStage(MappedStage):
         """Put every line into the stage and return the file's SHA-256."""
         self._mapping = self.mapping(path)
         self.parameters = {"row_paths": self.parameters.get("row_paths") or row_paths(path)}
+        self._learn_ahead(path)
         return self._stream(file_no, Source(chunks.Reader(path)))
 
     def again(self, lines: str) -> None:
@@ -232,12 +231,12 @@ class JsonlStage(MappedStage):
                 f"select l.* from ({lines}) as l inner join files as f on l.file_no = f.file_no"
                 f" where f.header = {engine.literal(header)}"
             )
-        self.connection.execute(self._filled("learn"))
+        self.connection.execute(self._filled("learn", seen="select * from stage"))
 
     def _filled(self, name: str, **extra: str) -> str:
         return super()._filled("learn_rows" if name == "learn" else name, **extra)
 
-    def _insert(self, lines: str) -> None:
+    def _found(self, lines: str) -> str:
         names = self._mapping.columns() or [""]
         spec = json.dumps(dict.fromkeys(names, "JSON"))
         relation = (
@@ -264,7 +263,7 @@ class JsonlStage(MappedStage):
             "unread": "case when s is null or not starts_with(body, '{') then 'not_json' end",
         }
         used = engine.literal(json.dumps(dict.fromkeys(names)))
-        self.stage(made.found(relation, extra, f"try(json_merge_patch(l, {used}))::varchar", None, keep_nulls=True))
+        return made.found(relation, extra, f"try(json_merge_patch(l, {used}))::varchar", None, keep_nulls=True)
 
     def _id_columns(self) -> tuple[str, ...]:
         values = [value for name, value in self._mapping.texts if name in _IDS]
@@ -291,7 +290,7 @@ class ParquetStage(MappedStage):
             types: dict[str, str] = {row[0]: row[1] for row in described}
             self.check_columns(mapping, list(types), path)
             self._refuse_inexact(mapping, types, path)
-            self.stage(self._found(mapping, types, source, file_no))
+            self.stage(self._typed(mapping, types, source, file_no))
         except duckdb.Error as error:
             raise DataError(
                 f"{path}: the Parquet file cannot be read ({str(error).splitlines()[0][:200]}); expected a whole one: copy it"
@@ -299,7 +298,7 @@ class ParquetStage(MappedStage):
             ) from error
         return chunks.sha256(path)
 
-    def _found(self, mapping: Mapping, types: dict[str, str], source: str, file_no: int) -> str:
+    def _typed(self, mapping: Mapping, types: dict[str, str], source: str, file_no: int) -> str:
         def text(name: str) -> str:
             return f"{engine.identifier(name)}::varchar"
 

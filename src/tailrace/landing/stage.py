@@ -24,6 +24,7 @@ TEXT_KEYS = (
 BODIES = ("properties", "traits", "context")
 _PACKAGE = "tailrace.landing"
 _BLANK, _BATCH = "(blank)", "(batch)"
+CALLS = pa.schema([("f", pa.int32()), ("l", pa.int64()), ("p", pa.int32()), ("t", pa.string())])
 CHUNKS = pa.schema([("first", pa.int64()), ("body", pa.string())])
 SPLIT = (
     "select {file_no} as file_no, first + generate_subscripts(x, 1) - 1 as line, 0 as part, unnest(x) as l"
@@ -58,13 +59,21 @@ class Stage:
         """Put every line of the file into the stage and return the file's SHA-256."""
         if not self.parameters:
             self.parameters = parameters(path)
+        self._learn_ahead(path)
         return self._stream(file_no, Source(chunks.Reader(path)))
+
+    def _learn_ahead(self, path: Path) -> None:
+        """Get to know the shapes of the file's first lines, so that lines like them need not be kept to be judged."""
+        self._append("calls", [(0, 0, 0, line) for line in _first_lines(path)], CALLS)
+        seen = self._found("select file_no, line, part, l from calls")
+        self.connection.execute(self._filled("learn", seen=seen))
+        self.connection.execute("delete from calls")
 
     def again(self, lines: str) -> None:
         """Put lines into the stage that stand in the relation `lines`: file_no, line, part, l."""
         self.parameters = self.parameters or {**_WEIGHT, **{f"{body}_paths": "['$']" for body in BODIES}}
         self._insert(lines)
-        self.connection.execute(self._filled("learn"))
+        self.connection.execute(self._filled("learn", seen="select * from stage"))
 
     def _stream(self, file_no: int, source: Source) -> str:
         self.connection.register("chunks", pa.RecordBatchReader.from_batches(CHUNKS, source.batches()))
@@ -77,7 +86,7 @@ class Stage:
         finally:
             self.connection.unregister("chunks")
         self.refuse((file_no, line, 0, reason, detail, raw) for line, reason, detail, raw in source.refused)
-        self.connection.execute(self._filled("learn"))
+        self.connection.execute(self._filled("learn", seen="select * from stage"))
         return source.reader.sha256
 
     def _filled(self, name: str, **extra: str) -> str:
@@ -87,7 +96,10 @@ class Stage:
         return text
 
     def _insert(self, lines: str) -> None:
-        self.stage(self._filled("segment", lines=lines))
+        self.stage(self._found(lines))
+
+    def _found(self, lines: str) -> str:
+        return self._filled("segment", lines=lines)
 
     def stage(self, found: str) -> None:
         """Run the statement `found` (columns as in segment.sql) into the stage."""
@@ -108,7 +120,7 @@ class Stage:
         first = self._one("select coalesce(max(rowid), -1) + 1 from stage")
         if self._one("select count(*) from calls"):
             self._insert("select file_no, line, part, l from calls")
-            self.connection.execute(self._filled("learn"))
+            self.connection.execute(self._filled("learn", seen="select * from stage"))
             self._judge(first, batches=False)
 
     def _judge(self, first: int, *, batches: bool) -> None:
@@ -132,11 +144,7 @@ class Stage:
                 else:
                     verdicts.append((row, verdict.reason or "", verdict.detail))
             self._append("verdicts", verdicts, pa.schema([("r", pa.int64()), ("w", pa.string()), ("d", pa.string())]))
-            self._append(
-                "calls",
-                calls,
-                pa.schema([("f", pa.int32()), ("l", pa.int64()), ("p", pa.int32()), ("t", pa.string())]),
-            )
+            self._append("calls", calls, CALLS)
 
     def _verdict(self, raw: bytes, batches: bool) -> exact.Verdict:
         return exact.judge(raw, batches=batches)
@@ -231,16 +239,22 @@ def row_paths(path: Path) -> str:
     return _path_list(found)
 
 
-def _sample(path: Path) -> Iterator[dict[str, Any]]:
+def _first_lines(path: Path) -> Iterator[str]:
     for chunk in chunks.Reader(path).chunks():
         for line in chunk.body[: 1 << 20].split(b"\n")[:_SAMPLE_LINES]:
-            try:
-                row = json.loads(line)
-            except (ValueError, RecursionError):
-                continue
-            if isinstance(row, dict):
-                yield row
+            if _is_utf8(line):
+                yield line.decode()
         return
+
+
+def _sample(path: Path) -> Iterator[dict[str, Any]]:
+    for line in _first_lines(path):
+        try:
+            row = json.loads(line)
+        except (ValueError, RecursionError):
+            continue
+        if isinstance(row, dict):
+            yield row
 
 
 def _paths(value: Any, at: str) -> Iterator[str]:
