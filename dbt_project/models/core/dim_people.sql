@@ -1,5 +1,6 @@
 -- One row per person known at as_of: what they told us, their consent and their subscription, as last known by then.
 -- Latest value per attribute: by event time, then by event id and source, so the order of files and rows cannot matter.
+-- Ordered by person: what segments select from it stands in that order too, and a plan reads it slice by slice.
 with people as (
     select
         person_id,
@@ -111,3 +112,4 @@ from people
 left join known on people.person_id = known.person_id
 left join stood on people.person_id = stood.person_id
 left join unsubscribed on people.person_id = unsubscribed.person_id
+order by people.person_id

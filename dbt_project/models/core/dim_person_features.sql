@@ -1,6 +1,7 @@
 -- One row per person known at as_of: what they did, counted in UTC days that end with the day of as_of (so far).
 -- What ordinary segments read. A window of 7 days is the day of as_of and the six before it. The prior weeks are the eight
 -- before the last seven days, or as many of them as the person has used the product: their own history, to compare with.
+-- Ordered by person: what segments select from it stands in that order too, and a plan reads it slice by slice.
 with days as (
     select
         person_id,
@@ -63,3 +64,4 @@ select
             then n_usage_events_prior_56d * 7.0 / least(56, days_since_first_usage - 6)
     end as n_usage_events_per_prior_week
 from counted
+order by person_id

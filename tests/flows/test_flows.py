@@ -1,0 +1,140 @@
+"""The flows do what the command line does, with Prefect around it and nothing of ours inside Prefect."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+from ruamel.yaml import YAML
+
+from tailrace.clock import iso
+from tailrace.journal.journal import Journal
+from tailrace.planning.store import Store
+from tests.conftest import Company
+from tests.installation import ROOT, Installation, at
+
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("flows")]
+
+SHOW = """
+import asyncio, sys
+from flows.run import run
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.sorting import ArtifactSort
+
+run(sys.argv[1])
+
+async def show():
+    async with get_client() as client:
+        for artifact in await client.read_artifacts():
+            print(artifact.key, artifact.description)
+            print(artifact.data)
+        for flow_run in await client.read_flow_runs():
+            print("state", flow_run.state.name)
+
+asyncio.run(show())
+"""
+
+
+def _prefect(installation: Installation, home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    environment = installation.environment(PREFECT_HOME=str(home), PREFECT_SERVER_ALLOW_EPHEMERAL_MODE="true")
+    environment.pop("PREFECT_API_URL", None)
+    return subprocess.run(
+        [sys.executable, *arguments], env=environment, cwd=ROOT, capture_output=True, text=True, check=False
+    )
+
+
+def _intents(installation: Installation) -> pa.Table:
+    with Journal.open(installation.settings) as journal:
+        return journal.mirror("intents", 0).drop_columns(["applied_at"])
+
+
+def _outcomes(installation: Installation) -> list[tuple[str, str]]:
+    with Journal.open(installation.settings) as journal:
+        table = journal.mirror("outcomes", 0)
+    return sorted(zip(table.column("intent_id").to_pylist(), table.column("outcome").to_pylist(), strict=True))
+
+
+@pytest.fixture(scope="module")
+def both(company: Company, tmp_path_factory: pytest.TempPathFactory) -> tuple[Installation, Installation, str, Path]:
+    """The same day run by the command line and by the flow, what the flow printed, and Prefect's home."""
+    root = tmp_path_factory.mktemp("flows")
+    by_hand, by_flow = company.copy(root / "cli"), company.copy(root / "flow")
+    day = company.sample.daily[0]
+    for installation in (by_hand, by_flow):
+        installation.drop(day.path)
+    instant = iso(at(day.last_on, 23))
+    done = by_hand.cli("run", "--as-of", instant)
+    assert done.code == 0, done.err
+    flowed = _prefect(by_flow, root / "prefect", "-c", SHOW, instant)
+    assert flowed.returncode == 0, flowed.stderr[-3000:]
+    return by_hand, by_flow, flowed.stdout, root / "prefect"
+
+
+def test_the_flow_and_the_command_line_leave_equal_journals_and_plans(
+    both: tuple[Installation, Installation, str, Path],
+) -> None:
+    by_hand, by_flow, _, _ = both
+
+    assert Store(by_hand.settings).head() == Store(by_flow.settings).head()
+    assert _intents(by_hand).equals(_intents(by_flow))
+    assert _intents(by_hand).num_rows > 0
+    assert _outcomes(by_hand) == _outcomes(by_flow)
+
+
+def test_prefect_shows_the_plan_and_holds_no_address(both: tuple[Installation, Installation, str, Path]) -> None:
+    _, by_flow, shown, home = both
+
+    assert "tailrace-plan" in shown
+    assert "onboarding" in shown
+    assert "state Completed" in shown
+    kept = [path for path in home.rglob("*") if path.is_file()]
+    assert kept
+    mails = [path.read_text(encoding="utf-8") for path in by_flow.settings.outbox.rglob("*.eml")]
+    addresses = {
+        line.removeprefix("To: ").strip() for mail in mails for line in mail.splitlines() if line[:4] == "To: "
+    }
+    assert addresses
+    content = b"".join(path.read_bytes() for path in kept)
+    assert [address for address in addresses if address.encode() in content] == []
+
+
+def test_prefects_database_may_be_deleted(both: tuple[Installation, Installation, str, Path], tmp_path: Path) -> None:
+    by_hand, by_flow, _, _ = both
+    head = Store(by_flow.settings).head()
+
+    done = by_flow.copy(tmp_path / "data").cli("run", "--as-of", iso(Store(by_flow.settings).read("HEAD").as_of))
+
+    assert done.code == 0
+    assert Store(by_flow.settings).head() == head == Store(by_hand.settings).head()
+
+
+def test_the_deployments_name_flows_that_exist() -> None:
+    deployments = YAML(typ="safe").load((ROOT / "prefect.yaml").read_text(encoding="utf-8"))["deployments"]
+
+    for deployment in deployments:
+        path, _, name = deployment["entrypoint"].partition(":")
+        assert f"def {name}(" in (ROOT / path).read_text(encoding="utf-8")
+    served = (ROOT / "flows" / "serve.py").read_text(encoding="utf-8")
+    assert {deployment["name"] for deployment in deployments} == {
+        name for name in ("hourly", "between-runs", "by-hand") if f'name="{name}"' in served
+    }
+
+
+def test_a_backfill_by_flow_sends_nothing_and_removes_nobody(company: Company, tmp_path: Path) -> None:
+    installation = company.copy(tmp_path / "data")
+    before = Store(installation.settings).read("HEAD")
+    day = company.sample.daily[0]
+
+    done = _prefect(
+        installation, tmp_path / "prefect", "-m", "flows.backfill", str(day.path), "--source", "app", "--reason", "lost"
+    )
+
+    assert done.returncode == 0, done.stderr[-3000:]
+    after = Store(installation.settings).read("HEAD")
+    assert (after.cause, after.as_of, after.parent) == ("backfill", before.as_of, before.plan_id)
+    assert after.counts["send"] == after.counts["sync_ops"] == 0
+    assert os.listdir(installation.settings.outbox) == os.listdir(company.base.settings.outbox)  # noqa: PTH208
