@@ -22,7 +22,7 @@ from tailrace.landing.land import land
 from tailrace.settings import Settings
 
 COLUMNS = (
-    "columns={'messageId': 'VARCHAR', 'type': 'VARCHAR', 'event': 'VARCHAR', 'userId': 'VARCHAR', 'anonymousId': 'VARCHAR',"
+    "columns={'messageId': 'VARCHAR', 'type': 'VARCHAR', 'event': 'VARCHAR', 'userId': 'VARCHAR', 'anonymousId': 'VARCHAR',"  # noqa: E501
     " 'timestamp': 'TIMESTAMPTZ', 'receivedAt': 'TIMESTAMPTZ', 'context': 'JSON', 'properties': 'JSON'},"
     " format='newline_delimited'"
 )
@@ -53,7 +53,8 @@ def one(side: str, path: Path, folder: Path) -> dict[str, float]:
         connection = duckdb.connect()
         connection.execute("set timezone = 'UTC'; set preserve_insertion_order = false")
         connection.execute(
-            f"copy (select * from read_json('{path}', {COLUMNS})) to '{folder / 'o.parquet'}' (format parquet, compression zstd)"
+            f"copy (select * from read_json('{path}', {COLUMNS})) to '{folder / 'o.parquet'}' (format parquet,"
+            " compression zstd)"
         )
     else:
         contract = folder / "project" / "contracts" / "sources" / "app.yml"
@@ -94,7 +95,8 @@ def main(lines: int, repeats: int) -> None:
         ):
             each = middle[side]
             print(
-                f"{label:40} {each['seconds']:6.2f} s  cpu {each['cpu']:6.2f} s  {lines / each['seconds']:>10,.0f} lines/s"
+                f"{label:40} {each['seconds']:6.2f} s  cpu {each['cpu']:6.2f} s "
+                f" {lines / each['seconds']:>10,.0f} lines/s"
                 f"  peak {each['mib']:,.0f} MiB"
             )
         ratio = {key: middle["duckdb"][key] / middle["land"][key] for key in ("seconds", "cpu")}

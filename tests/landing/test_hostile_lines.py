@@ -15,9 +15,9 @@ BAD = {
     "several_values": GOOD + GOOD,
     "not_json": b"what is this",
     "not_an_object": b"[1,2]",
-    "duplicate_key": b'{"messageId":"m","type":"track","event":"E","userId":"u","userId":"v","timestamp":"2026-10-01T08:00:00Z"}',
+    "duplicate_key": b'{"messageId":"m","type":"track","event":"E","userId":"u","userId":"v","timestamp":"2026-10-01T08:00:00Z"}',  # noqa: E501
     "not_a_number": compact(call(properties={"x": float("nan")})),
-    "number_not_exact": b'{"type":"track","event":"E","userId":"u","timestamp":"2026-10-01T08:00:00Z","properties":{"x":9007199254740993.0}}',
+    "number_not_exact": b'{"type":"track","event":"E","userId":"u","timestamp":"2026-10-01T08:00:00Z","properties":{"x":9007199254740993.0}}',  # noqa: E501
     "control_character": b'{"type":"track","event":"a\x01b","userId":"u"}',
     "nul_character": b'{"type":"track","event":"a\\u0000b","userId":"u","timestamp":"2026-10-01T08:00:00Z"}',
     "lone_surrogate": b'{"type":"track","event":"a\\ud800b","userId":"u","timestamp":"2026-10-01T08:00:00Z"}',

@@ -131,7 +131,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from tailrace.landing.land import land
 from tailrace.settings import Settings
-land(Settings(Path(sys.argv[1]), Path(sys.argv[2])), [Path(sys.argv[3])], "app", as_of=datetime(2026, 11, 21, tzinfo=UTC))
+settings = Settings(Path(sys.argv[1]), Path(sys.argv[2]))
+land(settings, [Path(sys.argv[3])], "app", as_of=datetime(2026, 11, 21, tzinfo=UTC))
 """
 
 
@@ -179,7 +180,7 @@ def test_event_at_is_corrected_for_the_clock_of_the_device(world: World) -> None
 
 @pytest.mark.parametrize(
     "written",
-    ["infinity", "epoch", "2026-13-01T00:00:00Z", "2026-12-31T23:59:60Z", "2026-12-31T24:00:00Z", "01/02/2026", "now", "",
+    ["infinity", "epoch", "2026-13-01T00:00:00Z", "2026-12-31T23:59:60Z", "2026-12-31T24:00:00Z", "01/02/2026", "now", "",  # noqa: E501
      "2026-10-01T00:00:00 UTC", "2026-10-01T00:00:00.+05Z", 1760000000, 1760000000000, 17600.5],
 )  # fmt: skip
 def test_a_time_that_is_not_as_declared_is_never_guessed(world: World, written: object) -> None:

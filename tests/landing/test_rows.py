@@ -107,7 +107,7 @@ def test_jsonl_rows_keep_types_and_exact_ids(world: World) -> None:
         "api", "format: jsonl\nmapping: {type: kind, event: name, user_id: uid, timestamp: at, properties: all}\n"
         "timestamps: {format: epoch_ms}\n"
     )  # fmt: skip
-    row = b'{"kind":"track","name":"N","uid":9007199254740993,"at":1790841600000,"n":12345678901234567890123,"o":{"x":null}}'
+    row = b'{"kind":"track","name":"N","uid":9007199254740993,"at":1790841600000,"n":12345678901234567890123,"o":{"x":null}}'  # noqa: E501
     bad = [
         b'{"kind":"track","name":"N","uid":1,"at":1790841600000,"o":{"x":1,"x":1}}',
         b"[1]",
@@ -155,8 +155,10 @@ def test_parquet_is_cast_exactly_and_each_kind_of_file_has_its_mapping(world: Wo
     )
     events = parquet(
         world, "b_events.parquet",
-        "select 7::bigint as account_id, timestamp '2024-01-01 02:41:33' as event_time, 'E' as event_type, 1.5::double as v,"
-        " null::int as w, 1.10::decimal(20, 2) as d, true as t union all select null, timestamp '2024-01-01', 'E', 'nan'::double, 1, 1, false",
+        "select 7::bigint as account_id, timestamp '2024-01-01 02:41:33' as event_time, 'E' as event_type,"
+        " 1.5::double as v,"
+        " null::int as w, 1.10::decimal(20, 2) as d, true as t union all select null, timestamp '2024-01-01',"
+        " 'E', 'nan'::double, 1, 1, false",
     )  # fmt: skip
     done = world.land(accounts, events, source="shop")
     assert done.reasons == {"id_missing": 1}

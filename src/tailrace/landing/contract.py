@@ -162,7 +162,9 @@ def _contract(root: Node, source: str, path: str) -> Contract | None:
     if table is None:
         return None
     node = table.get("format")
-    chosen = node.choice(FORMATS) if node else root.wrong(f"`format` is missing; expected one of {', '.join(FORMATS)}")
+    if node is None:
+        root.wrong(f"`format` is missing; expected one of {', '.join(FORMATS)}")
+    chosen = node.choice(FORMATS) if node else None
     times = table.get("timestamps")
     timestamps = _timestamps(times) if times else Timestamps()
     node = table.get("mapping")

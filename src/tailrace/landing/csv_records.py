@@ -35,7 +35,7 @@ class CsvSource(Source):
         for batch in super().batches():
             first, body = batch.column(0)[0].as_py(), batch.column(1)[0].as_buffer().to_pybytes()
             if first == 1:
-                header, _, body = body.partition(b"\n")
+                _header, _, body = body.partition(b"\n")
                 first = 2
                 if not body:
                     continue

@@ -170,7 +170,8 @@ class Draft:
         )
         if n_lines != n_landed + n_duplicate + n_bad:
             raise DataError(
-                f"source {self.contract.source}: {n_lines} lines were read, but {n_landed} landed + {n_duplicate} duplicate"
+                f"source {self.contract.source}: {n_lines} lines were read, but {n_landed} landed + {n_duplicate}"
+                " duplicate"
                 f" + {n_bad} quarantined were counted; expected the same number. Nothing was landed: this is a fault in"
                 " tailrace, please report it."
             )
@@ -202,7 +203,8 @@ class Draft:
         source, load_id = self.contract.source, None
         if n_ready:
             self.stage.connection.execute(
-                "create table resolved as select t.quarantine_id, case when l.row_no is null then 'landed' else 'duplicate'"
+                "create table resolved as select t.quarantine_id, case when l.row_no is null then 'landed' else"
+                " 'duplicate'"
                 " end as outcome from ready as r inner join files as f on r.file_no = f.file_no inner join taken as t"
                 " on t.file = f.name and t.header is not distinct from f.header and t.line = r.line and t.part = r.part"
                 " left join losers as l on r.row_no = l.row_no order by t.quarantine_id"
@@ -241,7 +243,8 @@ class Draft:
         if earlier:
             listed = ", ".join(engine.literal(str(path)) for path in earlier)
             connection.execute(
-                "insert into landed_before select event_id, hash(type, event, user_id, anonymous_id, previous_id, group_id,"
+                "insert into landed_before select event_id, hash(type, event, user_id, anonymous_id,"
+                " previous_id, group_id,"
                 f" properties, traits, context, rest) from read_parquet([{listed}])"
                 " where event_id in (select event_id from ready)"
             )
@@ -276,9 +279,15 @@ class Draft:
         return " ".join([str(row[0]), str(row[1]), *ids_taken])
 
     def _write(
-        self, files: tuple[LandedFile, ...], n_lines: int, n_landed: int, n_duplicate: int, n_bad: int, n_conflicting: int,
+        self,
+        files: tuple[LandedFile, ...],
+        n_lines: int,
+        n_landed: int,
+        n_duplicate: int,
+        n_bad: int,
+        n_conflicting: int,
         reasons: dict[str, int],
-    ) -> str:  # fmt: skip
+    ) -> str:
         source = self.contract.source
         load_id = ids.digest(source, self._fingerprint(), "history" if self.history else "")[:16]
         load_seq = max((load.load_seq for load in self.before), default=0) + 1
@@ -307,10 +316,23 @@ class Draft:
         ).fetchone()
         first, last = (moment and clock.parse(moment.isoformat()) for moment in spans or (None, None))
         load = Load(
-            load_id=load_id, load_seq=load_seq, source=source, is_history=self.history, reason=self.reason,
-            landed_at=self.as_of, files=files, lines=n_lines, landed=n_landed, duplicate=n_duplicate, quarantined=n_bad,
-            n_conflicting=n_conflicting, reasons=reasons, parquet=tuple(parts), first_event_at=first, last_event_at=last,
-        )  # fmt: skip
+            load_id=load_id,
+            load_seq=load_seq,
+            source=source,
+            is_history=self.history,
+            reason=self.reason,
+            landed_at=self.as_of,
+            files=files,
+            lines=n_lines,
+            landed=n_landed,
+            duplicate=n_duplicate,
+            quarantined=n_bad,
+            n_conflicting=n_conflicting,
+            reasons=reasons,
+            parquet=tuple(parts),
+            first_event_at=first,
+            last_event_at=last,
+        )
         durable.write(aside / "load.json", load.model_dump_json(indent=1).encode())
         crash.here("land.recorded")
         durable.move_in(aside, final)

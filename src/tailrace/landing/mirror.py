@@ -51,7 +51,8 @@ def watermark(settings: Settings, table: str) -> int:
     for first, end in spans:
         if first <= last or end < first:
             raise DataError(
-                f"{journal_dir(settings)}: two files of `{table}` both hold row {first}; expected each row once: remove the"
+                f"{journal_dir(settings)}: two files of `{table}` both hold row {first}; expected each row once:"
+                " remove the"
                 " folder, it is made again from the journal"
             )
         last = end
@@ -79,7 +80,8 @@ def mirror(settings: Settings, tables: Mapping[str, Callable[[int], pa.Table]]) 
             first, last = span["min"].as_py(), span["max"].as_py()
             if first <= mark or pc.count_distinct(rows["seq"]).as_py() != rows.num_rows:
                 raise DataError(
-                    f"the journal gave rows of `{table}` that are mirrored, or one row twice (from {first}, mirrored up to"
+                    f"the journal gave rows of `{table}` that are mirrored, or one row twice (from {first},"
+                    " mirrored up to"
                     f" {mark}); expected new rows, each once. Nothing of this table was written."
                 )
             aside = folder / f".{table}.{os.getpid()}.tmp"

@@ -91,7 +91,17 @@ def _lines(settings: Settings, where: str, limit: int | None) -> list[Quarantine
         connection.close()
     return [
         QuarantinedLine(
-            *row[:6], REASONS.get(row[5], row[5]), *row[6:9], raw=row[9].decode("utf-8", "backslashreplace")
+            id=row[0],
+            load_id=row[1],
+            source=row[2],
+            file=row[3],
+            line=row[4],
+            reason=row[5],
+            explanation=REASONS.get(row[5], row[5]),
+            detail=row[6],
+            n_bytes=row[7],
+            is_open=row[8],
+            raw=row[9].decode("utf-8", "backslashreplace"),
         )
         for row in rows
     ]

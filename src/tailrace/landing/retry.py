@@ -33,8 +33,10 @@ def retry(
             return Landed(source or "", None, 0, 0, 0, 0, 0, (), ())
         if len(kinds) > 1:
             listed = ", ".join(f"{name}{' (history)' if is_history else ''}" for name, is_history in kinds)
-            raise DataError(f"the quarantined lines are of {listed}; expected one kind for one load: choose with `--source`"
-                            " or name the lines")  # fmt: skip
+            raise DataError(
+                f"the quarantined lines are of {listed}; expected one kind for one load:"
+                " choose with `--source` or name the lines"
+            )
         ((name, is_history),) = kinds
         contract = load_contract(settings, name)
         with stage_for(settings, contract) as stage:

@@ -106,7 +106,8 @@ class MappedStage(Stage):
             if name not in columns:
                 raise DataError(
                     f"{path}: there is no column `{name}` in its header; expected it, as the mapping at"
-                    f" {self.contract.path}:{mapping.line} says.{nearest(name, columns)} Correct the mapping or the file."
+                    f" {self.contract.path}:{mapping.line} says.{nearest(name, columns)} Correct the mapping or"
+                    " the file."
                     " Nothing of this call was landed."
                 )
 
@@ -134,7 +135,8 @@ class CsvStage(MappedStage):
         twice = {name for name in names if names.count(name) > 1}
         if twice:
             raise DataError(
-                f"{path}: the header names `{min(twice)}` more than once; expected each column once: rename one. Nothing"
+                f"{path}: the header names `{min(twice)}` more than once; expected each column once: rename one."
+                " Nothing"
                 " of this call was landed."
             )
         return json.dumps({"file": path.name, "columns": names})
@@ -185,7 +187,8 @@ class CsvStage(MappedStage):
         sep = _in_class(self.contract.delimiter)
         relation = (
             f"select *, case when contains(l, chr(0)) then 'nul_character' when f is null then 'bad_quotes'"
-            f" when f = {_list(names)} then 'header_repeated' when len(f) <> {len(names)} then 'row_width' end as unread"
+            f" when f = {_list(names)} then 'header_repeated' when len(f) <> {len(names)} then 'row_width' end as"
+            " unread"
             f" from (select *, case when not contains(l, '\"') then string_split(l, {d})"
             f" when regexp_full_match(l, {engine.literal(f'(?:{field})(?:[{sep}](?:{field}))*')})"
             f" then list_transform(regexp_extract_all(l, {engine.literal(f'(?:^|[{sep}])({field})')}, 1),"
@@ -240,7 +243,8 @@ class JsonlStage(MappedStage):
         names = self._mapping.columns() or [""]
         spec = json.dumps(dict.fromkeys(names, "JSON"))
         relation = (
-            "select r.*, shapes.shape is null as is_shape_new, r.n_found > coalesce(shapes.n_objects, 0) as is_uncovered"
+            "select r.*, shapes.shape is null as is_shape_new, r.n_found > coalesce(shapes.n_objects, 0) as"
+            " is_uncovered"
             " from (select *, hash(case when s is not null then json_keys(l, {row_paths}) end) as shape,"
             " n_objects(body) as n_found from (select *, try(json(l))::varchar as body,"
             f" try(from_json(l, {engine.literal(spec)})) as s from ({lines}) where l <> '')) as r"
@@ -254,7 +258,8 @@ class JsonlStage(MappedStage):
         ids = " or ".join(f"maybe_not_text({text(name)})" for name in self._id_columns()) or "false"
         extra = {
             "raw": "l",
-            "is_odd": "s is null or not starts_with(l, '{') or regexp_matches(l, ',\\s*[}\\]]') or contains(l, '\\u0000') or maybe_constant(body) or is_nested_list(body)"
+            "is_odd": "s is null or not starts_with(l, '{') or regexp_matches(l, ',\\s*[}\\]]')"
+            " or contains(l, '\\u0000') or maybe_constant(body) or is_nested_list(body)"
             f" or maybe_inexact(l) or {ids}",
             "shape": "shape",
             "is_shape_new": "is_shape_new",
@@ -293,7 +298,8 @@ class ParquetStage(MappedStage):
             self.stage(self._typed(mapping, types, source, file_no))
         except duckdb.Error as error:
             raise DataError(
-                f"{path}: the Parquet file cannot be read ({str(error).splitlines()[0][:200]}); expected a whole one: copy it"
+                f"{path}: the Parquet file cannot be read ({str(error).splitlines()[0][:200]}); expected a whole"
+                " one: copy it"
                 " again, then land it again. Nothing of this call was landed."
             ) from error
         return chunks.sha256(path)
@@ -339,8 +345,10 @@ class ParquetStage(MappedStage):
             for part in getattr(value, "parts", None) or (value,):
                 if isinstance(part, Column) and target in _IDS and types[part.name] in ("DOUBLE", "FLOAT"):
                     raise DataError(
-                        f"{path}: column `{part.name}` is {types[part.name]}, and the mapping makes it `{target}`; expected"
-                        " whole numbers or text, for 17850.0 and 17850 are two ids: write the column as an integer or as"
+                        f"{path}: column `{part.name}` is {types[part.name]}, and the mapping makes it"
+                        f" `{target}`; expected"
+                        " whole numbers or text, for 17850.0 and 17850 are two ids: write the column as an"
+                        " integer or as"
                         " text. Nothing of this call was landed."
                     )
 

@@ -35,7 +35,7 @@ _MAX_PATHS = 12
 
 
 class Stage:
-    """The rows of one landing. After `judge`, a row's reason is its verdict's, else its `why`, else it can be landed."""
+    """The rows of one landing. After `judge`, a row's reason is its verdict's, else its `why`, else it can land."""
 
     def __init__(self, settings: Settings, contract: Contract) -> None:
         self.contract = contract
@@ -173,6 +173,7 @@ class Source:
         self.failure: Exception | None = None
 
     def batches(self) -> Iterator[pa.RecordBatch]:
+        """Yield the pieces; what they raise is kept in `failure`."""
         try:
             for chunk in self.reader.chunks():
                 if chunk.is_too_long:

@@ -53,7 +53,8 @@ class Node:
         if value in known:
             return value
         self.wrong(
-            f"`{self.name}` is {self.kind()}; expected one of {', '.join(known)}.{nearest(value, known) if value else ''}"
+            f"`{self.name}` is {self.kind()}; expected one of"
+            f" {', '.join(known)}.{nearest(value, known) if value else ''}"
         )
         return None
 
