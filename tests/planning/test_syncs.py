@@ -152,6 +152,15 @@ def test_a_parked_segment_parks_the_sync_that_reads_it(audience: World) -> None:
     assert _ops(audience, plan) == []
 
 
+def test_rows_that_repeat_a_key_park_the_sync(audience: World) -> None:
+    _hold(audience, "ada", "ada", "ben")
+
+    plan = audience.plan(START)
+
+    assert plan.syncs[NAME]["parked"] == "1 rows repeat a key"
+    assert _ops(audience, plan) == []
+
+
 def test_a_backfill_removes_nobody(audience: World) -> None:
     _hold(audience, "ada")
     _answer(audience, audience.plan(START), "accepted")

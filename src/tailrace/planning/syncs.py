@@ -22,6 +22,8 @@ from tailrace.planning.store import Piece, Plan, Store
 REJECTED_PATIENCE_HOURS = 24
 """How long a refused row is left alone while it does not change."""
 
+_NOTHING: Mapping[str, Any] = {"desired": None, "add": 0, "update": 0, "remove": 0}
+
 
 class SyncModel(Protocol):
     """A sync as the catalog knows it."""
@@ -123,9 +125,10 @@ class SyncPlanner:
         summary: dict[str, Any] = {"acknowledged": n_held, "rejected": n_rejected, "unknown": n_unknown}
         summary |= {"parked": parked, "destination": model.destination, "target": model.target, "mode": model.mode}
         if parked is not None:
-            unknown: dict[str, Any] = {"desired": None, "add": 0, "update": 0, "remove": 0}
-            return SyncResult(kept, summary | unknown, [])
+            return SyncResult(kept, summary | _NOTHING, [])
         self._desire(model)
+        if repeated := self._count("select count(*) - count(distinct key) from desired"):
+            return SyncResult(kept, summary | _NOTHING | {"parked": f"{repeated} rows repeat a key"}, [])
         self._connection.execute(
             f"create or replace temp table operations as {statement('tailrace.planning', 'sync_ops')}",
             {"sync": model.name, "as_of": as_of, "patience": REJECTED_PATIENCE_HOURS, "batch_size": batch_size},
