@@ -24,7 +24,7 @@ ProjectDir = Annotated[
         "--project-dir", help="The dbt project. Default: TAILRACE_PROJECT, else `dbt_project`.", show_default=False
     ),
 ]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON: one object, or one list.")]
 AsOf = Annotated[
     str | None,
     typer.Option(

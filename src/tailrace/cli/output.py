@@ -15,6 +15,7 @@ from typing import Any
 from pydantic import BaseModel
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from tailrace import clock
 
@@ -27,9 +28,17 @@ def _screen() -> Console:
     return Console(highlight=False, width=width)
 
 
+def _show(thing: Text | Table) -> None:
+    """Print without the blanks at the ends of lines, and without breaking lines of text: the terminal does that."""
+    screen = _screen()
+    with screen.capture() as captured:
+        screen.print(thing, soft_wrap=isinstance(thing, Text))
+    sys.stdout.write("".join(f"{line.rstrip()}\n" for line in captured.get().splitlines()))
+
+
 def note(text: str) -> None:
     """Say something about the work, on stderr."""
-    _notes.print(text, markup=False)
+    _notes.print(text, markup=False, soft_wrap=True)
 
 
 @contextmanager
@@ -43,13 +52,14 @@ def working(what: str) -> Iterator[None]:
 
 
 def say(text: str) -> None:
-    """Print one line of the result."""
-    _screen().print(text, markup=False)
+    """Print text of the result, line breaks as they are."""
+    sys.stdout.write(f"{text}\n")
 
 
 def title(text: str) -> None:
     """Print a heading."""
-    _screen().print(f"\n[bold]{text}[/bold]")
+    sys.stdout.write("\n")
+    _show(Text(text, style="bold"))
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, empty: str) -> None:
@@ -63,8 +73,8 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, empty: str) 
         numeric = all(isinstance(row[number], int | float) or row[number] is None for row in listed)
         shown.add_column(column, justify="right" if numeric else "left", overflow="fold")
     for row in listed:
-        shown.add_row(*(cell(value) for value in row))
-    _screen().print(shown)
+        shown.add_row(*(Text(cell(value)) for value in row))
+    _show(shown)
 
 
 def cell(value: Any) -> str:
@@ -78,12 +88,12 @@ def cell(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:,.4g}"
     if isinstance(value, datetime):
-        return clock.iso(value).replace("T", " ").removesuffix("Z") if value.tzinfo else value.isoformat(" ")
-    return str(value).replace("[", "\\[")
+        return clock.iso(value).replace("T", " ").removesuffix("Z") if value.tzinfo else f"{value:%Y-%m-%d %H:%M:%S}"
+    return str(value)
 
 
 def document(value: Any) -> None:
-    """Print one JSON object."""
+    """Print one JSON value: an object, or a list of them."""
     sys.stdout.write(json.dumps(_plain(value), ensure_ascii=False, indent=2) + "\n")
 
 

@@ -64,8 +64,8 @@ select
             or maybe_not_text(s."previousId") or maybe_not_text(s."groupId")
     end as is_odd,
     o.shape,
-    shapes.shape is null as is_shape_new,
-    o.n_found > coalesce(shapes.n_objects, 0) as is_uncovered,
+    {n_known} is null as is_shape_new,
+    o.n_found > coalesce({n_known}, 0) as is_uncovered,
     o.n_found,
     case when s is null then 'not_json' end as unread,
     nullif(s."messageId", '') as message_id,
@@ -84,4 +84,3 @@ select
     context,
     rest
 from opened as o
-left join shapes on o.shape = shapes.shape

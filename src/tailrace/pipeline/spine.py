@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 from tailrace import clock, crash, durable, engine
@@ -327,7 +328,7 @@ def _deliver(
 
 
 def _mirror(settings: Settings, journal: Journal) -> None:
-    mirror(settings, {table: lambda after, table=table: journal.mirror(table, after) for table in MIRRORS})
+    mirror(settings, {table: partial(journal.mirror, table) for table in MIRRORS})
 
 
 def _unseen(settings: Settings, store: Store, parent: Plan) -> list[Load]:

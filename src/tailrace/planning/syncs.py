@@ -22,7 +22,7 @@ from tailrace.planning.store import Piece, Plan, Store
 REJECTED_PATIENCE_HOURS = 24
 """How long a refused row is left alone while it does not change."""
 
-_NOTHING: Mapping[str, Any] = {"desired": None, "add": 0, "update": 0, "remove": 0}
+_NOTHING: dict[str, Any] = {"desired": None, "add": 0, "update": 0, "remove": 0}
 
 
 class SyncModel(Protocol):
