@@ -76,7 +76,7 @@ def analyse(message: Message) -> Analysis:
         places=places,
         kinds=whole.kinds,
         offers_unsubscribe=_UNSUBSCRIBE in body or (_UNSUBSCRIBE in html_layout and _UNSUBSCRIBE in text_layout),
-        problems=tuple(sorted(set(problems))),
+        problems=tuple(sorted(set(problems), key=lambda problem: problem.place)),
     )
 
 

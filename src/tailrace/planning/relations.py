@@ -65,8 +65,8 @@ select
     0::integer as batch_no, 0::integer as position
 """
 
-# key of a sync that the destination has accepted (row_hash; `?` when its answer is not known), or refused
-# (rejected_hash, rejected_at)
+# key of a sync that the destination has accepted, with the hash of its row (`?` when the answer is not known), or that
+# it has refused, with when
 ACKNOWLEDGED = """
 select
     ''::varchar as key, ''::varchar as row_hash, ''::varchar as rejected_hash, '2000-01-01'::timestamp as rejected_at

@@ -1,0 +1,40 @@
+"""Whom would a segment select, as its SQL is written now? Compiled by dbt, run read-only, nothing built."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+
+import duckdb
+
+from tailrace import engine
+from tailrace.errors import BuildError
+from tailrace.settings import Settings
+from tailrace.warehouse import runner
+
+
+def refresh(settings: Settings) -> None:
+    """Bring dbt's manifest up to date with the project's files. Raises DefinitionError when dbt cannot read them."""
+    runner.parse(settings)
+
+
+@contextmanager
+def members(settings: Settings, name: str, as_of: datetime) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Open the warehouse for reading with `members`: the rows of the segment `name` as of `as_of`.
+
+    The authored SQL runs on a connection that reaches no file but the warehouse and whose settings are locked.
+
+    Raises BuildError when it does not run, DefinitionError when dbt cannot compile it, Busy when the warehouse is
+    being written.
+    """
+    compiled = runner.compile_model(settings, as_of, name)
+    with engine.connect(settings) as connection:
+        engine.attach(connection, settings.warehouse, "warehouse")
+        connection.execute("set enable_external_access = false")
+        connection.execute("set lock_configuration = true")
+        try:
+            connection.execute(f"create temp table members as select * from (\n{compiled}\n)")
+        except duckdb.Error as error:
+            raise BuildError(f"{name} does not run: {runner.plain(str(error))}") from error
+        yield connection
