@@ -26,13 +26,14 @@ class Guards:
     """What a run may change before a guard parks it. Shares are of the size at the parent plan (0.3 is 30 %).
 
     Shares do not count below `minimum_members`; `segment_minimum` is the least size a segment may shrink to.
+    `source_stale_after` is for sources whose contract has no `expect_every`; None: such a source may be silent.
     """
 
     segment_left_share: float = 0.3
     segment_entered_share: float = 0.5
     segment_minimum: int = 0
     minimum_members: int = 50
-    source_stale_after: timedelta = timedelta(hours=48)
+    source_stale_after: timedelta | None = None
     sync_deletions_share: float = 0.2
 
 

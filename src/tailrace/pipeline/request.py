@@ -134,15 +134,16 @@ def gather(
 
 
 def source_hours(settings: Settings, policy: Policy, landed: Sequence[Load]) -> dict[str, float]:
-    """Return the hours that each source may be silent: what policy.yml says of it, else its contract's `expect_every`.
+    """Return the hours that each source may be silent.
 
-    A source that says neither is not watched: a file imported once is silent for ever.
+    What policy.yml says of the source goes first, then its contract's `expect_every`, then policy.yml's default. A
+    source of which nobody says anything is not watched: a file imported once is silent for ever.
     """
     hours: dict[str, float] = {}
     for source in sorted({load.source for load in landed}):
-        every = load_contract(settings, source).expect_every
+        every = load_contract(settings, source).expect_every or policy.guards.source_stale_after
         if source in policy.overrides:
-            every = policy.overrides[source].source_stale_after
+            every = policy.overrides[source].source_stale_after or every
         if every is not None:
             hours[source] = every / timedelta(hours=1)
     return hours
