@@ -8,6 +8,7 @@ import typer
 
 from tailrace.cli import output
 from tailrace.cli.options import AsOf, DataDir, Json, Limit, ProjectDir, Reason, instant, settings, who
+from tailrace.cli.plans import reading, release_in_words
 from tailrace.pipeline import operations
 
 quarantine = typer.Typer(help="Lines that could not be landed, and why.", no_args_is_help=True)
@@ -81,8 +82,8 @@ def guard_list(data_dir: DataDir = None, project_dir: ProjectDir = None, json_: 
         output.document(rows)
         return
     output.table(
-        ["guard", "subject", "measured", "allowed", "tripped", "released by"],
-        [[row[key] for key in ("guard", "subject", "measured", "allowed", "tripped", "released")] for row in rows],
+        ["guard", "subject", "measured", "allowed", ""],
+        [[*reading(row), release_in_words(row)] for row in rows],
         empty="No guard has read anything yet.",
     )
 
@@ -90,7 +91,7 @@ def guard_list(data_dir: DataDir = None, project_dir: ProjectDir = None, json_: 
 @guard.command(name="release")
 def guard_release(
     name: Annotated[str, typer.Argument(help="The guard, such as segment_left_share.", metavar="GUARD")],
-    subject: Annotated[str, typer.Argument(help="What it parked, such as segment:seg_power_users.")],
+    subject: Annotated[str, typer.Argument(help="What it parked, such as segment:seg_power_users.", metavar="SUBJECT")],
     reason: Reason,
     data_dir: DataDir = None,
     project_dir: ProjectDir = None,

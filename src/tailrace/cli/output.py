@@ -21,6 +21,9 @@ from tailrace import clock
 
 _notes = Console(stderr=True, highlight=False)
 
+# What came in from outside must not move the cursor of whoever looks at it.
+_CONTROLS = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160)) if chr(code) not in "\n\t"}
+
 
 def _screen() -> Console:
     # A pipe has no width of its own; a table in it must not be cut at 80 columns.
@@ -38,7 +41,7 @@ def _show(thing: Text | Table) -> None:
 
 def note(text: str) -> None:
     """Say something about the work, on stderr."""
-    _notes.print(text, markup=False, soft_wrap=True)
+    _notes.print(text.translate(_CONTROLS), markup=False, soft_wrap=True)
 
 
 @contextmanager
@@ -53,13 +56,13 @@ def working(what: str) -> Iterator[None]:
 
 def say(text: str) -> None:
     """Print text of the result, line breaks as they are."""
-    sys.stdout.write(f"{text}\n")
+    sys.stdout.write(f"{text.translate(_CONTROLS)}\n")
 
 
 def title(text: str) -> None:
     """Print a heading."""
     sys.stdout.write("\n")
-    _show(Text(text, style="bold"))
+    _show(Text(text.translate(_CONTROLS), style="bold"))
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, empty: str) -> None:
@@ -89,7 +92,7 @@ def cell(value: Any) -> str:
         return f"{value:,.4g}"
     if isinstance(value, datetime):
         return clock.iso(value).replace("T", " ").removesuffix("Z") if value.tzinfo else f"{value:%Y-%m-%d %H:%M:%S}"
-    return str(value)
+    return str(value).translate(_CONTROLS)
 
 
 def document(value: Any) -> None:

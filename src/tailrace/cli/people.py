@@ -12,6 +12,14 @@ from tailrace.cli.plans import words
 from tailrace.pipeline.explaining import Explanation
 from tailrace.pipeline.explaining import explain as tell
 
+CAUSES = {
+    "behaviour": "of what the person did, or of time",
+    "definition": "the segment's SQL changed; held",
+    "history": "of a backfill",
+    "merge": "two people became one",
+    "baseline": "was in it when tailrace first saw it",
+}
+
 
 def register(app: typer.Typer) -> None:
     """Add the command to the root."""
@@ -34,26 +42,55 @@ def explain(
 
 
 def _show(story: Explanation) -> None:
-    output.say(f"person {story.person_id}: over {story.n_plans} plans up to {output.cell(story.as_of)}")
-    output.title("Events")
+    output.say(f"person {story.person_id}, over {story.n_plans} plans up to {output.cell(story.as_of)}")
+    if story.n_events:
+        output.say(f"events    {story.n_events:,} on {story.n_days:,} days, from {story.first_on} to {story.last_on}")
+    else:
+        output.say("events    none that anybody published")
+    for row in story.states:
+        output.say(f"state     {row['state']} since {output.cell(row['since'])} ({row['programme']})")
+    output.say(f"segments  {', '.join(story.segments) or 'none'}")
+    _campaigns(story)
+    _segments(story)
+    _steps(story)
+    _verdicts(story)
+    _outcomes(story)
+
+
+def _campaigns(story: Explanation) -> None:
+    output.title("Campaigns")
     output.table(
-        ["events", "active days", "first", "last"],
-        [[story.n_events, story.n_days, story.first_on, story.last_on]] if story.n_events else [],
-        empty="None that anybody published.",
+        ["campaign", "entered", "arm", "status", "rests at", "goal reached"],
+        [
+            [row["campaign"], row["entered_at"], row["arm"], row["status"], row["step"], row["goal_at"]]
+            for row in story.enrollments
+        ],
+        empty="Never entered one; under Verdicts stands why, if a trigger named this person.",
     )
-    output.say(f"\nin now: {', '.join(story.segments) or 'no segment'}")
-    output.title("Segments")
+
+
+def _segments(story: Explanation) -> None:
+    output.title("Segments in and out")
     output.table(
-        ["as of", "", "segment", "because of"],
-        [[row["as_of"], row["change"], row["segment"], row["cause"]] for row in story.changes],
+        ["as of", "", "segment", "because"],
+        [
+            [row["as_of"], row["change"], row["segment"], CAUSES.get(row["cause"], row["cause"])]
+            for row in story.changes
+        ],
         empty="Never moved.",
     )
+
+
+def _steps(story: Explanation) -> None:
     output.title("Steps")
     output.table(
         ["as of", "campaign", "from", "to", "why"],
         [[row["as_of"], row["campaign"], row["from_step"], row["to_step"], row["why"]] for row in story.transitions],
-        empty="Never in a campaign.",
+        empty="None.",
     )
+
+
+def _verdicts(story: Explanation) -> None:
     output.title("Verdicts")
     output.table(
         ["as of", "campaign", "step", "verdict", "reason"],
@@ -61,11 +98,14 @@ def _show(story: Explanation) -> None:
             [row["as_of"], row["campaign"], row["step"], row["verdict"], words(row["reason"] or "")]
             for row in story.verdicts
         ],
-        empty="Never considered.",
+        empty="Never considered: no trigger named this person.",
     )
+
+
+def _outcomes(story: Explanation) -> None:
     output.title("Outcomes")
     output.table(
         ["at", "campaign", "step", "what", "code", "by"],
-        [[row.at, row.campaign, row.step, row.what, row.code, row.destination] for row in story.outcomes],
-        empty="Nothing was ever handed over.",
+        [[row.at, row.campaign, row.step, row.what, row.code, row.destination or ""] for row in story.outcomes],
+        empty="Nothing was ever to be handed over.",
     )

@@ -116,41 +116,88 @@ def _syncs(plan: Plan) -> None:
 
 
 def _guards(plan: Plan) -> None:
-    rows = [
-        [guard["guard"], guard["subject"], guard["measured"], guard["allowed"], _released(guard)]
-        for guard in plan.guards
-        if guard["tripped"]
-    ]
+    tripped = [guard for guard in plan.guards if guard["tripped"]]
     output.title("Guards")
-    output.table(["guard", "subject", "measured", "allowed", ""], rows, empty=f"{len(plan.guards)} read, none tripped.")
+    output.table(
+        ["guard", "subject", "measured", "allowed", ""],
+        [[*reading(guard), release_in_words(guard)] for guard in tripped],
+        empty=f"{len(plan.guards)} read, none tripped.",
+    )
+    waiting = [guard for guard in tripped if guard["released"] is None]
+    if waiting:
+        output.say("What they guard is parked; the rest goes on. To let it pass once:")
+    for guard in waiting:
+        output.say(f"  tailrace guard release {guard['guard']} {guard['subject']} --reason …")
 
 
-def _released(guard: dict[str, Any]) -> str:
-    if guard["released"] is not None:
-        return f"released (number {guard['released']})"
-    return f"tripped: `tailrace guard release {guard['guard']} {guard['subject']} --reason …`"
+def reading(guard: dict[str, Any]) -> list[Any]:
+    """Return a guard's reading as cells: guard, subject, measured, allowed; shares in percent, silence in hours."""
+    return [guard["guard"], guard["subject"], *(_amount(guard["guard"], guard[key]) for key in ("measured", "allowed"))]
+
+
+def _amount(guard: str, value: float | None) -> str | None:
+    if value is None:
+        return None
+    if guard.endswith("_share"):
+        return f"{value:.1%}"
+    if guard == "source_stale_after":
+        return "never" if value < 0 else f"{value:g} h"
+    return f"{value:,g}"
+
+
+def release_in_words(guard: dict[str, Any]) -> str:
+    """Return whether what a guard parked was let pass."""
+    if not guard["tripped"]:
+        return ""
+    return "parked" if guard["released"] is None else f"released (number {guard['released']})"
 
 
 def show_result(result: Result) -> None:
     """Print what a run did, step by step."""
     output.title("Run")
     rows = [
-        [step, round(result.seconds.get(step, 0.0), 2), _facts(result.steps.get(step, {}))]
-        for step in dict.fromkeys([*result.steps, *result.seconds])
+        [
+            step,
+            f"{result.seconds.get(step, 0.0):.1f}",
+            _facts(result.steps.get(step, {})) if step in result.steps else "",
+        ]
+        for step in dict.fromkeys([*result.seconds, *result.steps])
     ]
     output.table(["step", "seconds", "what"], rows, empty="Nothing was done.")
     for balance in result.balances:
         parts = " + ".join(f"{count:,} {name}" for name, count in balance.parts.items())
         output.say(f"{balance.name}: {balance.total:,} = {parts}")
+    _say_what_waits(result)
 
 
 def _facts(counts: dict[str, Any]) -> str:
+    """Return a step's counts in one line; what is none or nothing stands in the balances."""
     shown = []
     for name, value in counts.items():
         if isinstance(value, dict):
-            shown += [f"{name} {key}: {item}" for key, item in value.items()]
+            shown += [f"{name} {key}: {output.cell(item)}" for key, item in value.items() if item]
         elif isinstance(value, list):
-            shown.append(f"{name} {len(value)}")
-        else:
+            shown += [f"{len(value)} {name}"] if value else []
+        elif isinstance(value, bool):
+            shown += [] if value else [f"not {name}"]
+        elif value:
             shown.append(f"{name} {output.cell(value)}")
-    return ", ".join(shown)
+    return ", ".join(shown) or "nothing to do"
+
+
+def _say_what_waits(result: Result) -> None:
+    """Note what needs a person."""
+    delivered = result.steps.get("deliver", {})
+    for problem in delivered.get("problems", []):
+        output.note(problem)
+    if delivered.get("unknown_now"):
+        output.note(f"{delivered['unknown_now']:,} messages of unknown fate: look with `tailrace unknown list`")
+    if any("no_live_lease" in code for kind in ("messages", "rows") for code in _codes(delivered, kind)):
+        output.note("what was held back waits for the live lease: `tailrace live show` says why")
+    if result.tripped:
+        output.note(f"{len(result.tripped)} guards parked what they guard: look with `tailrace guard list`")
+
+
+def _codes(delivered: dict[str, Any], kind: str) -> dict[str, int]:
+    codes: dict[str, int] = delivered.get(kind, {}).get("codes", {})
+    return codes

@@ -1,22 +1,16 @@
-"""What are the campaigns, where do people stand in them, and what would their messages say?"""
+"""What are the campaigns, where do people stand in them, and what became of their messages?"""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
+from collections import Counter
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from datetime import timedelta
 
-from ruamel.yaml import YAML
-
-from tailrace import engine, ids
-from tailrace.campaigns.analysis import analyse
-from tailrace.campaigns.definition import Campaign, EventTrigger, RenderError, SegmentTrigger, Send
-from tailrace.campaigns.render import Renderer
+from tailrace import engine
+from tailrace.campaigns.definition import Campaign, SegmentTrigger, Send
 from tailrace.campaigns.shelf import load_campaigns
-from tailrace.errors import DataError, DefinitionError, Problem, nearest
-from tailrace.pipeline.published import has, published, row_of
+from tailrace.errors import DefinitionError, Problem, nearest
+from tailrace.pipeline.standing import outcomes
 from tailrace.planning import relations
 from tailrace.planning.store import Plan, Store
 from tailrace.settings import Settings
@@ -39,7 +33,10 @@ class CampaignRow:
 
 @dataclass(frozen=True)
 class StepRow:
-    """One step: who rests there now, and its message's verdicts over all plans."""
+    """One step: who rests there now, its message's verdicts over all plans, and where those messages stand.
+
+    The counts of a step that sends nothing are None; `standing` counts messages by outcome, `waiting` among them.
+    """
 
     step: str
     what: str
@@ -47,6 +44,7 @@ class StepRow:
     sent: int | None
     deferred: int | None
     skipped: int | None
+    standing: dict[str, int]
 
 
 @dataclass(frozen=True)
@@ -54,36 +52,43 @@ class ReasonRow:
     """How often a reason stood against a step's message, over all plans."""
 
     step: str
+    verdict: str
     reason: str
     people: int
 
 
 @dataclass(frozen=True)
+class Passes:
+    """How many passes of people through the campaign there were; `held_out` are among the others."""
+
+    ever: int
+    active: int
+    completed: int
+    converted: int
+    ended: int
+    held_out: int
+    reached_goal: int
+
+
+@dataclass(frozen=True)
 class CampaignDetail:
-    """One campaign whole."""
+    """One campaign whole; `passes` is None when no plan has seen it."""
 
     slug: str
     purpose: str
     owner: str
     status: str
+    sending: str
     klass: str
+    topic: str | None
     trigger: str
+    goal: str | None
     holdout: float
+    expires: str
     version: str
+    passes: Passes | None
     steps: list[StepRow]
     reasons: list[ReasonRow]
-
-
-@dataclass(frozen=True)
-class PreviewedMessage:
-    """A message as one person would get it, or why that person would not."""
-
-    step: str
-    message: str
-    subject: str | None
-    text: str | None
-    html: str | None
-    problem: str | None
 
 
 def overview(settings: Settings) -> list[CampaignRow]:
@@ -126,7 +131,18 @@ def trigger_in_words(campaign: Campaign) -> str:
     return f"event {trigger.event}" + (f" where {trigger.where}" if trigger.where else "")
 
 
-def _find(settings: Settings, slug: str) -> Campaign:
+def in_words(duration: timedelta) -> str:
+    """Return a duration as its author would write it: `2 days`, `36 hours`, `30 minutes`."""
+    minutes = int(duration / timedelta(minutes=1))
+    for unit, length in (("day", 1440), ("hour", 60), ("minute", 1)):
+        if minutes % length == 0:
+            count = minutes // length
+            return f"{count} {unit}" + ("" if count == 1 else "s")
+    raise AssertionError
+
+
+def find(settings: Settings, slug: str) -> Campaign:
+    """Return the campaign. Raises DefinitionError when there is none of that name."""
     campaigns = load_campaigns(settings.project_dir).campaigns
     if slug not in campaigns:
         raise DefinitionError(
@@ -138,145 +154,91 @@ def _find(settings: Settings, slug: str) -> Campaign:
 
 
 def show(settings: Settings, slug: str) -> CampaignDetail:
-    """Return one campaign, with its people and verdicts over all plans."""
-    campaign = _find(settings, slug)
+    """Return one campaign, with its people, and the verdicts and outcomes of its messages over all plans."""
+    campaign = find(settings, slug)
     store = Store(settings)
-    totals: dict[tuple[str, str, str], int] = {}
-    resting: dict[str, int] = {}
     head = store.head()
+    plan = store.read(head) if head else None
+    verdicts = _verdicts(store, head, slug)
+    goal = campaign.goal
+    return CampaignDetail(
+        slug=slug,
+        purpose=campaign.purpose,
+        owner=campaign.owner,
+        status=campaign.status,
+        sending=campaign.sending,
+        klass=campaign.klass,
+        topic=campaign.topic,
+        trigger=trigger_in_words(campaign),
+        goal=None if goal is None else f"{goal.event} within {in_words(goal.within)}",
+        holdout=campaign.holdout_bp / 10_000,
+        expires=in_words(campaign.expires),
+        version=campaign.version,
+        passes=_passes(settings, store, plan, slug),
+        steps=_steps(settings, store, plan, campaign, verdicts),
+        reasons=[
+            ReasonRow(step, verdict, reason, n) for (step, verdict, reason), n in sorted(verdicts.items()) if reason
+        ],
+    )
+
+
+def _verdicts(store: Store, head: str | None, slug: str) -> Counter[tuple[str, str, str]]:
+    """Return how often each (step, verdict, reason) was decided, over all plans."""
+    counted: Counter[tuple[str, str, str]] = Counter()
     for _, plan in store.chain(head):
-        planned = plan.campaigns.get(slug)
-        if planned is None:
-            continue
+        planned = plan.campaigns.get(slug, {"not_entered": {}, "messages": {}})
         for reason, people in planned["not_entered"].items():
-            key = ("(does not enter)", "skip", reason)
-            totals[key] = totals.get(key, 0) + people
+            counted["(does not enter)", "skip", reason] += people
         for step, verdicts in planned["messages"].items():
-            totals[step, "send", ""] = totals.get((step, "send", ""), 0) + verdicts["send"]
+            counted[step, "send", ""] += verdicts["send"]
             for verdict in ("defer", "skip"):
                 for reason, people in verdicts[verdict].items():
-                    totals[step, verdict, reason] = totals.get((step, verdict, reason), 0) + people
-    if head is not None and f"enrollments:{slug}" in store.read(head).relations:
-        source = store.source(store.read(head), f"enrollments:{slug}", relations.ENROLLMENTS)
+                    counted[step, verdict, reason] += people
+    return counted
+
+
+def _passes(settings: Settings, store: Store, plan: Plan | None, slug: str) -> Passes | None:
+    if plan is None or f"enrollments:{slug}" not in plan.relations:
+        return None
+    source = store.source(plan, f"enrollments:{slug}", relations.ENROLLMENTS)
+    with engine.connect(settings) as connection:
+        row = connection.execute(
+            "select count(*), count(*) filter (where status = 'active'), count(*) filter (where status = 'completed'),"
+            " count(*) filter (where status = 'converted'), count(*) filter (where status = 'ended'),"
+            f" count(*) filter (where arm = 'holdout'), count(goal_at) from {source}"
+        ).fetchone()
+    assert row is not None
+    return Passes(*row)
+
+
+def _steps(
+    settings: Settings,
+    store: Store,
+    plan: Plan | None,
+    campaign: Campaign,
+    verdicts: Counter[tuple[str, str, str]],
+) -> list[StepRow]:
+    resting: dict[str, int] = {}
+    if plan is not None:
+        source = store.source(plan, f"enrollments:{campaign.slug}", relations.ENROLLMENTS)
         with engine.connect(settings) as connection:
             resting = dict(
                 connection.execute(
                     f"select step, count(*) from {source} where status = 'active' group by step"
                 ).fetchall()
             )
-    steps = []
+    standing = outcomes(settings) if plan is not None else {}
+    rows = []
     for step in campaign.steps:
+        here = resting.get(step.id, 0)
         if isinstance(step, Send):
             sums = [
-                sum(n for (name, verdict, _), n in totals.items() if name == step.id and verdict == wanted)
+                sum(n for (name, verdict, _), n in verdicts.items() if (name, verdict) == (step.id, wanted))
                 for wanted in ("send", "defer", "skip")
             ]
-            steps.append(StepRow(step.id, f"send {step.message}", resting.get(step.id, 0), *sums))
+            where = standing.get((campaign.slug, step.id), {})
+            send, defer, skip = sums
+            rows.append(StepRow(step.id, f"send {step.message}", here, send, defer, skip, where))
         else:
-            steps.append(StepRow(step.id, f"wait {step.duration}", resting.get(step.id, 0), None, None, None))
-    return CampaignDetail(
-        slug=slug,
-        purpose=campaign.purpose,
-        owner=campaign.owner,
-        status=campaign.status,
-        klass=campaign.klass,
-        trigger=trigger_in_words(campaign),
-        holdout=campaign.holdout_bp / 10_000,
-        version=campaign.version,
-        steps=steps,
-        reasons=[ReasonRow(step, reason, n) for (step, verdict, reason), n in sorted(totals.items()) if reason],
-    )
-
-
-def preview(settings: Settings, slug: str, person: str | None, step: str | None) -> list[PreviewedMessage]:
-    """Render the campaign's messages for a persona or a person of the published warehouse."""
-    campaign = _find(settings, slug)
-    steps = [send for send in campaign.sends if step in (None, send.id)]
-    if not steps:
-        known = [send.id for send in campaign.sends]
-        hint = nearest(step or "", known)
-        raise DefinitionError(
-            Problem(campaign.path, None, f"no step `{step}` sends anything; expected one of {', '.join(known)}.{hint}")
-        )
-    data = _data(settings, campaign, person)
-    renderer = Renderer()
-    return [_render(renderer, campaign, send, data) for send in steps]
-
-
-def _render(renderer: Renderer, campaign: Campaign, send: Send, data: Mapping[str, Any]) -> PreviewedMessage:
-    message = campaign.messages[send.message]
-    found = analyse(message)
-    missing = sorted(f"{root}.{name}" for root, name in found.required if data[root].get(name) is None)
-    if missing:
-        problem = f"this person lacks {', '.join(missing)}"
-        return PreviewedMessage(send.id, send.message, None, None, None, problem)
-    fields = found.required | found.optional
-    payload = {root: {name: data[root].get(name) for r, name in fields if r == root} for root in data}
-    try:
-        rendered = renderer.render(message.source(), json.loads(json.dumps(payload, default=str)))
-    except RenderError as error:
-        return PreviewedMessage(send.id, send.message, None, None, None, str(error))
-    return PreviewedMessage(send.id, send.message, rendered.subject, rendered.text, rendered.html, None)
-
-
-def _data(settings: Settings, campaign: Campaign, person: str | None) -> dict[str, dict[str, Any]]:
-    personas = {path.stem: path for path in sorted((settings.project_dir / "personas").glob("*.yml"))}
-    if person is None and personas:
-        person = next(iter(personas))
-    if person in personas:
-        return _persona(personas[person], campaign)
-    if person is None:
-        raise DataError("there are no personas; expected --as with a user id")
-    return _published_person(settings, campaign, person, personas)
-
-
-def _persona(path: Path, campaign: Campaign) -> dict[str, dict[str, Any]]:
-    """Return what a persona's events say of it: its traits, and the properties of its last subscription event."""
-    events = YAML(typ="safe").load(path.read_text(encoding="utf-8"))["events"]
-    customer: dict[str, Any] = {}
-    triggered: dict[str, Any] = {}
-    for event in sorted(events, key=lambda event: str(event["timestamp"])):
-        user = event.get("userId")
-        if user is not None:
-            customer |= {"user_id": user, "person_id": ids.person_id(str(user))}
-        customer |= event.get("traits") or {}
-        properties = event.get("properties") or {}
-        if str(event.get("event", "")).startswith("subscription_"):
-            customer |= properties | {"renews_on": str(properties.get("renews_at", ""))[:10] or None}
-        if isinstance(campaign.trigger, EventTrigger) and event.get("event") == campaign.trigger.event:
-            triggered = properties
-    return {"customer": customer, "event": triggered, "segment": customer}
-
-
-def _published_person(
-    settings: Settings, campaign: Campaign, user_id: str, personas: Mapping[str, Path]
-) -> dict[str, dict[str, Any]]:
-    person_id = ids.person_id(user_id)
-    with published(settings) as connection:
-        customer = row_of(connection, "core.dim_people", person_id)
-        if not customer:
-            raise DataError(
-                "nobody has that user id, and no persona has that name; expected one of"
-                f" {', '.join(personas)}, or the user id of a person with an event.{nearest(user_id, personas)}"
-            )
-        features = row_of(connection, "core.dim_person_features", person_id)
-        segment: dict[str, Any] = {}
-        trigger = campaign.trigger
-        if isinstance(trigger, SegmentTrigger) and has(connection, "segments", trigger.segment):
-            segment = row_of(connection, f"segments.{engine.identifier(trigger.segment)}", person_id)
-    return {"customer": features | customer, "event": _event_of(settings, campaign, person_id), "segment": segment}
-
-
-def _event_of(settings: Settings, campaign: Campaign, person_id: int) -> dict[str, Any]:
-    """Return the properties of the event that enrolled the person, if one did."""
-    store = Store(settings)
-    head = store.head()
-    if head is None:
-        return {}
-    source = store.source(store.read(head), f"enrollments:{campaign.slug}", relations.ENROLLMENTS)
-    with engine.connect(settings) as connection:
-        row = connection.execute(
-            f"select event from {source} where person_id = $person order by entered_at desc limit 1",
-            {"person": person_id},
-        ).fetchone()
-    return {} if row is None or row[0] is None else dict(json.loads(row[0]))
+            rows.append(StepRow(step.id, f"wait {in_words(step.duration)}", here, None, None, None, {}))
+    return rows

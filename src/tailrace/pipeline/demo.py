@@ -88,10 +88,11 @@ def _run(settings: Settings, as_of: datetime, tell: Callable[[str], None]) -> in
     result = spine.run(settings, as_of)
     land, plan, sent = (result.steps[step] for step in ("land", "plan", "deliver"))
     tell(
-        f"{as_of:%Y-%m-%d %H:%M}  {land['lines']:>7,} lines = {land['landed']:,} landed + {land['duplicate']:,} duplicate"
-        f" + {land['quarantined']:,} quarantined · {plan['considered']:,} considered = {plan['send']:,} send +"
-        f" {plan['defer']:,} defer + {plan['skip']:,} skip · {sent['messages']['accepted']:,} mails,"
-        f" {sent['rows']['accepted']:,} sync rows · {sum(result.seconds.values()):.1f} s"
+        f"{as_of:%Y-%m-%d %H:%M}  {land['lines']:>7,} lines = {land['landed']:,} landed +"
+        f" {land['duplicate']:,} duplicate + {land['quarantined']:,} quarantined · {plan['considered']:,} considered ="
+        f" {plan['send']:,} send + {plan['defer']:,} defer + {plan['skip']:,} skip ·"
+        f" {sent['messages']['accepted']:,} mails, {sent['rows']['accepted']:,} sync rows ·"
+        f" {sum(result.seconds.values()):.1f} s"
     )
     return len(result.tripped)
 

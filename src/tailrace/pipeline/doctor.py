@@ -10,14 +10,18 @@ from importlib import metadata
 from typing import Any, Literal
 
 from tailrace import clock, durable, engine
+from tailrace.destinations.connections import load_connections
 from tailrace.errors import Busy, TailraceError
 from tailrace.journal.journal import Journal
-from tailrace.landing.loads import loads
+from tailrace.landing.loads import Load, loads
+from tailrace.landing.quarantine import list_quarantine
+from tailrace.pipeline.published import published
 from tailrace.planning.store import Store
 from tailrace.settings import Settings
 from tailrace.warehouse.build import read_generation
 
 LOW_SPACE = 1_000_000_000
+MANY = 1_000
 
 
 @dataclass(frozen=True)
@@ -40,7 +44,10 @@ def examine(settings: Settings) -> list[Finding]:
         try:
             findings += [Finding(subject, status, text) for status, text in look(settings)]  # type: ignore[arg-type]
         except TailraceError as error:
-            findings.append(Finding(subject, "bad", str(error)))
+            findings.append(Finding(subject, "bad", f"{error}{_REMEDY.get(subject, '')}"))
+        except (OSError, ValueError) as error:
+            # What stands in a damaged file may be anybody's: the kind of error is enough to know which to restore.
+            findings.append(Finding(subject, "bad", f"cannot be read ({type(error).__name__}): restore {subject}"))
     return findings
 
 
@@ -60,8 +67,24 @@ def _space(settings: Settings) -> Iterator[tuple[str, str]]:
 def _landing(settings: Settings) -> Iterator[tuple[str, str]]:
     landed = loads(settings)
     lines, rows = sum(load.lines for load in landed), sum(load.landed for load in landed)
-    held = sum(load.quarantined for load in landed)
-    yield "ok", f"{len(landed)} loads: {lines:,} lines read, {rows:,} landed, {held:,} went to quarantine"
+    yield "ok", f"{len(landed):,} loads: {lines:,} lines read, {rows:,} landed"
+    held = len(list_quarantine(settings, limit=MANY))
+    if held:
+        many = f"{held:,}" + (" or more" if held == MANY else "")
+        yield "note", f"{many} lines are in quarantine: `tailrace quarantine list`"
+    waiting = _waiting(settings, landed)
+    if waiting:
+        yield "note", f"{waiting:,} files in {settings.inbox} are in no load: the next run lands what is new in them"
+
+
+def _waiting(settings: Settings, landed: list[Load]) -> int:
+    known = {(load.source, file.name, file.bytes) for load in landed for file in load.files}
+    return sum(
+        (source.name, path.relative_to(source).as_posix(), path.stat().st_size) not in known
+        for source in (settings.inbox.iterdir() if settings.inbox.is_dir() else ())
+        for path in source.rglob("*")
+        if path.is_file()
+    )
 
 
 def _warehouse(settings: Settings) -> Iterator[tuple[str, str]]:
@@ -72,6 +95,14 @@ def _warehouse(settings: Settings) -> Iterator[tuple[str, str]]:
     yield "ok", f"generation {generation.generation_id} as of {clock.iso(generation.as_of)}"
     for model, reason in sorted(generation.failed.items()):
         yield "bad", f"{model} did not build: {reason}"
+
+
+def _published(settings: Settings) -> Iterator[tuple[str, str]]:
+    if not settings.published.is_file():
+        yield "note", "nothing has been published yet; the first run does it"
+        return
+    with published(settings):
+        yield "ok", f"{settings.published} can be read"
 
 
 def _plans(settings: Settings) -> Iterator[tuple[str, str]]:
@@ -90,10 +121,7 @@ def _plans(settings: Settings) -> Iterator[tuple[str, str]]:
         yield "ok", f"HEAD {head} as of {clock.iso(plan.as_of)}"
     for guard in plan.guards:
         if guard["tripped"] and guard["released"] is None:
-            yield (
-                "bad",
-                f"{guard['guard']} parks {guard['subject']}: measured {guard['measured']}, allowed {guard['allowed']}",
-            )
+            yield "bad", f"{guard['guard']} parks {guard['subject']}: `tailrace guard list`"
 
 
 def _journal(settings: Settings) -> Iterator[tuple[str, str]]:
@@ -113,6 +141,22 @@ def _journal(settings: Settings) -> Iterator[tuple[str, str]]:
             yield "bad", f"{unknown:,} messages of unknown fate, the oldest since {since}: `tailrace unknown list`"
         lease = journal.live_show()
         yield "ok" if lease.held else "note", "live" if lease.held else f"not live: {lease.why_not}"
+    if settings.journal_copy_dir is None:
+        yield "note", "its copy is on the same disk; TAILRACE_JOURNAL_COPY names a folder on another one"
+
+
+def _destinations(settings: Settings) -> Iterator[tuple[str, str]]:
+    connections = load_connections(settings)
+    used = {name: f"channel {channel}" for channel, name in connections.channels.items()}
+    for name in sorted(connections.names):
+        connection = connections.by_name[name]
+        text = f"{name} ({connection.type})" + (f", {used[name]}" if name in used else "")
+        try:
+            connection.open(settings).close()
+        except TailraceError as error:
+            yield "bad", f"{text}: {error}"
+        else:
+            yield "ok", text
 
 
 def _locks(settings: Settings) -> Iterator[tuple[str, str]]:
@@ -124,15 +168,23 @@ def _locks(settings: Settings) -> Iterator[tuple[str, str]]:
                 pass
         except Busy:
             yield "note", f"{what} is under way"
-    yield "ok", "looked at"
+        else:
+            yield "ok", f"{what} may start"
 
+
+_REMEDY = {
+    "warehouse": "; nothing is lost: remove the file, the next run builds it from landing",
+    "published": "; nothing is lost: remove the file, the next run writes it again",
+}
 
 _LOOKS: dict[str, Callable[[Settings], Iterator[tuple[str, str]]]] = {
     "versions": _versions,
     "disk": _space,
     "landing": _landing,
     "warehouse": _warehouse,
+    "published": _published,
     "plans": _plans,
     "journal": _journal,
+    "destinations": _destinations,
     "locks": _locks,
 }

@@ -30,7 +30,10 @@ class OutcomeRow:
 
 @dataclass(frozen=True)
 class Explanation:
-    """One person's story over `n_plans` plans up to `as_of`, oldest first. See `planning.story` for the rows."""
+    """One person's story over `n_plans` plans up to `as_of`, oldest first. See `planning.story` for the rows.
+
+    `states` are the person's present ones: programme, state, since.
+    """
 
     person_id: int
     as_of: datetime
@@ -39,6 +42,7 @@ class Explanation:
     n_days: int
     first_on: date | None
     last_on: date | None
+    states: list[dict[str, Any]]
     segments: list[str]
     changes: list[dict[str, Any]]
     enrollments: list[dict[str, Any]]
@@ -68,6 +72,7 @@ def explain(settings: Settings, person: str, *, limit: int) -> Explanation:
         n_days=n_days,
         first_on=first_on,
         last_on=last_on,
+        states=_states(settings, person_id),
         segments=story.segments,
         changes=story.changes,
         enrollments=story.enrollments,
@@ -105,6 +110,26 @@ def _events(settings: Settings, person_id: int) -> tuple[int, int, date | None, 
         ).fetchone()
     assert row is not None
     return int(row[0]), row[1], row[2], row[3]
+
+
+def _states(settings: Settings, person_id: int) -> list[dict[str, Any]]:
+    """Return the present state in each programme: in each published table `states.fct_<programme>_states`."""
+    with published(settings) as connection:
+        tables = connection.execute(
+            "select table_name from duckdb_tables() where database_name = 'published' and schema_name = 'states'"
+            " and table_name like 'fct\\_%\\_states' escape '\\' order by table_name"
+        ).fetchall()
+        found = []
+        for (table,) in tables:
+            row = connection.execute(
+                f"select state, started_at from states.{engine.identifier(table)}"
+                " where person_id = $person and ended_at is null",
+                {"person": person_id},
+            ).fetchone()
+            if row is not None:
+                programme = table.removeprefix("fct_").removesuffix("_states")
+                found.append({"programme": programme, "state": row[0], "since": row[1]})
+    return found
 
 
 def _outcomes(settings: Settings, story: Story) -> list[OutcomeRow]:

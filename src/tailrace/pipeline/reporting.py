@@ -10,9 +10,9 @@ from typing import Any
 from tailrace import clock, engine
 from tailrace.campaigns.definition import Campaign
 from tailrace.errors import DataError
-from tailrace.journal.journal import Journal
 from tailrace.landing.loads import Load, loads
-from tailrace.pipeline.campaigns import trigger_in_words
+from tailrace.pipeline import standing
+from tailrace.pipeline.campaigns import in_words, trigger_in_words
 from tailrace.pipeline.published import has, published
 from tailrace.pipeline.request import load_definitions, source_hours
 from tailrace.planning import relations
@@ -31,7 +31,6 @@ _STATES = ("new", "activated", "active", "at_risk", "dormant", "churned", "retur
 _UNITS = {"segment_minimum": "count", "source_stale_after": "hours"}
 
 Lineage = Sequence[tuple[str, Plan]]
-Outcomes = Mapping[tuple[str, str], dict[str, int]]
 
 
 def write(settings: Settings) -> Path:
@@ -47,7 +46,7 @@ def gather(settings: Settings) -> view.ReportView:
         raise DataError("there is nothing to report on yet; expected one run before: `tailrace run`")
     lineage = list(store.chain(head, HISTORY))
     plan = lineage[0][1]
-    outcomes = _outcomes(settings)
+    outcomes = standing.outcomes(settings)
     definitions = load_definitions(settings)
     landed = loads(settings)
     generation = read_generation(settings)
@@ -76,19 +75,7 @@ def _totals(plan: Plan) -> view.Totals:
     return view.Totals(**{name: plan.counts[name] for name in names})
 
 
-def _outcomes(settings: Settings) -> Outcomes:
-    """Return, per campaign and step, how many messages stand where."""
-    found: dict[tuple[str, str], dict[str, int]] = {}
-    with Journal.open(settings) as journal, engine.connect(settings) as connection:
-        connection.register("intents", journal.mirror("intents", 0))
-        connection.register("outcomes", journal.mirror("outcomes", 0))
-        rows = connection.execute(engine.statement("tailrace.pipeline", "outcomes")).fetchall()
-    for campaign, step, outcome, count in rows:
-        found.setdefault((campaign, step), {})[outcome] = count
-    return found
-
-
-def _summed(outcomes: Outcomes) -> dict[str, int]:
+def _summed(outcomes: standing.Outcomes) -> dict[str, int]:
     totals: dict[str, int] = {}
     for counts in outcomes.values():
         for word, count in counts.items():
@@ -138,7 +125,7 @@ def _states(settings: Settings, plan: Plan) -> view.StatesView | None:
 
 
 def _campaign(
-    settings: Settings, store: Store, lineage: Lineage, campaign: Campaign, outcomes: Outcomes
+    settings: Settings, store: Store, lineage: Lineage, campaign: Campaign, outcomes: standing.Outcomes
 ) -> view.CampaignView:
     plan = lineage[0][1]
     slug = campaign.slug
@@ -150,7 +137,7 @@ def _campaign(
         purpose=campaign.purpose,
         status=campaign.status,
         trigger=trigger_in_words(campaign),
-        goal=None if campaign.goal is None else f"{campaign.goal.event} within {campaign.goal.within.days} days",
+        goal=None if campaign.goal is None else f"{campaign.goal.event} within {in_words(campaign.goal.within)}",
         parked=planned["parked"],
         entered=entered,
         held_out=held_out,
@@ -182,7 +169,7 @@ def _enrolled(settings: Settings, store: Store, plan: Plan, slug: str) -> tuple[
     return tuple(row)
 
 
-def _step(lineage: Lineage, slug: str, step: str, channel: str, outcomes: Outcomes) -> view.StepView:
+def _step(lineage: Lineage, slug: str, step: str, channel: str, outcomes: standing.Outcomes) -> view.StepView:
     sent, skipped = 0, dict[str, int]()
     for _, plan in lineage:
         verdicts = plan.campaigns.get(slug, {}).get("messages", {}).get(step)

@@ -300,9 +300,7 @@ def _write_intents(settings: Settings, journal: Journal, store: Store, plan_id: 
     found = store.read(plan_id)
     with engine.connect(settings) as connection:
         source = store.source(found, "verdicts", relations.VERDICTS)
-        intents = connection.execute(
-            f"select * from {source} where verdict = 'send' order by intent_id"
-        ).to_arrow_table()
+        intents = connection.sql(f"select * from {source} where verdict = 'send' order by intent_id").to_arrow_table()
         batches = [
             SyncBatch(sync, batch_no, n_rows, found.syncs[sync]["destination"], found.syncs[sync]["target"])
             for sync in sorted(found.syncs)
