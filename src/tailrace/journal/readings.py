@@ -99,7 +99,7 @@ class Readings:
         with engine.connect(self._settings) as connection:
             connection.register("answers", answers)
             connection.register("exceptions", exceptions)
-            return connection.execute(statement(_PACKAGE, "answer_rows")).to_arrow_table()
+            return connection.sql(statement(_PACKAGE, "answer_rows")).to_arrow_table()
 
     def counts(self) -> Counts:
         """Return how many messages and batches stand where."""

@@ -142,7 +142,7 @@ class Store:
         self._scratch.mkdir(parents=True, exist_ok=True)
         aside = self._scratch / f"object-{os.getpid()}.parquet"
         rows = 0
-        reader = connection.execute(query, dict(values or {})).to_arrow_reader(ROW_GROUP)
+        reader = connection.sql(query, params=dict(values or {})).to_arrow_reader(ROW_GROUP)
         # Integers here are ids and words of bits: a dictionary of them costs half of the writing and saves nothing.
         repetitive = [field.name for field in reader.schema if pa.types.is_string(field.type)]
         with pq.ParquetWriter(aside, reader.schema, compression="zstd", use_dictionary=repetitive) as writer:
