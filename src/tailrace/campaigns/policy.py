@@ -25,7 +25,8 @@ _REST = re.compile(r"[^\s{}\\\"'<>]*")
 class Guards:
     """What a run may change before a guard parks it. Shares are of the size at the parent plan (0.3 is 30 %).
 
-    Shares do not count below `minimum_members`; `segment_minimum` is the least size a segment may shrink to.
+    Shares do not count below `minimum_members`, but for what loses everybody; `segment_minimum` is the least size a
+    segment may shrink to. `people_left_share` is of all people: no plan is made when more of them are gone.
     `source_stale_after` is for sources whose contract has no `expect_every`; None: such a source may be silent.
     """
 
@@ -35,6 +36,7 @@ class Guards:
     minimum_members: int = 50
     source_stale_after: timedelta | None = None
     sync_deletions_share: float = 0.2
+    people_left_share: float = 0.2
 
 
 @dataclass(frozen=True)

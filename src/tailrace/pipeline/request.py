@@ -130,6 +130,8 @@ def gather(
         releases=journal.releases(),
         answers=answers,
         journal_seq=newest,
+        people_left_share=policy.guards.people_left_share,
+        minimum_members=policy.guards.minimum_members,
     )
 
 

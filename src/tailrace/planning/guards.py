@@ -10,9 +10,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 
+from tailrace.errors import GuardStop
 from tailrace.planning.memberships import Cause, Moves
 
 RELEASE_MARGIN = 1.1
+
+EMPTIED_FROM = 5
+"""A segment that had so many members and has none is measured even below `minimum_members`: so few leave one by one."""
 
 
 class Release(Protocol):
@@ -60,7 +64,7 @@ class Reading:
 class Limits:
     """What policy.yml allows one subject. Shares are of the size before; `None` switches a guard off.
 
-    Shares are not measured below `minimum_members` members before.
+    Shares are not measured below `minimum_members` members before, but for what loses everybody.
     """
 
     segment_left_share: float | None
@@ -80,13 +84,15 @@ def read_segment(name: str, moves: Moves, cause: Cause, limits: Limits) -> list[
     if limits.segment_minimum is not None and cause is not Cause.BASELINE:
         short = moves.after < limits.segment_minimum
         readings.append(Reading("segment_minimum", subject, moves.after, limits.segment_minimum, short))
-    if cause is not Cause.BEHAVIOUR or moves.before < limits.minimum_members:
+    if cause is not Cause.BEHAVIOUR:
         return readings
-    for guard, moved, allowed in (
-        ("segment_left_share", moves.left, limits.segment_left_share),
-        ("segment_entered_share", moves.entered, limits.segment_entered_share),
+    is_large = moves.before >= limits.minimum_members
+    is_emptied = moves.after == 0 and moves.before >= EMPTIED_FROM
+    for guard, moved, allowed, is_measured in (
+        ("segment_left_share", moves.left, limits.segment_left_share, is_large or is_emptied),
+        ("segment_entered_share", moves.entered, limits.segment_entered_share, is_large),
     ):
-        if allowed is not None:
+        if allowed is not None and is_measured and moves.before:
             share = moved / moves.before
             readings.append(Reading(guard, subject, round(share, 4), allowed, share > allowed))
     return readings
@@ -100,12 +106,34 @@ def read_source(name: str, silent_hours: float | None, allowed_hours: float) -> 
 
 
 def read_sync(name: str, acknowledged: int, removals: int, limits: Limits) -> list[Reading]:
-    """Return the reading of one sync: the share of what the destination holds that this plan would remove."""
-    if limits.sync_deletions_share is None or acknowledged < limits.minimum_members:
+    """Return the reading of one sync: the share of what the destination holds that this plan would remove.
+
+    Taking away everything is measured however few that are: nobody notices an audience that is gone.
+    """
+    is_emptied = 0 < acknowledged <= removals
+    if limits.sync_deletions_share is None or (acknowledged < limits.minimum_members and not is_emptied):
         return []
     share = removals / acknowledged
     allowed = limits.sync_deletions_share
     return [Reading("sync_deletions_share", f"sync:{name}", round(share, 4), allowed, share > allowed)]
+
+
+def require_people(before: int, now: int, allowed: float | None, minimum_members: int) -> None:
+    """Let a plan be made only over about as many people as its parent knew: everything else stands on them.
+
+    Events are never taken back, so people do not leave by themselves; a model that lost a join makes them. Planning on
+    would skip whoever is due, and forget who unsubscribed.
+
+    Raises GuardStop when a larger share than `allowed` is gone; below `minimum_members` only when everybody is.
+    """
+    gone = before - now
+    if allowed is None or gone <= allowed * before or (now and before < minimum_members):
+        return
+    raise GuardStop(
+        f"core.dim_people holds {now} people; the plan before knew {before}, and `people_left_share` in policy.yml"
+        f" allows {allowed:.0%} of them to be gone: a core model or a join in it has probably lost them. Mend it and"
+        " run again, or, if it is meant, allow more in policy.yml. Nothing was planned or sent; HEAD did not move."
+    )
 
 
 def apply_releases(readings: Iterable[Reading], releases: Sequence[Release]) -> list[Reading]:

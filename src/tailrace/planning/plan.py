@@ -18,7 +18,7 @@ from tailrace.engine import literal, statement
 from tailrace.errors import StalePlan
 from tailrace.planning import enrollment, memberships, payloads, relations, summary
 from tailrace.planning.enrollment import CampaignSpec, MessageSpec
-from tailrace.planning.guards import Limits, Reading, Release, apply_releases, read_segment, read_source
+from tailrace.planning.guards import Limits, Reading, Release, apply_releases, read_segment, read_source, require_people
 from tailrace.planning.memberships import Bit, Cause
 from tailrace.planning.store import Inputs, Piece, Plan, Store
 from tailrace.planning.syncs import SyncModel, SyncPlanner
@@ -57,6 +57,7 @@ class Request:
     `loads` are (load_id, load_seq, is_history); `failed` maps a model that did not build to the reason; `limits` maps
     a subject (`segment:x`, `sync:x`) to its guards' limits; `source_hours` a source to the hours it may be silent.
     `answers` are the journal's outcomes of sync rows after the parent's `journal_seq` (see `syncs.SyncPlanner`).
+    `people_left_share` and `minimum_members` are what `guards.require_people` goes by.
     """
 
     as_of: datetime
@@ -75,6 +76,8 @@ class Request:
     releases: Collection[Release]
     answers: pa.Table
     journal_seq: int
+    people_left_share: float | None = None
+    minimum_members: int = 0
 
 
 @dataclass
@@ -92,7 +95,8 @@ class _Draft:
 def make_plan(settings: Settings, store: Store, request: Request) -> str:
     """Make, store and return the id of the plan. The same request over the same warehouse makes the same plan.
 
-    Raises StalePlan when `as_of` is before the parent's: time only goes forward on HEAD.
+    Raises StalePlan when `as_of` is before the parent's: time only goes forward on HEAD. Raises GuardStop when the
+    people whom the parent knew are gone.
     """
     parent = store.read(request.parent) if request.parent else None
     if parent is not None and request.as_of < parent.as_of:
@@ -109,6 +113,8 @@ def make_plan(settings: Settings, store: Store, request: Request) -> str:
 
 
 def _make(connection: duckdb.DuckDBPyConnection, store: Store, request: Request, parent: Plan | None) -> str:
+    if parent is not None:
+        _require_people(connection, request, parent)
     draft = _Draft()
     _note_loads(connection, store, request, parent, draft)
     bits = _plan_memberships(connection, store, request, parent, draft)
@@ -135,6 +141,12 @@ def _make(connection: duckdb.DuckDBPyConnection, store: Store, request: Request,
         counts=summary.counts(connection, draft.relations),
     )
     return store.save(plan)
+
+
+def _require_people(connection: duckdb.DuckDBPyConnection, request: Request, parent: Plan) -> None:
+    row = connection.execute("select count(*) from wh.core.dim_people").fetchone()
+    assert row is not None
+    require_people(parent.counts["people"], row[0], request.people_left_share, request.minimum_members)
 
 
 def _note_loads(
