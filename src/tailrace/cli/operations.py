@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -16,12 +16,14 @@ guard = typer.Typer(help="What guards have parked, and letting it pass.", no_arg
 unknown = typer.Typer(help="Messages whose fate nobody knows.", no_args_is_help=True)
 live = typer.Typer(help="The live lease: without it only the outbox and allow-listed addresses are reached.")
 
+Settlement = Literal["accepted", "rejected", "cancelled", "retry_later"]
 OfSource = Annotated[str | None, typer.Option("--source", help="Only of this source.")]
 
 
 @quarantine.command(name="list")
 def quarantine_list(
-    source: OfSource = None,
+    source: Settlement = Literal["accepted", "rejected", "cancelled", "retry_later"]
+OfSource = None,
     limit: Limit = 50,
     data_dir: DataDir = None,
     project_dir: ProjectDir = None,
@@ -57,7 +59,8 @@ def quarantine_show(
 
 @quarantine.command(name="retry")
 def quarantine_retry(
-    source: OfSource = None,
+    source: Settlement = Literal["accepted", "rejected", "cancelled", "retry_later"]
+OfSource = None,
     as_of: AsOf = None,
     data_dir: DataDir = None,
     project_dir: ProjectDir = None,
@@ -129,10 +132,7 @@ def unknown_list(data_dir: DataDir = None, project_dir: ProjectDir = None, json_
 def unknown_settle(
     intent_id: Annotated[str, typer.Argument(help="The intent that `list` shows.", metavar="INTENT")],
     outcome: Annotated[
-        str,
-        typer.Option(
-            "--outcome", help="What you found out: accepted, rejected, cancelled, or retry_later to send it again."
-        ),
+        Settlement, typer.Option("--outcome", help="What you found out; `retry_later` sends it again.")
     ],
     reason: Reason,
     data_dir: DataDir = None,

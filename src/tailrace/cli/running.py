@@ -78,6 +78,8 @@ def plan(
     json_: Json = False,
 ) -> None:
     """Make the plan that a run would apply, and show it. Nothing is applied, nothing leaves."""
+    if plan_id is not None and as_of is not None:
+        raise typer.BadParameter("a plan that is made has its instant; expected one or the other", param_hint="--as-of")
     found = settings(data_dir, project_dir)
     store = Store(found)
     if plan_id is None:

@@ -43,6 +43,8 @@ def examine(settings: Settings) -> list[Finding]:
     for subject, look in _LOOKS.items():
         try:
             findings += [Finding(subject, status, text) for status, text in look(settings)]  # type: ignore[arg-type]
+        except Busy as error:
+            findings.append(Finding(subject, "note", str(error)))
         except TailraceError as error:
             findings.append(Finding(subject, "bad", f"{error}{_REMEDY.get(subject, '')}"))
         except (OSError, ValueError) as error:

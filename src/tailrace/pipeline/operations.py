@@ -10,6 +10,7 @@ from tailrace.errors import DataError, nearest
 from tailrace.journal.journal import Journal
 from tailrace.journal.records import Lease, Release, Unknown
 from tailrace.landing import quarantine
+from tailrace.landing.contract import load_contract
 from tailrace.landing.land import Landed
 from tailrace.landing.retry import retry as land_again
 from tailrace.planning.store import Store
@@ -31,8 +32,14 @@ __all__ = [
 
 
 def quarantined(settings: Settings, source: str | None, limit: int) -> list[quarantine.Quarantined]:
-    """Return the lines that are in quarantine, without what stands in them."""
-    return quarantine.list_quarantine(settings, source=source, limit=limit)
+    """Return the lines that are in quarantine, without what stands in them.
+
+    Raises DefinitionError for a source that has neither such a line nor a contract.
+    """
+    found = quarantine.list_quarantine(settings, source=source, limit=limit)
+    if source is not None and not found:
+        load_contract(settings, source)
+    return found
 
 
 def quarantined_line(settings: Settings, line_id: str) -> quarantine.QuarantinedLine:

@@ -80,8 +80,9 @@ def overview(settings: Settings) -> list[SegmentRow]:
 
 def preview(settings: Settings, name: str, as_of: datetime | None, limit: int) -> Preview:
     """Run the segment's SQL as written now over the warehouse of the last build."""
+    _require(settings, name)
     as_of = _as_of(settings, as_of)
-    with compiling.members(settings, _model(settings, name).name, as_of) as connection:
+    with compiling.members(settings, name, as_of) as connection:
         size = _one(connection, "select count(distinct person_id) from members")
         people = _one(connection, "select count(*) from warehouse.core.dim_people")
         sample = connection.execute(
@@ -92,10 +93,11 @@ def preview(settings: Settings, name: str, as_of: datetime | None, limit: int) -
 
 def diff(settings: Settings, name: str, as_of: datetime | None, limit: int) -> Diff:
     """Compare the segment's SQL as written now with its members in the plan applied last."""
+    _require(settings, name)
     plan = _head(settings)
     as_of = _as_of(settings, as_of)
     with compiling.members(settings, name, as_of) as connection:
-        model = _model(settings, name)
+        model = read_catalog(settings).segments[name]
         entry = plan.segments.get(name) if plan else None
         if plan is not None and entry is not None:
             table = Store(settings).table(plan, "memberships")
@@ -157,14 +159,14 @@ def _models(settings: Settings) -> dict[str, SegmentModel]:
     return dict(read_catalog(settings).segments)
 
 
-def _model(settings: Settings, name: str) -> SegmentModel:
-    models = _models(settings)
-    if name not in models:
+def _require(settings: Settings, name: str) -> None:
+    """Raise DefinitionError when no file of that name stands among the segments: told at once, before dbt starts."""
+    known = {path.stem for path in (settings.project_dir / "models" / "segments").rglob("seg_*.sql")}
+    if name not in known:
         raise DefinitionError(
             Problem(
                 "models/segments",
                 None,
-                f"there is no segment `{name}`; expected a file {name}.sql there.{nearest(name, models)}",
+                f"there is no segment `{name}`; expected a file {name}.sql there.{nearest(name, known)}",
             )
         )
-    return models[name]

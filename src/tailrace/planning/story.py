@@ -9,6 +9,7 @@ import duckdb
 
 from tailrace import clock
 from tailrace.engine import literal, statement
+from tailrace.planning import relations
 from tailrace.planning.memberships import WORD
 from tailrace.planning.store import Store
 
@@ -69,11 +70,12 @@ def _rows(
 
 def _segments(connection: duckdb.DuckDBPyConnection, store: Store, plan: Any, person_id: int) -> list[str]:
     source = store.source(plan, "memberships", "select 0::bigint as person_id, 0::ubigint as w0")
-    row = connection.execute(
+    rows = connection.execute(
         f"select * from {source} where person_id = $person_id", {"person_id": person_id}
-    ).fetchone()
-    if row is None:
+    ).fetchall()
+    if not rows:
         return []
+    row = rows[0]
     return sorted(
         name
         for name, entry in plan.segments.items()
@@ -90,7 +92,7 @@ def _enrollments(
             found += _dicts(
                 connection.execute(
                     "select enrollment_id, campaign, version, occurrence, entered_at, arm, step, arrived_at, status,"
-                    f" goal_at from {store.source(plan, name, '')} where person_id = $person_id",
+                    f" goal_at from {store.source(plan, name, relations.ENROLLMENTS)} where person_id = $person_id",
                     {"person_id": person_id},
                 )
             )

@@ -1,0 +1,84 @@
+"""The command line in this process: as a user calls it, without a new interpreter each time."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tailrace.cli import main
+from tailrace.clock import iso
+from tailrace.planning.store import Store
+from tests.conftest import Company
+from tests.installation import PROJECT, Done, Installation, at
+
+
+def call(installation: Installation, *arguments: str) -> Done:
+    """Run the command line here and return how it ended."""
+    out, err = io.StringIO(), io.StringIO()
+    argv, environment, umask = sys.argv, dict(os.environ), os.umask(0o077)
+    sys.argv = ["tailrace", *arguments]
+    for name in [name for name in os.environ if name.startswith("TAILRACE_")]:
+        del os.environ[name]
+    os.environ |= {"TAILRACE_DATA": str(installation.data_dir), "TAILRACE_PROJECT": str(installation.project_dir)}
+    code: Any = 0
+    try:
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+            main()
+    except SystemExit as end:
+        code = end.code or 0
+    finally:
+        sys.argv = argv
+        os.environ.clear()
+        os.environ.update(environment)
+        os.umask(umask)
+    return Done(code, out.getvalue(), err.getvalue())
+
+
+@pytest.fixture(scope="session")
+def day(company: Company, tmp_path_factory: pytest.TempPathFactory) -> Installation:
+    """The company after the first day that has messages. Read it, or copy it before changing anything."""
+    installation = company.copy(tmp_path_factory.mktemp("cli") / "data")
+    file = company.sample.daily[0]
+    installation.drop(file.path)
+    done = call(installation, "run", "--as-of", iso(at(file.last_on, 23)))
+    assert done.code == 0, done.err
+    return installation
+
+
+@pytest.fixture
+def next_day(company: Company) -> str:
+    """The instant of the second day's run."""
+    return iso(at(company.sample.daily[1].last_on, 23))
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Callable[[str, str, str], Path]:
+    """Return a function that edits one file of a copy of the project and returns the copy."""
+
+    def edited(path: str, old: str, new: str) -> Path:
+        copy = tmp_path / "project"
+        if not copy.exists():
+            shutil.copytree(PROJECT, copy, ignore=shutil.ignore_patterns("target", "logs"))
+        file = copy / path
+        text = file.read_text(encoding="utf-8") if file.exists() else ""
+        assert old in text
+        file.write_text(text.replace(old, new, 1) if old else text + new, encoding="utf-8")
+        return copy
+
+    return edited
+
+
+def people(installation: Installation, verdict: str) -> list[int]:
+    """Return the person ids with this verdict in the plan applied last."""
+    store = Store(installation.settings)
+    table = store.table(store.read("HEAD"), "verdicts")
+    rows = zip(table.column("person_id").to_pylist(), table.column("verdict").to_pylist(), strict=True)
+    return sorted({person for person, decided in rows if decided == verdict})

@@ -1,0 +1,101 @@
+"""Every error says what is wrong, where, what was expected and what to do, and ends with the code that says whose it is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import call
+from tests.installation import Installation
+
+Edit = Callable[[str, str, str], Path]
+
+MISTAKES = {
+    "a mistyped segment": ("segment preview seg_power_user", 2, "Did you mean `seg_power_users`?"),
+    "a mistyped segment in a diff": ("segment diff seg_power_user", 2, "Did you mean `seg_power_users`?"),
+    "a mistyped campaign": ("campaign show onbording", 2, "Did you mean `onboarding`?"),
+    "a mistyped step": ("campaign preview onboarding --step welcom", 2, "Did you mean `welcome`?"),
+    "nobody's name": ("campaign preview onboarding --as nobody", 1, "expected one of"),
+    "an unknown plan": ("apply 0000", 1, "there is no such plan"),
+    "an unknown plan to show": ("plan 0000", 1, "there is no such plan"),
+    "an unknown source": ("land pyproject.toml --source ap", 2, "Did you mean `app`?"),
+    "a missing file": ("land nowhere.jsonl --source app", 1, "Nothing was landed"),
+    "an unknown person": ("explain nobody", 1, "nobody has that user id"),
+    "the future": ("run --as-of 2099-01-01", 1, "has not come yet"),
+    "the past": ("run --as-of 2001-01-01", 1, "time only goes forward"),
+    "no time at all": ("plan --as-of tomorrow", 1, "expected ISO 8601"),
+    "a plan and an instant": ("plan HEAD --as-of 2025-01-01", 2, "one or the other"),
+    "a missing project": ("doctor --project-dir tests", 1, "there is no dbt_project.yml"),
+    "a guard that is none": ("guard release left segment:x --reason r", 1, "has not tripped"),
+    "an intent that is none": ("unknown settle 00 --outcome accepted --reason r", 1, "`tailrace unknown list`"),
+    "an outcome that is none": ("unknown settle 00 --outcome sent --reason r", 2, "retry_later"),
+    "a line that is none": ("quarantine show 00", 1, "`quarantine list`"),
+    "a source of no contract": ("quarantine list --source ap", 2, "Did you mean `app`?"),
+    "no reason": ("live acquire", 2, "--reason"),
+    "an empty reason": ("live acquire --reason=", 1, "reason"),
+    "no command": ("sgment list", 2, "No such command"),
+}
+
+
+@pytest.mark.parametrize("name", MISTAKES)
+def test_a_mistake_is_told_on_stderr(name: str, day: Installation) -> None:
+    line, code, said = MISTAKES[name]
+
+    done = call(day, *line.split())
+
+    assert said in done.err
+    assert (done.code, done.out) == (code, "")
+    assert "Traceback" not in done.err
+
+
+def test_before_the_first_run_every_command_says_what_is_missing(tmp_path: Path) -> None:
+    empty = Installation(tmp_path / "data")
+
+    for line in ("explain u1", "report", "plan HEAD", "backfill pyproject.toml --source app --reason r"):
+        done = call(empty, *line.split())
+        assert (done.code, done.out) == (1, ""), line
+        assert "`tailrace run`" in done.err
+    for line in ("guard list", "unknown list", "live show", "campaign list", "quarantine list", "doctor"):
+        assert call(empty, *line.split()).code == 0, line
+
+
+def test_a_broken_campaign_is_named_with_its_line_wherever_campaigns_are_read(day: Installation, project: Edit) -> None:
+    broken = Installation(day.data_dir, project("campaigns/win_back/campaign.yml", "status: live", "status: alive"))
+    text = (broken.project_dir / "campaigns/win_back/campaign.yml").read_text(encoding="utf-8").splitlines()
+    line = next(number for number, found in enumerate(text, 1) if found.startswith("status"))
+
+    for command in ("check", "campaign list", "campaign show onboarding"):
+        done = call(broken, *command.split())
+        assert done.code == 2, command
+        told = done.out + done.err
+        assert f"campaigns/win_back/campaign.yml:{line}: " in told
+        assert "alive" in told
+
+
+def test_check_lists_every_mistake_of_every_file(day: Installation, project: Edit) -> None:
+    project("campaigns/win_back/campaign.yml", "status: live", "status: alive")
+    project("contracts/sources/app.yml", "format: segment", "format: segmnt")
+    project("destinations.yml", "email: outbox", "email: outbux")
+    copy = project("models/segments/seg_power_users.sql", "'owner'", "'ownr'")
+
+    done = call(Installation(day.data_dir, copy), "check", "--json")
+
+    assert done.code == 2
+    paths = {problem["path"] for problem in done.json["problems"]}
+    wanted = ("win_back/campaign.yml", "sources/app.yml", "destinations.yml", "seg_power_users.sql")
+    assert [name for name in wanted if not any(path.endswith(name) for path in paths)] == []
+
+
+def test_an_error_nobody_foresaw_keeps_its_text_back(day: Installation, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise KeyError("ada@people.test")
+
+    monkeypatch.setattr("tailrace.pipeline.operations.lease", fail)
+
+    done = call(day, "live", "show")
+
+    assert done.code == 1
+    assert "KeyError" in done.err
+    assert "ada@people.test" not in done.err
