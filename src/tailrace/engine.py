@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from functools import cache
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 import duckdb
 
@@ -66,6 +68,12 @@ def busy(path: Path, error: Exception) -> TailraceError:
         f" it: close that session, or read {path.with_name('published.duckdb').name} instead, then run again."
         " Nothing was changed."
     )
+
+
+def row(connection: Connection, query: str, values: Mapping[str, Any] | None = None) -> tuple[Any, ...]:
+    """Return the first row of a query that gives one, having read all: DuckDB 2.0 refuses to go on otherwise."""
+    rows = connection.execute(query, dict(values or {})).fetchall()
+    return tuple(rows[0])
 
 
 @cache

@@ -33,8 +33,8 @@ def row_of(connection: duckdb.DuckDBPyConnection, relation: str, person_id: int)
     """Return the person's row of a relation with a `person_id`, or an empty dictionary."""
     found = connection.execute(f"select * from {relation} where person_id = $person", {"person": person_id})
     names = [column[0] for column in found.description]
-    row = found.fetchone()
-    return {} if row is None else dict(zip(names, row, strict=True))
+    rows = found.fetchall()
+    return dict(zip(names, rows[0], strict=True)) if rows else {}
 
 
 def has(connection: duckdb.DuckDBPyConnection, schema: str, table: str) -> bool:
@@ -44,4 +44,4 @@ def has(connection: duckdb.DuckDBPyConnection, schema: str, table: str) -> bool:
         " and table_name = $name",
         {"schema": schema, "name": table},
     )
-    return found.fetchone() is not None
+    return bool(found.fetchall())

@@ -12,6 +12,7 @@ from enum import StrEnum
 
 import duckdb
 
+from tailrace import engine
 from tailrace.engine import literal, statement
 
 WORD = 64
@@ -109,9 +110,8 @@ def _slices(connection: duckdb.DuckDBPyConnection, bits: Collection[Bit]) -> lis
     if not relations:
         return [(-LARGEST_ID, LARGEST_ID)]
     counts = " union all ".join(f"select count(*) as n from {relation}" for relation in relations)
-    row = connection.execute(f"select sum(n) from ({counts})").fetchone()
-    assert row is not None
-    parts = max(1, min(MOST_SLICES, int(row[0]) // SLICE))
+    members = engine.row(connection, f"select sum(n) from ({counts})")[0]
+    parts = max(1, min(MOST_SLICES, int(members) // SLICE))
     edges = [LARGEST_ID * part // parts for part in range(parts)]
     return [
         (-LARGEST_ID if low == 0 else low + 1, high) for low, high in zip(edges, [*edges[1:], LARGEST_ID], strict=True)
@@ -144,8 +144,7 @@ def moves(connection: duckdb.DuckDBPyConnection, bits: Collection[Bit], before: 
         f" count(*) filter (where (before_{bit.word} & ~after_{bit.word} & {bit.mask}::ubigint) <> 0)"
         for bit in ordered
     )
-    row = connection.execute(f"select {counts} from moved").fetchone()
-    assert row is not None
+    row = engine.row(connection, f"select {counts} from moved")
     result = {}
     for place, bit in enumerate(ordered):
         size, entered, left = before.get(bit.segment, 0), row[2 * place], row[2 * place + 1]

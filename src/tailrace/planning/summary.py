@@ -7,6 +7,7 @@ from typing import Any
 
 import duckdb
 
+from tailrace import engine
 from tailrace.planning.enrollment import CampaignSpec
 from tailrace.planning.store import Piece
 from tailrace.planning.verdict import ENTRY, Verdict
@@ -15,21 +16,15 @@ from tailrace.planning.verdict import ENTRY, Verdict
 def counts(connection: duckdb.DuckDBPyConnection, relations: Mapping[str, tuple[Piece, ...]]) -> dict[str, int]:
     """Return the plan's totals: people, memberships, enrollments, and considered = send + defer + skip."""
     judged = dict(connection.execute("select verdict, count(*) from verdicts group by verdict").fetchall())
-    considered = connection.execute("select count(*) from verdicts").fetchone()
-    people = connection.execute("select count(*) from wh.core.dim_people").fetchone()
     words = [column[0] for column in connection.execute("select * from current limit 0").description][1:]
     bits = " + ".join(f"bit_count({word})::bigint" for word in words)
-    members = connection.execute(f"select coalesce(sum({bits}), 0) from current").fetchone()
-    assert considered is not None
-    assert people is not None
-    assert members is not None
     return {
-        "people": people[0],
-        "memberships": int(members[0]),
+        "people": engine.row(connection, "select count(*) from wh.core.dim_people")[0],
+        "memberships": int(engine.row(connection, f"select coalesce(sum({bits}), 0) from current")[0]),
         "changes": _rows(relations, "changes"),
         "enrollments": _rows(relations, "enrollments:"),
         "transitions": _rows(relations, "transitions"),
-        "considered": considered[0],
+        "considered": engine.row(connection, "select count(*) from verdicts")[0],
         "send": judged.get(Verdict.SEND, 0),
         "defer": judged.get(Verdict.DEFER, 0),
         "skip": judged.get(Verdict.SKIP, 0),

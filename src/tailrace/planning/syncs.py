@@ -14,6 +14,7 @@ from typing import Any, Protocol
 import duckdb
 import pyarrow as pa
 
+from tailrace import engine
 from tailrace.engine import identifier, literal, statement
 from tailrace.planning import relations
 from tailrace.planning.guards import Limits, Reading, apply_releases, read_sync
@@ -154,9 +155,7 @@ class SyncPlanner:
         )
 
     def _count(self, query: str) -> int:
-        row = self._connection.execute(query).fetchone()
-        assert row is not None
-        return int(row[0])
+        return int(engine.row(self._connection, query)[0])
 
 
 def batches(connection: duckdb.DuckDBPyConnection, source: str) -> list[tuple[int, int]]:
