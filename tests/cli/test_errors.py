@@ -1,4 +1,4 @@
-"""Every error says what is wrong, where, what was expected and what to do, and ends with the code that says whose it is."""
+"""Every error says what is wrong, where, what was expected and what to do; the exit code says whose it is."""
 
 from __future__ import annotations
 

@@ -22,8 +22,7 @@ OfSource = Annotated[str | None, typer.Option("--source", help="Only of this sou
 
 @quarantine.command(name="list")
 def quarantine_list(
-    source: Settlement = Literal["accepted", "rejected", "cancelled", "retry_later"]
-OfSource = None,
+    source: OfSource = None,
     limit: Limit = 50,
     data_dir: DataDir = None,
     project_dir: ProjectDir = None,
@@ -59,8 +58,7 @@ def quarantine_show(
 
 @quarantine.command(name="retry")
 def quarantine_retry(
-    source: Settlement = Literal["accepted", "rejected", "cancelled", "retry_later"]
-OfSource = None,
+    source: OfSource = None,
     as_of: AsOf = None,
     data_dir: DataDir = None,
     project_dir: ProjectDir = None,
@@ -131,9 +129,7 @@ def unknown_list(data_dir: DataDir = None, project_dir: ProjectDir = None, json_
 @unknown.command(name="settle")
 def unknown_settle(
     intent_id: Annotated[str, typer.Argument(help="The intent that `list` shows.", metavar="INTENT")],
-    outcome: Annotated[
-        Settlement, typer.Option("--outcome", help="What you found out; `retry_later` sends it again.")
-    ],
+    outcome: Annotated[Settlement, typer.Option("--outcome", help="What you found out; `retry_later` sends it again.")],
     reason: Reason,
     data_dir: DataDir = None,
     project_dir: ProjectDir = None,
