@@ -12,6 +12,14 @@ from tailrace.samples.company import Sample
 from tests.installation import Installation, first_run_at, small_company
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep each module on one worker, for its fixtures build warehouses, and start the slow ones first."""
+    for item in items:
+        if item.get_closest_marker("xdist_group") is None:
+            item.add_marker(pytest.mark.xdist_group(item.nodeid.partition("::")[0]))
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+
+
 @dataclass(frozen=True)
 class Company:
     """A small company after its first run (a baseline); `sample.daily` are the days to come."""
