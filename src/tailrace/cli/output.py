@@ -74,7 +74,7 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, empty: str) 
     shown = Table(box=None, pad_edge=False, header_style="dim")
     for number, column in enumerate(columns):
         numeric = all(isinstance(row[number], int | float) or row[number] is None for row in listed)
-        shown.add_column(column, justify="right" if numeric else "left", overflow="fold")
+        shown.add_column(Text(column, style="dim"), justify="right" if numeric else "left", overflow="fold")
     for row in listed:
         shown.add_row(*(Text(cell(value)) for value in row))
     _show(shown)

@@ -1,0 +1,41 @@
+"""What is printed is what was meant: no markup, no control character, nothing unknown shown as zero."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, date, datetime
+
+import pytest
+
+from tailrace.cli import output
+
+
+def test_text_from_outside_is_neither_markup_nor_an_order_to_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    output.say("[bold]a\x1b[2J")
+    output.title("[red]b\x07")
+    output.table(["[c]"], [["[/d]\x1b[1m"]], empty="")
+    output.note("[e]\x9b")
+
+    printed = capsys.readouterr()
+    assert printed.out == "[bold]a\\x1b[2J\n\n[red]b\\x07\n[c]\n[/d]\\x1b[1m\n"
+    assert printed.err == "[e]\\x9b\n"
+
+
+def test_what_is_not_known_is_a_dash_and_never_a_zero(capsys: pytest.CaptureFixture[str]) -> None:
+    output.table(["n", "m"], [[None, 1234], [0, 5]], empty="")
+
+    assert capsys.readouterr().out.splitlines() == ["n      m", "–  1,234", "0      5"]
+
+
+def test_an_empty_table_is_a_sentence(capsys: pytest.CaptureFixture[str]) -> None:
+    output.table(["n"], [], empty="There is none.")
+
+    assert capsys.readouterr().out == "There is none.\n"
+
+
+def test_json_is_plain_and_times_are_utc(capsys: pytest.CaptureFixture[str]) -> None:
+    moment = datetime(2026, 1, 31, 6, tzinfo=UTC)
+    output.document({"at": moment, "naive": moment.replace(tzinfo=None), "on": date(2026, 1, 31), "n": (1, None)})
+
+    told = json.loads(capsys.readouterr().out)
+    assert told == {"at": "2026-01-31T06:00:00Z", "naive": "2026-01-31T06:00:00Z", "on": "2026-01-31", "n": [1, None]}
