@@ -1,0 +1,190 @@
+"""kill -9 at every named point and at random instants, over a few logical days: everybody hears everything once."""
+
+from __future__ import annotations
+
+import random
+import signal
+import time
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tailrace.journal.journal import Journal
+from tests.conftest import Company
+from tests.installation import Done, Installation, at
+from tests.torture import ground
+from tests.torture.post import Post
+
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("torture-kill"), pytest.mark.timeout(1500)]
+
+SLOTS = 2
+PEOPLE = 30
+DONE = (0, 3)
+SEED = 20251121
+STORM = (*["land"] * 3, *["build"] * 2, *["plan"] * 2, "apply", *["deliver"] * 6)
+LASTS = {"land": 0.4, "build": 3.0, "plan": 0.4, "apply": 0.05, "deliver": 0.02}
+
+# In the order in which a run passes them. A point of a room that is not here fails the test that lists them.
+ROOMS = ("land", "build", "plan", "apply", "journal", "deliver", "mirror", "publish")
+AGAIN = {"deliver.claimed": ":2", "deliver.copied": ":2", "deliver.handed_over": ":3", "deliver.recorded": ":2"}
+
+
+def in_order(points: list[str]) -> list[str]:
+    return sorted(points, key=lambda point: ROOMS.index(point.partition(".")[0]))
+
+
+def test_every_crash_point_is_in_a_room_that_the_killing_knows() -> None:
+    points = ground.crash_points()
+    assert len(points) >= 16
+    assert {point.partition(".")[0] for point in points} <= set(ROOMS)
+
+
+class Killer:
+    """Runs an installation's days and kills them; counts the kills by what they were aimed at."""
+
+    def __init__(self, installation: Installation, post: Post) -> None:
+        self.installation = installation
+        self.post = post
+        self.kills: Counter[str] = Counter()
+        self.chance = random.Random(SEED)
+        self.seen_child = False
+
+    def at_point(self, as_of: str, point: str) -> bool:
+        """Run into the named point; return whether the process died there."""
+        done = self.installation.cli("run", "--as-of", as_of, TAILRACE_CRASH_AT=point)
+        assert done.code in (-signal.SIGKILL, *DONE), done.err
+        if done.code == -signal.SIGKILL:
+            self.kills[point] += 1
+        return done.code == -signal.SIGKILL
+
+    def in_step(self, as_of: str, step: str) -> bool:
+        """Kill a run at a random instant within the step; return whether it was still running then.
+
+        Where a run is shows from outside: the pid in run.lock, its child (dbt), HEAD, what the server took over.
+        """
+        taken, before = self.post.n_taken, self.head
+        process = ground.start(self.installation, *self.command(step), "--as-of", as_of)
+        wanted = taken + self.chance.randint(1, 2)
+        reached = {
+            "land": lambda: self.lock.read_text().strip() == str(process.pid),
+            "build": lambda: self.children(process.pid),
+            "plan": lambda: not self.children(process.pid) and self.seen_child,
+            "apply": lambda: self.head != before,
+            "deliver": lambda: self.post.n_taken >= wanted,
+        }[step]
+        self.seen_child = False
+        while process.poll() is None and not reached():
+            time.sleep(0.002)
+        ground.sleep_or_end(process, self.chance.uniform(0, LASTS[step]))
+        process.kill()
+        process.communicate()
+        dead = process.returncode == -signal.SIGKILL
+        assert dead or process.returncode in DONE
+        self.kills[f"random:{step}"] += dead
+        return dead
+
+    def command(self, step: str) -> list[str]:
+        """Return `run`; for every third kill while delivering, `deliver`."""
+        return ["deliver"] if step == "deliver" and self.kills["random:deliver"] % 3 == 2 else ["run"]
+
+    def children(self, pid: int) -> bool:
+        try:
+            found = bool(psutil.Process(pid).children())
+        except psutil.NoSuchProcess:
+            return False
+        self.seen_child |= found
+        return found
+
+    @property
+    def lock(self) -> Path:
+        return self.installation.settings.run_lock
+
+    @property
+    def head(self) -> str:
+        return (self.installation.settings.plans / "HEAD").read_text().strip()
+
+    def finish(self, as_of: str) -> Done:
+        done = self.installation.cli("run", "--as-of", as_of, "--json")
+        assert done.code in DONE, done.err
+        return done
+
+
+def test_killed_at_every_point_and_at_random_everybody_hears_everything_once(company: Company, tmp_path: Path) -> None:
+    days = [file.last_on for file in company.sample.daily[:3]]
+    as_of = [at(day, 23).isoformat() for day in days]
+    files = [
+        [file.path, ground.signups(tmp_path / "files", f"day{n}", at(day, 12), PEOPLE)]
+        for n, (day, file) in enumerate(zip(days, company.sample.daily, strict=False))
+    ]
+    with Post() as calm, Post() as stormy, ThreadPoolExecutor(1) as beside:
+        control = company.copy(tmp_path / "control", ground.project(tmp_path / "p0", smtp_port=calm.port, slots=SLOTS))
+        tried = company.copy(tmp_path / "tried", ground.project(tmp_path / "p1", smtp_port=stormy.port, slots=SLOTS))
+        for one in (control, tried):
+            assert one.cli("live", "acquire", "--reason", "torture").code == 0
+        killer = Killer(tried, stormy)
+
+        def calm_days() -> list[str]:
+            found = []
+            for moment, waiting in zip(as_of, files, strict=True):
+                for file in waiting:
+                    control.drop(file)
+                done = control.cli("run", "--as-of", moment, "--json")
+                assert done.code in DONE, done.err
+                found.append((control.settings.plans / "HEAD").read_text().strip())
+            return found
+
+        expected = beside.submit(calm_days)
+
+        # The first day: every named point, in the order of a run.
+        for file in files[0]:
+            tried.drop(file)
+        for point in in_order(ground.crash_points()):
+            killer.at_point(as_of[0], point)
+            if point in AGAIN:
+                killer.at_point(as_of[0], point + AGAIN[point])
+        first = killer.finish(as_of[0])
+        missed = [point for point in ground.crash_points() if not killer.kills[point]]
+        assert missed == [], "no run passes these points: the order of ROOMS, or of the steps, is another"
+        head_of_first_day = killer.head
+
+        # The days after: random instants within each step.
+        for number in (1, 2):
+            for file in files[number]:
+                tried.drop(file)
+            for step in STORM:
+                killer.in_step(as_of[number], step)
+            killer.finish(as_of[number])
+
+        calm_heads = expected.result()
+        kills = sum(killer.kills.values())
+        assert kills >= 40, killer.kills
+
+        # The same inputs and the same memory: the same plan. Later plans differ by what the journal numbered.
+        assert head_of_first_day == calm_heads[0]
+        ours, theirs = ground.head(tried.settings), ground.head(control.settings)
+        same = {"memberships", "changes", "verdicts", "payloads", "transitions", "loads", "suppressed"}
+        assert {name: ours.relations[name] for name in same} == {name: theirs.relations[name] for name in same}
+        for name in theirs.relations:
+            if name.startswith(("enrollments:", "acknowledged:")):
+                assert ours.relations[name] == theirs.relations[name], name
+        assert ground.landed(tried.settings) == ground.landed(control.settings)
+
+        # Nobody twice; who did not hear exactly once is listed, and is at most a batch per kill.
+        assert max(stormy.taken.values()) == 1
+        assert set(calm.taken.values()) == {1}
+        assert len(calm.taken) >= 2 * PEOPLE
+        listed = {row["intent_id"] for row in tried.cli("unknown", "list", "--json").json}
+        assert set(stormy.taken) <= set(calm.taken)
+        assert set(calm.taken) - set(stormy.taken) <= listed
+        assert listed <= set(calm.taken)
+        assert len(listed) <= SLOTS * sum(n for aim, n in killer.kills.items() if "deliver" in aim)
+        assert all(stormy.to[intent] == calm.to[intent] for intent in stormy.taken)
+        with Journal.open(tried.settings) as journal:
+            outcomes = journal.mirror("outcomes", 0).to_pylist()
+        accepted = Counter(row["intent_id"] for row in outcomes if row["outcome"] == "accepted")
+        assert max(accepted.values()) == 1
+        assert set(calm.taken) <= set(accepted) | listed
+        assert first.json["exit_code"] in DONE
