@@ -7,7 +7,7 @@ import io
 import os
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,14 +20,14 @@ from tests.conftest import Company
 from tests.installation import PROJECT, Done, Installation, at
 
 
-def call(installation: Installation, *arguments: str) -> Done:
-    """Run the command line here and return how it ended."""
+def invoke(arguments: Sequence[str], **environment: str) -> Done:
+    """Run the command line in this process, with no TAILRACE_ variable but these, and return how it ended."""
     out, err = io.StringIO(), io.StringIO()
-    argv, environment, umask = sys.argv, dict(os.environ), os.umask(0o077)
+    argv, before, umask = sys.argv, dict(os.environ), os.umask(0o077)
     sys.argv = ["tailrace", *arguments]
     for name in [name for name in os.environ if name.startswith("TAILRACE_")]:
         del os.environ[name]
-    os.environ |= {"TAILRACE_DATA": str(installation.data_dir), "TAILRACE_PROJECT": str(installation.project_dir)}
+    os.environ |= environment
     code: Any = 0
     try:
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
@@ -37,9 +37,15 @@ def call(installation: Installation, *arguments: str) -> Done:
     finally:
         sys.argv = argv
         os.environ.clear()
-        os.environ.update(environment)
+        os.environ.update(before)
         os.umask(umask)
     return Done(code, out.getvalue(), err.getvalue())
+
+
+def call(installation: Installation, *arguments: str) -> Done:
+    """Run the command line on an installation."""
+    places = {"TAILRACE_DATA": str(installation.data_dir), "TAILRACE_PROJECT": str(installation.project_dir)}
+    return invoke(arguments, **places)
 
 
 @pytest.fixture(scope="session")

@@ -162,6 +162,7 @@ def backfill(
     with output.working("backfilling"):
         result = spine.backfill(settings(data_dir, project_dir), paths, source, reason)
     _print(result, json_)
+    raise typer.Exit(result.exit_code)
 
 
 def report(data_dir: DataDir = None, project_dir: ProjectDir = None, json_: Json = False) -> None:
