@@ -1,4 +1,4 @@
-"""What do sixty days of the app look like, in numbers? `python -m tests.real.sixty_days [FOLDER]` plays and prints them.
+"""What do sixty days of the app look like, in numbers? `python -m tests.real.sixty_days [FOLDER]` plays them.
 
 The same checks as in test_b2c.py hold for each day and at the end. FOLDER (default: a temporary one) keeps the
 installation for a look with every command.
@@ -31,7 +31,7 @@ def main(root: Path) -> None:
     seconds = clock.monotonic() - started
     check_all(trial)
     check_churn(trial)
-    print(f"{DAYS} daily runs after the baseline, every check holds; {seconds:.0f} s with making the files and checking")
+    print(f"{DAYS} daily runs after the baseline, every check holds; {seconds:.0f} s with files and checks")
     first, daily = trial.days[0], trial.days[1:]
     rows, landing = first.files.rows, first.result.seconds["land"]
     print(f"history: {rows:,} lines landed in {landing:.1f} s = {rows / landing:,.0f} lines/s")

@@ -1,4 +1,4 @@
-"""The consumer app, day by day. The sixty days are `python -m tests.real.sixty_days`; these are the last ten of them."""
+"""The consumer app, day by day. These are the last ten of the days of sixty_days.py."""
 
 from __future__ import annotations
 
