@@ -76,9 +76,12 @@ def test_a_plan_whose_inputs_moved_is_not_applied(
     assert landed["lines"] == landed["landed"] + landed["duplicate"] + landed["quarantined"] == file.lines
 
     done = call(installation, "apply", plan_id)
+    again = call(installation, "land", str(file.path), "--source", "app")
 
     assert done.code == 1
     assert "the loads changed" in done.err
+    assert again.out.startswith("0 lines read = 0 landed")
+    assert "not read again: 1" in again.err
 
 
 def test_a_tripped_guard_is_told_listed_and_released_once(
@@ -192,7 +195,7 @@ def test_a_message_of_unknown_fate_is_listed_and_settled_by_a_person(
     told = call(installation, "deliver", "--as-of", next_day)
     rows = call(installation, "unknown", "list", "--json").json
 
-    assert "messages of unknown fate: look with `tailrace unknown list`" in told.err
+    assert f"messages of unknown fate: {len(rows)}; look with `tailrace unknown list`" in told.err
     assert 1 <= len(rows) <= 4
     assert {row["code"] for row in rows} == {"sender_died"}
     assert rows[0]["intent_id"] in call(installation, "unknown", "list").out
@@ -314,6 +317,7 @@ def test_the_doctor_names_a_damaged_store_and_goes_on(store: str, day: Installat
     bad = [finding for finding in done.json if finding["status"] == "bad"]
     assert [finding["subject"] for finding in bad] == [store.partition(".")[0].partition("/")[0]]
     assert [finding for finding in done.json if finding["subject"] == "locks"]
+    assert "did not foresee" not in call(installation, "explain", "u000001").err
 
 
 def test_the_doctor_names_a_secret_that_is_not_set(day: Installation, project: Edit) -> None:

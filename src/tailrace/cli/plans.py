@@ -171,16 +171,18 @@ def show_result(result: Result) -> None:
 
 
 def _facts(counts: dict[str, Any]) -> str:
-    """Return a step's counts in one line; what is none or nothing stands in the balances."""
+    """Return a step's counts in one line; what is none is left out, and what a balance says is not said again."""
     shown = []
     for name, value in counts.items():
         if isinstance(value, dict):
-            shown += [f"{name} {key}: {output.cell(item)}" for key, item in value.items() if item]
+            told = value.get("codes", value)
+            closed = [(word, value[word]) for word in ("expired", "cancelled") if value.get(word)]
+            shown += [f"{name} {word}: {output.cell(item)}" for word, item in [*told.items(), *closed] if item]
         elif isinstance(value, list):
-            shown += [f"{len(value)} {name}"] if value else []
+            shown += [f"{name} {len(value)}"] if value else []
         elif isinstance(value, bool):
             shown += [] if value else [f"not {name}"]
-        elif value:
+        elif value and name != "epoch":
             shown.append(f"{name} {output.cell(value)}")
     return ", ".join(shown) or "nothing to do"
 
@@ -191,11 +193,11 @@ def _say_what_waits(result: Result) -> None:
     for problem in delivered.get("problems", []):
         output.note(problem)
     if delivered.get("unknown_now"):
-        output.note(f"{delivered['unknown_now']:,} messages of unknown fate: look with `tailrace unknown list`")
+        output.note(f"messages of unknown fate: {delivered['unknown_now']:,}; look with `tailrace unknown list`")
     if any("no_live_lease" in code for kind in ("messages", "rows") for code in _codes(delivered, kind)):
         output.note("what was held back waits for the live lease: `tailrace live show` says why")
     if result.tripped:
-        output.note(f"{len(result.tripped)} guards parked what they guard: look with `tailrace guard list`")
+        output.note(f"guards that parked what they guard: {len(result.tripped)}; look with `tailrace guard list`")
 
 
 def _codes(delivered: dict[str, Any], kind: str) -> dict[str, int]:

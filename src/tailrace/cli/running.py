@@ -63,6 +63,10 @@ def land(
         f"{landed.lines:,} lines read = {landed.landed:,} landed + {landed.duplicate:,} duplicate +"
         f" {landed.quarantined:,} quarantined" + (f"  (load {landed.load_id})" if landed.load_id else "")
     )
+    if landed.known_files:
+        output.note(f"files landed before, byte for byte, and not read again: {len(landed.known_files):,}")
+    if landed.n_conflicting:
+        output.note(f"duplicates that say something else under the same messageId: {landed.n_conflicting:,}")
     if landed.quarantined:
         output.table(["reason", "lines"], sorted(landed.reasons.items()), empty="")
         output.note("look at them with `tailrace quarantine list`")

@@ -99,11 +99,16 @@ class Store:
         self._scratch = settings.scratch
 
     def head(self) -> str | None:
-        """Return the id of the plan applied last, or None before the first."""
+        """Return the id of the plan applied last, or None before the first. Raises DataError when HEAD is damaged."""
+        path = self._root / "HEAD"
         try:
-            return (self._root / "HEAD").read_text(encoding="ascii").strip() or None
+            return path.read_text(encoding="ascii").strip() or None
         except FileNotFoundError:
             return None
+        except UnicodeDecodeError as error:
+            raise DataError(
+                f"{path}: this is no plan id; expected the file as it was written: restore the plan store from a backup"
+            ) from error
 
     def read(self, plan_id: str) -> Plan:
         """Return the plan whose id starts with `plan_id`.
