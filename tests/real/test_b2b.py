@@ -18,7 +18,7 @@ pytestmark = [needs(SAAS), pytest.mark.slow, pytest.mark.timeout(300)]
 TABLES = [SAAS / f"b2b_{table}.parquet" for table in ("accounts", "events", "subscriptions")]
 
 
-def test_events_ids_and_values_are_the_raw_ones(tmp_path: Path) -> None:
+def test_events_ids_and_values_are_the_raw_ones_and_build(tmp_path: Path) -> None:
     installation = install(tmp_path)
     landed = spine.land_files(installation.settings, TABLES, "b2b", at(date(2025, 1, 1)))
     # Twelve events say what another says: one seat did the same thing in the same second.
@@ -37,3 +37,9 @@ def test_events_ids_and_values_are_the_raw_ones(tmp_path: Path) -> None:
             assert world.execute(f"select count(*) from ({one} except {another})").fetchone() == (0,)
         people = world.execute(f"select count(distinct c1) from ({held}) as held (c1, c2, c3, c4, c5)").fetchone()
         assert people == (114,)
+    result = spine.run(installation.settings, at(date(2025, 1, 1)))
+    assert all(balance.holds for balance in result.balances)
+    assert result.steps["plan"]["people"] == 114
+    with duckdb.connect(str(installation.settings.published), read_only=True) as published:
+        orphans = published.execute("select sum(n_events), sum(n_orphans) from reports.rpt_orphans").fetchone()
+    assert orphans == (landed.landed, 0)

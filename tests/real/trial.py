@@ -156,6 +156,8 @@ def check_day(day: Day, installation: Installation) -> None:
         assert members(published, "seg_renewal_due_7d") == day.accounts("is_renewal_due")
         assert members(published, "seg_likes_much") == day.accounts("likes_much")
         assert members(published, "seg_activated") == day.accounts("is_activated")
+        assert members(published, "seg_usage_dropped") == day.accounts("is_usage_dropped")
+        assert members(published, "seg_power_users") == day.accounts("is_power_user")
 
 
 def check_mail(trial: Trial) -> None:
