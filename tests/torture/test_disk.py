@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tailrace.journal.journal import Journal
 from tests.conftest import Company
 from tests.installation import Done, Installation, at
 from tests.torture import ground
@@ -44,6 +45,13 @@ def remount(target: Path, options: str) -> None:
     subprocess.run(["mount", "-o", f"remount,{options}", target], check=True)
 
 
+def fill(place: Path, free: int) -> None:
+    """Put a ballast on the disk that leaves so many KiB."""
+    with (place / "ballast").open("wb") as ballast:
+        usage = os.statvfs(place)
+        os.posix_fallocate(ballast.fileno(), 0, usage.f_bavail * usage.f_frsize - free * 1024)
+
+
 def is_clear(done: Done) -> bool:
     """Whether the command failed in words for people: no traceback, nothing unforeseen."""
     return done.code == 1 and "Traceback" not in done.err and "did not foresee" not in done.err and bool(done.err)
@@ -69,6 +77,10 @@ def run(installation: Installation, company: Company) -> Done:
     return installation.cli("run", "--as-of", at(company.sample.daily[0].last_on, 23).isoformat())
 
 
+def names(installation: Installation, channel: str) -> set[str]:
+    return {path.name for path in (installation.settings.outbox / channel).glob("*.eml")}
+
+
 def same(ours: Installation, control: Installation) -> bool:
     here, there = ground.memory(ours), ground.memory(control)
     names = [
@@ -78,7 +90,7 @@ def same(ours: Installation, control: Installation) -> bool:
     return here["head"] == there["head"] and here["loads"] == there["loads"] and names[0] == names[1]
 
 
-@pytest.mark.parametrize("free", [0, 16, 64, 256, 1024, 4096, 12_000, 24_000])
+@pytest.mark.parametrize("free", [0, 1024])
 def test_on_a_full_disk_a_run_fails_clearly_and_loses_nothing_and_works_once_there_is_room(
     company: Company, control: Installation, tmp_path: Path, free: int
 ) -> None:
@@ -88,10 +100,7 @@ def test_on_a_full_disk_a_run_fails_clearly_and_loses_nothing_and_works_once_the
         for path in waiting(company, tmp_path):
             ours.drop(path)
         before = ground.memory(ours)
-        with (place / "ballast").open("wb") as ballast:
-            usage = os.statvfs(place)
-            size = usage.f_bavail * usage.f_frsize - free * 1024
-            os.posix_fallocate(ballast.fileno(), 0, size)
+        fill(place, free)
 
         done = run(ours, company)
 
@@ -104,6 +113,38 @@ def test_on_a_full_disk_a_run_fails_clearly_and_loses_nothing_and_works_once_the
         again = run(ours, company)
         assert again.code in DONE, again.err
         assert same(ours, control)
+
+
+@pytest.mark.parametrize("free", [0, 40, 300])
+def test_when_the_disk_fills_up_after_planning_applying_and_delivering_lose_and_repeat_nothing(
+    company: Company, control: Installation, tmp_path: Path, free: int
+) -> None:
+    place = tmp_path / "disk"
+    as_of = at(company.sample.daily[0].last_on, 23).isoformat()
+    with disk(place, 200):
+        ours = company.copy(place / "data")
+        for path in waiting(company, tmp_path):
+            ours.drop(path)
+        planned = ours.cli("plan", "--as-of", as_of, "--json")
+        assert planned.code in DONE, planned.err
+        fill(place, free)
+
+        for command in (["apply", planned.json["plan_id"]], ["deliver", "--as-of", as_of]):
+            done = ours.cli(*command)
+            assert done.code in DONE or is_clear(done), done.err
+
+        (place / "ballast").unlink()
+        again = ours.cli("run", "--as-of", at(company.sample.daily[0].last_on, 23).isoformat(), "--json")
+        assert again.code in DONE, again.err
+        assert again.json["plan_id"] == planned.json["plan_id"]
+        with Journal.open(ours.settings) as journal:
+            outcomes = journal.mirror("outcomes", 0).to_pylist()
+            assert journal.n_unknown() == 0
+        # A mail that found no room is tried again after a while; none has been given up.
+        waits = {row["intent_id"] for row in outcomes if row["outcome"] in ("retry_later", "blocked")}
+        assert names(control, "email") - names(ours, "email") <= waits
+        assert names(ours, "email") <= names(control, "email")
+        assert "rejected" not in {row["outcome"] for row in outcomes}
 
 
 def test_a_data_directory_that_cannot_be_written_to_is_a_clear_error(
