@@ -39,3 +39,14 @@ def test_json_is_plain_and_times_are_utc(capsys: pytest.CaptureFixture[str]) -> 
 
     told = json.loads(capsys.readouterr().out)
     assert told == {"at": "2026-01-31T06:00:00Z", "naive": "2026-01-31T06:00:00Z", "on": "2026-01-31", "n": [1, None]}
+
+
+def test_a_name_is_never_broken_in_two(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(output, "PIPE", 20)
+    names = ["seg_churned_winback_eligible", "segments_are_read_from_left_to_right"]
+
+    output.table(["segment", "another", "text"], [[*names, "words may go to a line of their own"]], empty="")
+
+    printed = capsys.readouterr().out
+    assert [name for name in names if name not in printed] == []
+    assert len(printed.splitlines()) > 2

@@ -176,6 +176,16 @@ def test_live_is_taken_shown_and_given_up(day: Installation, tmp_path: Path) -> 
     assert call(day, "live", "show").out == "not live: it was never acquired\n"
 
 
+def test_a_user_without_a_name_is_known_by_number(
+    day: Installation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("os.getuid", lambda: 4_000_001)
+
+    taken = call(day.copy(tmp_path / "data"), "live", "acquire", "--reason", "in a container")
+
+    assert "by uid 4000001: in a container" in taken.out
+
+
 def test_a_message_of_unknown_fate_is_listed_and_settled_by_a_person(
     company: Company, day: Installation, next_day: str, tmp_path: Path, project: Edit
 ) -> None:

@@ -61,4 +61,9 @@ def instant(as_of: str | None) -> datetime:
 
 def who() -> str:
     """Return the name of the person at the keyboard, for the journal."""
-    return pwd.getpwuid(os.getuid()).pw_name
+    user = os.getuid()
+    try:
+        return pwd.getpwuid(user).pw_name
+    except KeyError:
+        # A container often runs as a number that has no name.
+        return f"uid {user}"

@@ -25,15 +25,21 @@ _notes = Console(stderr=True, highlight=False)
 _CONTROLS = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160)) if chr(code) not in "\n\t"}
 
 
+PIPE = 160
+"""A pipe has no width of its own; a table in it must not be cut at 80 columns."""
+WORDS = 24
+"""What a column of sentences keeps, however narrow the terminal is."""
+
+
 def _screen() -> Console:
-    # A pipe has no width of its own; a table in it must not be cut at 80 columns.
-    width = None if sys.stdout.isatty() else 160
+    width = None if sys.stdout.isatty() else PIPE
     return Console(highlight=False, width=width)
 
 
-def _show(thing: Text | Table) -> None:
+def _show(thing: Text | Table, at_least: int = 0) -> None:
     """Print without the blanks at the ends of lines, and without breaking lines of text: the terminal does that."""
     screen = _screen()
+    screen.width = max(screen.width, at_least)
     with screen.capture() as captured:
         screen.print(thing, soft_wrap=isinstance(thing, Text))
     sys.stdout.write("".join(f"{line.rstrip()}\n" for line in captured.get().splitlines()))
@@ -71,13 +77,24 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, empty: str) 
     if not listed:
         say(empty)
         return
-    shown = Table(box=None, pad_edge=False, header_style="dim")
+    shown = Table(box=None, pad_edge=False)
+    needed = 0
     for number, column in enumerate(columns):
-        numeric = all(isinstance(row[number], int | float) or row[number] is None for row in listed)
-        shown.add_column(Text(column, style="dim"), justify="right" if numeric else "left", overflow="fold")
+        values = [row[number] for row in listed]
+        widest = max(len(text) for text in (column, *(cell(value) for value in values)))
+        # A name broken in two cannot be copied: only sentences go on to another line.
+        is_words = any(" " in cell(value) for value in values) and widest > WORDS
+        needed += min(widest, WORDS) if is_words else widest
+        is_number = all(isinstance(value, int | float) or value is None for value in values)
+        shown.add_column(
+            Text(column, style="dim"),
+            justify="right" if is_number else "left",
+            overflow="fold",
+            no_wrap=not is_words,
+        )
     for row in listed:
         shown.add_row(*(Text(cell(value)) for value in row))
-    _show(shown)
+    _show(shown, needed + 2 * len(columns))
 
 
 def cell(value: Any) -> str:
