@@ -119,7 +119,7 @@ def test_what_decides_nothing_moves_no_fingerprint(cast: Built, after: Callable[
         (macro("_performed", "event_at <=", "event_at <"), {"seg_reports_exported_often", "seg_trial_ending"}),
         (
             macro("duckdb__parse_time", "'____-%'", "'____%'"),
-            ALL - {"seg_activated", "seg_usage_dropped", "seg_power_users"},
+            ALL - {"seg_activated", "seg_power_users"},
         ),
         (
             macro("ago", "second|minute", "minute"),

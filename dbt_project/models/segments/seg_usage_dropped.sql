@@ -1,5 +1,5 @@
 -- One row per person whose last seven days are below 40 % of their own usual week.
--- Over up to eight weeks before; nobody without two full weeks of history, below five events a week, or already cancelled.
+-- Over up to eight weeks; nobody without two full weeks of history, below five events a week, or already cancelled.
 {{ config(meta={'owner': 'success@example.com', 'summary': 'Last 7 days below 40 % of their own usual week'}) }}
 
 select
