@@ -125,6 +125,7 @@ def sandbox(company: Company, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     return Sandbox(company, tmp_path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", RUN, ids=_id)
 def test_every_command_of_a_page_ends_as_it_says(page: Path, sandbox: Sandbox) -> None:
     sandbox.company.copy(sandbox.folder / ("data/demo" if page.name == "README.md" and page.parent == ROOT else "data"))

@@ -27,6 +27,7 @@ def user_id(installation: Installation, person_id: int) -> str:
     return str(row[0])
 
 
+@pytest.mark.slow
 def test_plan_apply_and_deliver_do_what_a_run_does(
     company: Company, day: Installation, next_day: str, tmp_path: Path
 ) -> None:
@@ -84,6 +85,7 @@ def test_a_plan_whose_inputs_moved_is_not_applied(
     assert "not read again: 1" in again.err
 
 
+@pytest.mark.slow
 def test_a_tripped_guard_is_told_listed_and_released_once(
     company: Company, day: Installation, next_day: str, tmp_path: Path, project: Edit
 ) -> None:
@@ -186,6 +188,7 @@ def test_a_user_without_a_name_is_known_by_number(
     assert "by uid 4000001: in a container" in taken.out
 
 
+@pytest.mark.slow
 def test_a_message_of_unknown_fate_is_listed_and_settled_by_a_person(
     company: Company, day: Installation, next_day: str, tmp_path: Path, project: Edit
 ) -> None:
@@ -371,6 +374,7 @@ def test_the_demo_leaves_a_folder_alone_that_is_not_its_own(day: Installation) -
     assert sorted(path.name for path in day.data_dir.iterdir()) == before
 
 
+@pytest.mark.slow
 def test_a_small_demo_plays_and_says_where_to_look(tmp_path: Path) -> None:
     demo = Installation(tmp_path / "demo", PROJECT)
 
