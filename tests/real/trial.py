@@ -114,6 +114,14 @@ class Trial:
         accounts = self.account_of
         return {accounts[row["person_id"]]: row["arm"] for row in table.to_pylist()} if table is not None else {}
 
+    def reached(self, campaign: str) -> set[str]:
+        """Return who reached the campaign's goal, as the report counts them."""
+        store = Store(self.installation.settings)
+        table = store.table(store.read("HEAD"), f"enrollments:{campaign}")
+        accounts = self.account_of
+        rows = table.to_pylist() if table is not None else []
+        return {accounts[row["person_id"]] for row in rows if row["goal_at"] is not None}
+
     def parked(self, segment: str) -> set[date]:
         """Return the days on which a segment stood still because a guard had parked it."""
         store = Store(self.installation.settings)
@@ -185,6 +193,15 @@ def check_notices(trial: Trial) -> None:
             expected.setdefault(account, day.on)
         before = now
     assert {each.account: each.on for each in trial.sent() if each.campaign == "renewal_reminder"} == expected
+    renewed = trial.app.world.execute(
+        "select account_id, happened_on from happenings where event = 'subscription_renewed' and happened_on < $last",
+        {"last": trial.days[-1].on},
+    ).fetchall()
+    assert trial.reached("renewal_reminder") == {
+        str(account)
+        for account, on in renewed
+        if str(account) in expected and timedelta(0) < on - expected[str(account)] <= timedelta(days=14)
+    }
 
 
 def check_onboarding(trial: Trial) -> None:
@@ -202,6 +219,10 @@ def check_onboarding(trial: Trial) -> None:
     }
     newcomers = {account for account, (joined, _) in began.items() if joined >= trial.first}
     assert set(arms) == newcomers
+    last = trial.days[-1].on
+    assert trial.reached("onboarding") == {
+        account for account in newcomers if (friend := began[account][1]) is not None and friend.date() < last
+    }
     sent = [each for each in trial.sent() if each.campaign == "onboarding"]
     got = {(each.account, each.step): each.on for each in sent}
     assert {each.account for each in sent} <= {account for account, arm in arms.items() if arm == "treated"}
@@ -211,7 +232,7 @@ def check_onboarding(trial: Trial) -> None:
             joined, friend = began[account]
             on = joined + timedelta(days=after)
             is_converted = friend is not None and friend.date() < on
-            if arms[account] == "treated" and not is_converted and on <= trial.days[-1].on:
+            if arms[account] == "treated" and not is_converted and on <= last:
                 expected[account] = on
         assert {account: on for (account, name), on in got.items() if name == step} == expected, step
 
