@@ -39,21 +39,18 @@ class _Number:
     text: str
 
 
-def judge(
-    raw: bytes, *, ids: tuple[str, ...] = IDS, batches: bool = True, unchecked: frozenset[str] = frozenset({"context"})
-) -> Verdict:
+def judge(raw: bytes, *, ids: tuple[str, ...] = IDS, batches: bool = True) -> Verdict:
     """Return what the line `raw` is: cleared, refused with a reason from `quarantine.REASONS`, or a batch of calls.
 
-    `ids` are the top-level keys whose value must be text (or a number that has one spelling); numbers below the
-    top-level keys in `unchecked` need not be exact.
+    `ids` are the top-level keys whose value must be text (or a number that has one spelling).
     """
     try:
-        return _judge(raw, ids, batches, unchecked)
+        return _judge(raw, ids, batches)
     except _Refused as refused:
         return Verdict(refused.reason, refused.detail)
 
 
-def _judge(raw: bytes, ids: tuple[str, ...], batches: bool, unchecked: frozenset[str]) -> Verdict:
+def _judge(raw: bytes, ids: tuple[str, ...], batches: bool) -> Verdict:
     text = _decoded(raw)
     document = _parsed(text)
     if not isinstance(document, dict):
@@ -63,7 +60,7 @@ def _judge(raw: bytes, ids: tuple[str, ...], batches: bool, unchecked: frozenset
         if key in document:
             _id(key, document[key])
     for key, value in document.items():
-        if key not in unchecked and key not in ids:
+        if key not in ids:
             _exact(value)
     if batches and isinstance(document.get("batch"), list):
         return _batch(text, document)
@@ -117,7 +114,7 @@ def _constant(name: str) -> Any:
 
 def _checked(value: Any, depth: int) -> None:
     """Refuse NUL characters, lone surrogates and depth, anywhere below."""
-    if depth > MAX_DEPTH:
+    if depth > MAX_DEPTH and isinstance(value, dict | list):
         raise _Refused("too_deep", f"nested deeper than {MAX_DEPTH} levels")
     if isinstance(value, str):
         if "\x00" in value:

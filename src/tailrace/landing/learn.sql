@@ -6,24 +6,13 @@ with one as (
     where is_shape_new and not is_odd and raw is not null and shape not in (select shape from shapes)
     group by shape
 ),
-parsed as (select shape, l, try(from_json(l, {spec})) as s from one),
-keyed as (
-    select
-        shape,
-        try(json_keys(l)) as top,
-        list_concat(
-            [try(json_keys(l))],
-            coalesce(json_keys(s.properties, {properties_paths}), []),
-            coalesce(json_keys(s.traits, {traits_paths}), []),
-            coalesce(json_keys(s.context, {context_paths}), [])
-        ) as keys
-    from parsed
-)
+keyed as (select shape, try(json_keys(l)) as top, try(json_keys(l, {paths})) as keys from one)
 select
     shape,
     case
-        when top is null or list_contains(top, 'batch') or not list_bool_and([len(list_distinct(x)) = len(x) for x in keys if x is not null])
-            then -1
-        else len([x for x in keys if len(x) > 0]) - 1
-    end as n_objects
+        when keys is null or list_contains(top, 'batch')
+            or not list_bool_and([len(list_distinct(x)) = len(x) for x in keys if x is not null]) then -1
+        else len([x for x in keys if len(x) > 0])
+    end as n_objects,
+    list_has_all({known}, top) as is_plain
 from keyed

@@ -13,7 +13,7 @@ from tailrace import engine
 from tailrace.errors import DataError, nearest
 from tailrace.landing import chunks, csv_records, exact
 from tailrace.landing.contract import Column, Const, Contract, Mapping, Value
-from tailrace.landing.stage import CALLS, Source, Stage, row_paths
+from tailrace.landing.stage import CALLS, SPEC, Source, Stage, parameters
 from tailrace.settings import Settings
 
 _TEXTS = ("event", "user_id", "anonymous_id", "previous_id", "group_id", "message_id")
@@ -218,13 +218,13 @@ class JsonlStage(MappedStage):
     def read(self, file_no: int, path: Path) -> str:
         """Put every line into the stage and return the file's SHA-256."""
         self._mapping = self.mapping(path)
-        self.parameters = {"row_paths": self.parameters.get("row_paths") or row_paths(path)}
+        self.parameters = self.parameters or parameters(path)
         self._learn_ahead(path)
         return self._stream(file_no, Source(chunks.Reader(path)))
 
     def again(self, lines: str) -> None:
         """Put lines back into the stage, each by the mapping of its file."""
-        self.parameters = {"row_paths": "['$']"}
+        self.parameters = {**SPEC, "paths": "['$']"}
         kinds = self.connection.execute(
             f"select distinct f.header from ({lines}) as l inner join files as f on l.file_no = f.file_no"
         ).fetchall()
@@ -236,20 +236,17 @@ class JsonlStage(MappedStage):
             )
         self.connection.execute(self._filled("learn", seen="select * from stage"))
 
-    def _filled(self, name: str, **extra: str) -> str:
-        return super()._filled("learn_rows" if name == "learn" else name, **extra)
-
     def _found(self, lines: str) -> str:
         names = self._mapping.columns() or [""]
         spec = json.dumps(dict.fromkeys(names, "JSON"))
         relation = (
             "select r.*, shapes.shape is null as is_shape_new, r.n_found > coalesce(shapes.n_objects, 0) as"
             " is_uncovered"
-            " from (select *, hash(case when s is not null then json_keys(l, {row_paths}) end) as shape,"
+            " from (select *, hash(case when s is not null then json_keys(l, {paths}) end) as shape,"
             " n_objects(body) as n_found from (select *, try(json(l))::varchar as body,"
             f" try(from_json(l, {engine.literal(spec)})) as s from ({lines}) where l <> '')) as r"
             " left join shapes on r.shape = shapes.shape"
-        ).replace("{row_paths}", self.parameters["row_paths"])
+        ).replace("{paths}", self.parameters["paths"])
 
         def text(name: str) -> str:
             return f"nullif(s.{engine.identifier(name)} ->> '$', '')"
@@ -258,9 +255,8 @@ class JsonlStage(MappedStage):
         ids = " or ".join(f"maybe_not_text({text(name)})" for name in self._id_columns()) or "false"
         extra = {
             "raw": "l",
-            "is_odd": "s is null or not starts_with(l, '{') or regexp_matches(l, ',\\s*[}\\]]')"
-            " or contains(l, '\\u0000') or maybe_constant(body) or is_nested_list(body)"
-            f" or maybe_inexact(l) or {ids}",
+            "is_odd": "s is null or body is null or not starts_with(body, '{') or maybe_unsound(body)"
+            f" or case when l = body then false else maybe_changed(l) end or {ids}",
             "shape": "shape",
             "is_shape_new": "is_shape_new",
             "is_uncovered": "is_uncovered",
@@ -276,7 +272,7 @@ class JsonlStage(MappedStage):
         return tuple(dict.fromkeys(part.name for part in parts if isinstance(part, Column)))
 
     def _verdict(self, raw: bytes, batches: bool) -> exact.Verdict:
-        return exact.judge(raw, ids=self._id_columns(), batches=False, unchecked=frozenset())
+        return exact.judge(raw, ids=self._id_columns(), batches=False)
 
 
 class ParquetStage(MappedStage):

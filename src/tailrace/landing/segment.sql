@@ -3,46 +3,26 @@ with line as ({lines}),
 parsed as (
     select
         *,
-        s.properties::varchar as properties,
-        s.traits::varchar as traits,
-        s.context::varchar as context
-    from (select file_no, line, part, l, try(from_json(l, {spec})) as s from line where l <> '')
+        try(json(l))::varchar as m,
+        try(from_json(l, {spec})) as s,
+        hash(try(json_keys(l, {paths}))) as shape
+    from line
+    where l <> ''
 ),
--- A compact line is accounted for byte by byte: its known keys, each once, with bodies that stand in it as they are
--- written again. It can hold no other key, no key twice and no number that was changed.
-weighed as (
-    select
-        *,
-        case
-            when strlen(l) = 1 + {weight} then
-                coalesce(contains(l, properties), true) and coalesce(contains(l, traits), true)
-                and coalesce(contains(l, context), true)
-                and not (
-                    maybe_number(s."messageId") or maybe_number(s.type) or maybe_number(s.event)
-                    or maybe_number(s.name) or maybe_number(s."userId") or maybe_number(s."anonymousId")
-                    or maybe_number(s."previousId") or maybe_number(s."groupId") or maybe_number(s.timestamp)
-                    or maybe_number(s."originalTimestamp") or maybe_number(s."sentAt") or maybe_number(s."receivedAt")
-                )
-            else false
-        end as is_compact
-    from parsed
-),
+-- The shape of a line is its keys; of a known one no object has a key twice, and whether it has other keys is known.
 opened as (
     select
         *,
-        case when s is not null and not is_compact then nullif(try(json_merge_patch(l, {spec_keys}))::varchar, '{}') end as rest,
-        hash(
-            case when s is not null and not is_compact then json_keys(l) end,
-            json_keys(properties, {properties_paths}),
-            json_keys(traits, {traits_paths}),
-            json_keys(context, {context_paths})
-        ) as shape,
-        n_objects(properties) + n_objects(traits) + n_objects(context) as n_found,
+        s.properties::varchar as properties,
+        s.traits::varchar as traits,
+        s.context::varchar as context,
+        case when not ({is_plain}) then nullif(try(json_merge_patch(l, {spec_keys}))::varchar, '{}') end as rest,
+        n_objects(m) as n_found,
         moment(s.timestamp) as stamped_at,
         moment(s."originalTimestamp") as original_at,
         moment(s."sentAt") as sent_at,
         moment(s."receivedAt") as received_at
-    from weighed
+    from parsed
 )
 select
     o.file_no,
@@ -50,19 +30,12 @@ select
     o.part,
     o.l as raw,
     s is null
-    or not starts_with(l, '{')
-    or contains(l, '\u0000')
-    or maybe_constant(properties) or maybe_constant(traits) or maybe_constant(context)
-    or is_nested_list(properties) or is_nested_list(traits) or is_nested_list(context)
-    or case
-        when is_compact then false
-        else
-            maybe_inexact(l) or regexp_matches(l, ',\s*[}\]]')
-            or maybe_constant(rest) or is_nested_list(rest) or n_objects(rest) > 1
-            or maybe_not_text(s."messageId") or maybe_not_text(s.type) or maybe_not_text(s.event)
-            or maybe_not_text(s.name) or maybe_not_text(s."userId") or maybe_not_text(s."anonymousId")
-            or maybe_not_text(s."previousId") or maybe_not_text(s."groupId")
-    end as is_odd,
+    or m is null
+    or not starts_with(m, '{')
+    or maybe_unsound(m)
+    or case when l = m then false else maybe_changed(l) end
+    or maybe_not_text(s."messageId") or maybe_not_text(s.event) or maybe_not_text(s.name) or maybe_not_text(s."userId") or maybe_not_text(s."anonymousId")
+    or maybe_not_text(s."previousId") or maybe_not_text(s."groupId") as is_odd,
     o.shape,
     {n_known} is null as is_shape_new,
     o.n_found > coalesce({n_known}, 0) as is_uncovered,

@@ -71,7 +71,7 @@ class Stage:
 
     def again(self, lines: str) -> None:
         """Put lines into the stage that stand in the relation `lines`: file_no, line, part, l."""
-        self.parameters = self.parameters or {**_WEIGHT, **{f"{body}_paths": "['$']" for body in BODIES}}
+        self.parameters = self.parameters or {**SPEC, "paths": "['$']"}
         self._insert(lines)
         self.connection.execute(self._filled("learn", seen="select * from stage"))
 
@@ -100,10 +100,17 @@ class Stage:
 
     def _found(self, lines: str) -> str:
         # A literal and not a join: behind a join every wide column would be copied once more.
-        shapes = self.connection.execute("select shape, n_objects from shapes order by shape limit 64").fetchall()
-        whens = " ".join(f"when {shape} then {n_objects}" for shape, n_objects in shapes)
-        n_known = f"case o.shape {whens} end" if shapes else "null::bigint"
-        return self._filled("segment", lines=lines, n_known=n_known)
+        shapes = self.connection.execute(
+            "select shape, n_objects, is_plain from shapes order by shape limit 64"
+        ).fetchall()
+        whens = " ".join(f"when {shape} then {n_objects}" for shape, n_objects, _ in shapes)
+        plain = ", ".join(str(shape) for shape, _, is_plain in shapes if is_plain)
+        return self._filled(
+            "segment",
+            lines=lines,
+            n_known=f"case o.shape {whens} end" if shapes else "null::bigint",
+            is_plain=f"shape in ({plain})" if plain else "false",
+        )
 
     def stage(self, found: str) -> None:
         """Run the statement `found` (columns as in segment.sql) into the stage."""
@@ -138,7 +145,7 @@ class Stage:
             verdicts: list[tuple[int, str, str | None]] = []
             calls: list[tuple[int, int, int, str]] = []
             for row, file_no, line, raw in rows:
-                if not raw.strip():
+                if not raw.strip(" \t\r"):
                     verdicts.append((row, _BLANK, None))
                     continue
                 verdict = self._verdict(raw.encode(), batches)
@@ -225,23 +232,14 @@ def _is_utf8(body: bytes) -> bool:
 
 
 def parameters(path: Path) -> dict[str, str]:
-    """Return what the statements need that depends on the calls of a file: the objects worth looking into.
+    """Return what the statements need that depends on the lines of a file: the objects worth looking into.
 
     Any choice is right; one that fits the file sends fewer lines to the exact judge.
     """
-    found: dict[str, Counter[str]] = {body: Counter() for body in BODIES}
-    for call in _sample(path):
-        for body in BODIES:
-            found[body].update(_paths(call.get(body), "$"))
-    return {**_WEIGHT, **{f"{body}_paths": _path_list(found[body]) for body in BODIES}}
-
-
-def row_paths(path: Path) -> str:
-    """Return the same for files whose lines are plain rows."""
     found: Counter[str] = Counter()
     for row in _sample(path):
         found.update(_paths(row, "$"))
-    return _path_list(found)
+    return {**SPEC, "paths": _path_list(found)}
 
 
 def _first_lines(path: Path) -> Iterator[str]:
@@ -279,18 +277,16 @@ def _path_list(found: Counter[str]) -> str:
     return "[" + ", ".join(engine.literal(path) for path in chosen) + "]"
 
 
-def _weights() -> dict[str, str]:
-    parts = [f'coalesce(strlen(s."{key}") + {len(key) + 6}, 0)' for key in TEXT_KEYS]
-    parts += [f"coalesce(strlen({key}) + {len(key) + 4}, 0)" for key in BODIES]
+def _spec() -> dict[str, str]:
     spec = {**dict.fromkeys(TEXT_KEYS, "VARCHAR"), **dict.fromkeys(BODIES, "JSON")}
     return {
-        "weight": " + ".join(parts),
         "spec": engine.literal(json.dumps(spec)),
         "spec_keys": engine.literal(json.dumps(dict.fromkeys(spec))),
+        "known": "[" + ", ".join(engine.literal(key) for key in spec) + "]",
     }
 
 
-_WEIGHT = _weights()
+SPEC = _spec()
 
 
 def _literal(moment: datetime) -> str:
