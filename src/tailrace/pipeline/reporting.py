@@ -160,13 +160,12 @@ def _campaign(
 def _enrolled(settings: Settings, store: Store, plan: Plan, slug: str) -> tuple[int, ...]:
     source = store.source(plan, f"enrollments:{slug}", relations.ENROLLMENTS)
     with engine.connect(settings) as connection:
-        row = engine.row(
+        return engine.row(
             connection,
             "select count(*), count(*) filter (where arm = 'holdout'), count(*) filter (where status = 'active'),"
             " count(goal_at) filter (where arm <> 'holdout'), count(goal_at) filter (where arm = 'holdout')"
             f" from {source}",
         )
-    return row
 
 
 def _step(lineage: Lineage, slug: str, step: str, channel: str, outcomes: standing.Outcomes) -> view.StepView:
