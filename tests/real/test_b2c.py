@@ -54,6 +54,10 @@ def test_who_churned_a_week_ago_was_written_to(trial: Trial) -> None:
     trials.check_win_back(trial)
 
 
+def test_the_crm_was_told_who_the_power_users_are(trial: Trial) -> None:
+    trials.check_sync(trial)
+
+
 def test_the_last_day_again_changes_nothing_and_sends_nothing(trial: Trial) -> None:
     sent = trial.sent()
     again = spine.run(trial.installation.settings, at(trial.days[-1].on))

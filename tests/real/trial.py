@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import email
+import json
 import sqlite3
 from collections import Counter
 from dataclasses import dataclass, field
@@ -263,12 +264,41 @@ def check_win_back(trial: Trial) -> None:
         assert {each.account: each.on for each in trial.sent() if each.step == step} == expected, step
 
 
+def check_sync(trial: Trial) -> None:
+    """Fail unless whoever obeyed every batch of the sync, in order, holds the power users as they last were."""
+    settings = trial.installation.settings
+    with sqlite3.connect(settings.journal) as journal:
+        batches = journal.execute(
+            "select batches.plan_id, batches.batch_no from outcomes"
+            " inner join batches on batches.batch_id = outcomes.item_id"
+            " where outcomes.outcome = 'accepted' order by outcomes.seq"
+        ).fetchall()
+    held: dict[str, dict[str, object]] = {}
+    for plan_id, number in batches:
+        name = "sync_webhook__power_users"
+        document = json.loads((settings.outbox / name / f"{plan_id}-{name}-{number}.json").read_bytes())
+        for row in document["rows"]:
+            user = row["key"]["user_id"]
+            assert (row["op"] == "add") == (user not in held)
+            if row["op"] == "remove":
+                del held[user]
+            else:
+                held[user] = row["data"]
+    parked = trial.parked("seg_power_users")
+    last = next(day for day in reversed(trial.days) if day.on not in parked)
+    assert set(held) == last.accounts("is_power_user")
+    assert {user: row["n_usage_days_30d"] for user, row in held.items()} == {
+        user: last.truth[user]["n_days_30d"] for user in held
+    }
+
+
 def check_all(trial: Trial) -> None:
     """Fail unless everything that the trial sent is what the raw rows and the campaigns' rules ask for."""
     check_mail(trial)
     check_notices(trial)
     check_onboarding(trial)
     check_win_back(trial)
+    check_sync(trial)
 
 
 def check_churn(trial: Trial) -> None:

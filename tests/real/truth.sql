@@ -70,5 +70,6 @@ select
         and n_7d < 0.4 * n_prior_56d * 7.0 / least(56, n_days_of_use - 6),
         false
     ) as is_usage_dropped,
-    coalesce(n_days_30d >= 28 and n_28d >= 600, false) as is_power_user
+    coalesce(n_days_30d >= 28 and n_28d >= 600, false) as is_power_user,
+    n_days_30d
 from known
