@@ -1,4 +1,4 @@
-"""What does the manual say becomes of one line of Segment JSONL? Told without landing's code: the tests' second opinion."""
+"""What does the manual say becomes of one line of Segment JSONL? A second opinion, without landing's code."""
 
 from __future__ import annotations
 

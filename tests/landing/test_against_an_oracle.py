@@ -8,11 +8,10 @@ from random import Random
 from typing import Any
 
 import duckdb
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tailrace.landing.loads import loads, loads_dir, quarantine_files
+from tailrace.landing.loads import loads, quarantine_files
 from tests.landing import oracle
 from tests.landing.conftest import World
 from tests.landing.hostile import Enemy

@@ -12,7 +12,7 @@ from typing import IO
 
 from tailrace.errors import DataError
 
-CHUNK = 8 << 20
+CHUNK = 1 << 20
 MAX_LINE = 8 << 20
 _BOM = b"\xef\xbb\xbf"
 
@@ -102,7 +102,7 @@ def _plain(raw: _Hashing, path: Path) -> Iterator[bytes]:
             while unzip.eof and (more := unzip.unused_data.lstrip(b"\x00")):
                 unzip = zlib.decompressobj(wbits=31)
                 yield from _unzipped(unzip, more)
-            block = raw.read(CHUNK >> 3)
+            block = raw.read(CHUNK)
     except zlib.error as error:
         raise _damaged(path) from error
     if not unzip.eof:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterator
+from pathlib import Path
 
 import pyarrow as pa
 
 from tailrace.landing import chunks
+from tailrace.landing.aside import Aside
 from tailrace.landing.stage import Source
 
 MAX_LINES = 1_000
+RECORDS = pa.schema([("line", pa.int64()), ("l", pa.string())])
 
 
 def fields(line: str, delimiter: str) -> list[str]:
@@ -24,9 +27,9 @@ def fields(line: str, delimiter: str) -> list[str]:
 class CsvSource(Source):
     """The pieces of a CSV file without its header. Pieces with records over several lines come as `records` instead."""
 
-    def __init__(self, reader: chunks.Reader) -> None:
-        super().__init__(reader)
-        self.records: list[tuple[int, str]] = []
+    def __init__(self, reader: chunks.Reader, scratch: Path) -> None:
+        super().__init__(reader, scratch)
+        self.records = Aside(RECORDS, scratch)
         self._open: list[bytes] = []
         self._opened_at = 0
 
@@ -53,13 +56,13 @@ class CsvSource(Source):
         for number, line in enumerate(lines, first):
             odd = bool(line.count(b'"') & 1)
             if not self._open and not odd:
-                self.records.append((number, line.decode()))
+                self.records.put((number, line.decode()))
                 continue
             if not self._open:
                 self._opened_at = number
             self._open.append(line)
             if odd and len(self._open) > 1:
-                self.records.append((self._opened_at, b"\n".join(self._open).decode()))
+                self.records.put((self._opened_at, b"\n".join(self._open).decode()))
                 self._open = []
             elif len(self._open) > MAX_LINES:
                 self._give_up()
@@ -68,10 +71,10 @@ class CsvSource(Source):
         """Take the quote that was never closed as the fault of its own line; the lines after it stand alone."""
         while self._open:
             opened, rest = self._open[0], self._open[1:]
-            self.refused.append((self._opened_at, "bad_quotes", "a quote is opened and never closed", opened))
+            self.refused.put((self._opened_at, "bad_quotes", "a quote is opened and never closed", opened))
             first, self._open = self._opened_at + 1, []
             for number, line in enumerate(rest, first):
                 if line.count(b'"') & 1:
                     self._opened_at, self._open = number, rest[number - first :]
                     break
-                self.records.append((number, line.decode()))
+                self.records.put((number, line.decode()))

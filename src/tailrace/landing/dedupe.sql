@@ -11,7 +11,15 @@ ranked as (
         first_value(content) over whole as winning
     from ready
     where event_id in (select event_id from twice)
-    window whole as (partition by event_id order by event_at, content)
+    -- MD5, for DuckDB's own hash may differ from version to version, and this chooses what is landed.
+    window whole as (
+        partition by event_id
+        order by event_at, md5(concat_ws(
+            chr(31), type, coalesce(event, chr(30)), coalesce(user_id, chr(30)), coalesce(anonymous_id, chr(30)),
+            coalesce(previous_id, chr(30)), coalesce(group_id, chr(30)), coalesce(properties, chr(30)),
+            coalesce(traits, chr(30)), coalesce(context, chr(30)), coalesce(rest, chr(30))
+        ))
+    )
 ),
 known as (
     select r.row_no, bool_and(b.content <> r.content) as is_conflicting

@@ -266,11 +266,13 @@ class Draft:
         return int(row[0])
 
     def _fingerprint(self) -> str:
-        """Return a text that is the same for the same rows in whatever order they came."""
+        """Return a text that is the same for the same rows in whatever order they came, in any version of DuckDB."""
         row = self.stage.connection.execute(
-            "select (select count(*) || ' ' || coalesce(sum(hash(event_id, content, event_at)::hugeint), 0) from ready"
+            "select (select count(*) || ' ' || coalesce(sum(md5_number_lower(concat_ws(chr(31), event_id,"
+            " epoch_us(event_at), type, event, user_id))::hugeint), 0) from ready"
             " where row_no not in (select row_no from losers)),"
-            " (select count(*) || ' ' || coalesce(sum(hash(reason, raw)::hugeint), 0) from quarantined"
+            " (select count(*) || ' ' || coalesce(sum(md5_number_lower(reason || md5(raw))::hugeint), 0)"
+            " from quarantined"
             f" where {str(self.reason != RETRY).lower()})"
         ).fetchone()
         assert row is not None
@@ -335,6 +337,9 @@ class Draft:
         )
         durable.write(aside / "load.json", load.model_dump_json(indent=1).encode())
         crash.here("land.recorded")
+        for path in aside.iterdir():
+            # Whoever opens it by accident, SQL of a dbt project for one, cannot write it.
+            path.chmod(0o444)
         durable.move_in(aside, final)
         crash.here("land.moved")
         return load_id
@@ -344,7 +349,8 @@ class Draft:
         for key, value in values.items():
             text = text.replace("{" + key + "}", value)
         copied = self.stage.connection.execute(
-            f"copy ({text}) to {engine.literal(str(target))} (format parquet, compression zstd, compression_level 1)"
+            f"copy ({text}) to {engine.literal(str(target))} (format parquet, compression zstd, compression_level 1,"
+            " row_group_size_bytes 8388608)"
         ).fetchone()
         assert copied is not None
         return ParquetFile(name=target.name, rows=copied[0], bytes=target.stat().st_size, sha256=chunks.sha256(target))

@@ -87,6 +87,7 @@ def mirror(settings: Settings, tables: Mapping[str, Callable[[int], pa.Table]]) 
             aside = folder / f".{table}.{os.getpid()}.tmp"
             pq.write_table(rows, aside, compression="zstd")
             crash.here("mirror.written")
+            aside.chmod(0o444)
             durable.move_in(aside, folder / f"{table}-{first}-{last}.parquet")
             crash.here("mirror.moved")
     return written

@@ -1,6 +1,6 @@
 -- grain: one row per line that could not be landed
 select
-    {load_id} || '-' || row_number() over (order by f.name, q.line, q.part, q.reason, q.raw) as quarantine_id,
+    concat_ws('-', {load_id}, q.file_no, q.line, nullif(q.part, 0)) as quarantine_id,
     {load_id} as load_id,
     {load_seq}::bigint as load_seq,
     {source} as source,

@@ -13,7 +13,7 @@ from tailrace import engine
 from tailrace.errors import DataError, nearest
 from tailrace.landing import chunks, csv_records, exact
 from tailrace.landing.contract import Column, Const, Contract, Mapping, Value
-from tailrace.landing.stage import CALLS, SPEC, Source, Stage, parameters
+from tailrace.landing.stage import SPEC, Source, Stage, parameters
 from tailrace.settings import Settings
 
 _TEXTS = ("event", "user_id", "anonymous_id", "previous_id", "group_id", "message_id")
@@ -151,9 +151,12 @@ class CsvStage(MappedStage):
             return reader.sha256
         names = json.loads(header)["columns"]
         self._prepare(self.mapping(path), names, path)
-        source = csv_records.CsvSource(reader)
+        source = csv_records.CsvSource(reader, self.scratch)
         digest = self._stream(file_no, source)
-        self._append_records(file_no, source.records)
+        self.connection.register("records", source.records.reader())
+        self._insert(f"select {file_no} as file_no, line, 0 as part, l from records")
+        self.connection.unregister("records")
+        source.records.close()
         return digest
 
     def again(self, lines: str) -> None:
@@ -168,13 +171,6 @@ class CsvStage(MappedStage):
                 f"select l.* from ({lines}) as l inner join files as f on l.file_no = f.file_no"
                 f" where f.header = {engine.literal(header)}"
             )
-
-    def _append_records(self, file_no: int, records: list[tuple[int, str]]) -> None:
-        for at in range(0, len(records), 100_000):
-            self.connection.execute("delete from calls")
-            self._append("calls", [(file_no, line, 0, text) for line, text in records[at : at + 100_000]], CALLS)
-            self._insert("select file_no, line, part, l from calls")
-        self.connection.execute("delete from calls")
 
     def _prepare(self, mapping: Mapping, names: list[str], path: Path) -> None:
         self.check_columns(mapping, names, path)
@@ -220,7 +216,7 @@ class JsonlStage(MappedStage):
         self._mapping = self.mapping(path)
         self.parameters = self.parameters or parameters(path)
         self._learn_ahead(path)
-        return self._stream(file_no, Source(chunks.Reader(path)))
+        return self._stream(file_no, Source(chunks.Reader(path), self.scratch))
 
     def again(self, lines: str) -> None:
         """Put lines back into the stage, each by the mapping of its file."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ import pyarrow as pa
 
 from tailrace import clock, engine
 from tailrace.landing import chunks, exact
+from tailrace.landing.aside import Aside
 from tailrace.landing.contract import Contract, Timestamps
 from tailrace.settings import Settings
 
@@ -25,6 +27,8 @@ BODIES = ("properties", "traits", "context")
 _PACKAGE = "tailrace.landing"
 _BLANK, _BATCH = "(blank)", "(batch)"
 CALLS = pa.schema([("f", pa.int32()), ("l", pa.int64()), ("p", pa.int32()), ("t", pa.string())])
+REFUSED = pa.schema([("l", pa.int64()), ("w", pa.string()), ("d", pa.string()), ("r", pa.binary())])
+VERDICTS = pa.schema([("r", pa.int64()), ("w", pa.string()), ("d", pa.string())])
 CHUNKS = pa.schema([("first", pa.int64()), ("body", pa.string())])
 SPLIT = (
     "select {file_no} as file_no, first + generate_subscripts(x, 1) - 1 as line, 0 as part, unnest(x) as l"
@@ -39,8 +43,9 @@ class Stage:
 
     def __init__(self, settings: Settings, contract: Contract) -> None:
         self.contract = contract
+        self.scratch = settings.scratch
         self.connection = engine.connect(settings)
-        self.connection.execute("set preserve_insertion_order = false")
+        self.connection.execute("set preserve_insertion_order = false; set enable_progress_bar = false")
         self.connection.execute(engine.statement(_PACKAGE, "tables"))
         self.connection.execute(_local_moment(contract.timestamps))
         self.connection.execute(engine.statement(_PACKAGE, "macros"))
@@ -60,7 +65,7 @@ class Stage:
         if not self.parameters:
             self.parameters = parameters(path)
         self._learn_ahead(path)
-        return self._stream(file_no, Source(chunks.Reader(path)))
+        return self._stream(file_no, Source(chunks.Reader(path), self.scratch))
 
     def _learn_ahead(self, path: Path) -> None:
         """Get to know the shapes of the file's first lines, so that lines like them need not be kept to be judged."""
@@ -85,7 +90,7 @@ class Stage:
             raise
         finally:
             self.connection.unregister("chunks")
-        self.refuse((file_no, line, 0, reason, detail, raw) for line, reason, detail, raw in source.refused)
+        self.put(source.refused, f"insert into refused select {file_no}, l, 0, w, d, r from put_aside")
         self.connection.execute(self._filled("learn", seen="select * from stage"))
         return source.reader.sha256
 
@@ -119,43 +124,48 @@ class Stage:
             self._filled("stage", found=found, since=_literal(window.since), until=_literal(window.until))
         )
 
-    def refuse(self, rows: Iterator[tuple[int, int, int, str, str, bytes]]) -> None:
-        """Put lines that never became text rows straight into quarantine."""
-        listed = list(rows)
-        if listed:
-            self.connection.executemany("insert into refused values (?, ?, ?, ?, ?, ?)", listed)
+    def put(self, rows: Aside, statement: str) -> None:
+        """Run a statement that reads the rows put aside from the relation `put_aside`."""
+        self.connection.register("put_aside", rows.reader())
+        self.connection.execute(statement)
+        self.connection.unregister("put_aside")
+        rows.close()
 
     def judge(self) -> None:
         """Give a verdict to every odd row, and stage the calls of batches (which were judged with their batch)."""
-        self._judge(0, batches=True)
-        first = self._one("select coalesce(max(rowid), -1) + 1 from stage")
-        if self._one("select count(*) from calls"):
-            self._insert("select file_no, line, part, l from calls")
-            self.connection.execute(self._filled("learn", seen="select * from stage"))
-            self._judge(first, batches=False)
+        with closing(self._judge(0, batches=True)) as calls:
+            if not calls.is_empty:
+                first = self._one("select coalesce(max(rowid), -1) + 1 from stage")
+                self.connection.register("put_aside", calls.reader())
+                self._insert("select f as file_no, l as line, p as part, t as l from put_aside")
+                self.connection.unregister("put_aside")
+                self.connection.execute(self._filled("learn", seen="select * from stage"))
+                self._judge(first, batches=False).close()
 
-    def _judge(self, first: int, *, batches: bool) -> None:
+    def _judge(self, first: int, *, batches: bool) -> Aside:
+        """Write the verdicts on the rows from `first` on, and return the calls of the batches among them."""
         odd = self.connection.cursor()
         odd.execute(
             "select s.rowid, s.file_no, s.line, s.raw from stage as s left join shapes as k on s.shape = k.shape"
             " where s.rowid >= ? and s.raw is not null and (s.is_odd or s.n_found > coalesce(k.n_objects, -1))",
             [first],
         )
-        while rows := odd.fetchmany(2000):
-            verdicts: list[tuple[int, str, str | None]] = []
-            calls: list[tuple[int, int, int, str]] = []
+        verdicts, calls = Aside(VERDICTS, self.scratch), Aside(CALLS, self.scratch)
+        # A few at a time, for each may have megabytes.
+        while rows := odd.fetchmany(16):
             for row, file_no, line, raw in rows:
                 if not raw.strip(" \t\r"):
-                    verdicts.append((row, _BLANK, None))
+                    verdicts.put((row, _BLANK, None))
                     continue
                 verdict = self._verdict(raw.encode(), batches)
                 if verdict.calls:
-                    verdicts.append((row, _BATCH, None))
-                    calls += [(file_no, line, part, call) for part, call in enumerate(verdict.calls, 1)]
+                    verdicts.put((row, _BATCH, None))
+                    for part, call in enumerate(verdict.calls, 1):
+                        calls.put((file_no, line, part, call))
                 else:
-                    verdicts.append((row, verdict.reason or "", verdict.detail))
-            self._append("verdicts", verdicts, pa.schema([("r", pa.int64()), ("w", pa.string()), ("d", pa.string())]))
-            self._append("calls", calls, CALLS)
+                    verdicts.put((row, verdict.reason or "", verdict.detail))
+        self.put(verdicts, "insert into verdicts select * from put_aside")
+        return calls
 
     def _verdict(self, raw: bytes, batches: bool) -> exact.Verdict:
         return exact.judge(raw, batches=batches)
@@ -178,9 +188,9 @@ class Stage:
 class Source:
     """The pieces of one file as Arrow batches; lines that are no text are kept aside as they are."""
 
-    def __init__(self, reader: chunks.Reader) -> None:
-        self.reader = reader
-        self.refused: list[tuple[int, str, str, bytes]] = []
+    def __init__(self, reader: chunks.Reader, scratch: Path) -> None:
+        self.reader, self.scratch = reader, scratch
+        self.refused = Aside(REFUSED, scratch)
         self.failure: Exception | None = None
 
     def batches(self) -> Iterator[pa.RecordBatch]:
@@ -188,14 +198,8 @@ class Source:
         try:
             for chunk in self.reader.chunks():
                 if chunk.is_too_long:
-                    self.refused.append(
-                        (
-                            chunk.first,
-                            "too_long",
-                            f"longer than {chunks.MAX_LINE} bytes; the start is kept",
-                            chunk.body[: 1 << 20],
-                        )
-                    )
+                    detail = f"longer than {chunks.MAX_LINE} bytes; the start is kept"
+                    self.refused.put((chunk.first, "too_long", detail, chunk.body[: 1 << 20]))
                     continue
                 body = chunk.body if _is_utf8(chunk.body) else self._sifted(chunk)
                 yield self.batch(chunk.first, body)
@@ -216,7 +220,7 @@ class Source:
         for number, line in enumerate(lines):
             if not _is_utf8(line):
                 verdict = exact.judge(line)
-                self.refused.append((chunk.first + number, verdict.reason or "not_utf8", verdict.detail or "", line))
+                self.refused.put((chunk.first + number, verdict.reason or "not_utf8", verdict.detail or "", line))
                 lines[number] = b""
         return b"\n".join(lines)
 

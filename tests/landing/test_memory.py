@@ -1,0 +1,55 @@
+from __future__ import annotations
+
+import gzip
+import json
+import subprocess
+import sys
+
+import pytest
+
+from tests.landing.conftest import World, call, compact
+
+PROGRAM = """
+import json, sys
+from datetime import UTC, datetime
+from pathlib import Path
+from tailrace.landing.land import land
+from tailrace.settings import Settings
+settings = Settings(Path(sys.argv[1]), Path(sys.argv[2]), memory_limit="300MB", threads=2)
+done = land(settings, [Path(sys.argv[3])], "app", as_of=datetime(2026, 11, 21, tzinfo=UTC))
+# Not ru_maxrss: that starts at the parent's.
+peak = next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("VmHWM"))
+print(json.dumps([done.lines, done.landed, done.quarantined, peak // 1024]))
+"""
+TEXT = "what a person did, in many words. " * 500
+MEGABYTES = {"plain": 600, "latin-1": 200, "batch": 150}
+
+
+def line(n: int, kind: str) -> bytes:
+    good = compact(call(messageId=f"m{n}", userId=f"u{n % 1000}", properties={"n": n, "text": TEXT}))
+    if kind == "latin-1":
+        return good.replace(b"many words", b"many w\xf6rds", 1)
+    if kind == "batch":
+        return compact({"batch": [call(messageId=f"m{n}-{part}", properties={"text": TEXT[:8000]}) for part in "ab"]})
+    return good
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", MEGABYTES)
+def test_memory_stays_bounded_when_a_file_is_several_times_as_large(world: World, kind: str) -> None:
+    path = world.folder / "in.jsonl.gz"
+    count = MEGABYTES[kind] * 1_000_000 // len(line(0, kind))
+    with gzip.open(path, "wb", compresslevel=1) as out:
+        for start in range(0, count, 500):
+            out.write(b"".join(line(n, kind) + b"\n" for n in range(start, min(start + 500, count))))
+    arguments = [world.settings.data_dir, world.settings.project_dir, path]
+    ended = subprocess.run([sys.executable, "-c", PROGRAM, *map(str, arguments)], check=True, capture_output=True)
+    lines, landed, quarantined, peak = json.loads(ended.stdout)
+    per_line = 2 if kind == "batch" else 1
+    assert (lines, landed, quarantined) == (
+        count * per_line,
+        0 if kind == "latin-1" else count * per_line,
+        count if kind == "latin-1" else 0,
+    )
+    # Beside the limit: Python, Arrow and DuckDB themselves, and DuckDB's vectors, which its limit does not count.
+    assert peak < 1200, f"{peak} MiB"
