@@ -12,8 +12,9 @@ NUMBERS = (
     "100000000000000000000000.0", "1e22", "1e23", "123456789e-20", "2.2250738585072011e-308", "1790841600", "17850.5",
 )  # fmt: skip
 NOT_JSON = (
-    "NaN", "nan", "nAn", "NAN", "Infinity", "-Infinity", "infinity", "iNf", "-inf", "+1", "01", "1.", ".5", "1e", 
-    "0x10", "'a'", "True", "None", "undefined", "tru", "", "-", "--1", "1 2", "/*a*/1", "-NaN", "-nAn", "iNFINITY", "1_0",
+    "NaN", "nan", "nAn", "NAN", "Infinity", "-Infinity", "infinity", "iNf", "-inf", "+1", "01", "1.", ".5", "1e",
+    "0x10", "'a'", "True", "None", "undefined", "tru", "", "-", "--1", "1 2", "/*a*/1", "-NaN", "-nAn", "iNFINITY",
+    "1_0",
 )  # fmt: skip
 PIECES = (
     "a", "b", "é", "😀", "\u2028", "\u00a0", " ", ",", ":", "{", "}", "[", "]", '\\"', "\\\\", "\\/", "\\n", "\\u0041",
