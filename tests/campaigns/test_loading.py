@@ -8,7 +8,7 @@ from jsonschema import Draft202012Validator
 from ruamel.yaml import YAML
 
 from tailrace.campaigns import reading
-from tailrace.campaigns.definition import EventTrigger, Goal, SegmentTrigger, Send, Wait
+from tailrace.campaigns.definition import EventTrigger, Goal, Repeat, SegmentTrigger, Send, Wait
 from tailrace.campaigns.schema import schema
 from tailrace.campaigns.shelf import load_campaigns
 from tailrace.errors import DefinitionError
@@ -51,7 +51,7 @@ def test_every_key_is_read_as_it_is_written(project: Project) -> None:
     )
     assert campaign.trigger == SegmentTrigger("seg_trial_ending", "entered")
     assert campaign.goal == Goal("project_created", timedelta(days=14), exit=False)
-    assert (campaign.existing, campaign.repeat, campaign.holdout_bp) == ("enroll", "never", 250)
+    assert (campaign.existing, campaign.repeat, campaign.holdout_bp) == ("enroll", Repeat(), 250)
     assert campaign.expires == timedelta(minutes=30)
     assert campaign.steps == (
         Send("welcome", "welcome", 17),

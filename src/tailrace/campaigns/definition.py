@@ -6,7 +6,7 @@ Nothing here reads a file: `shelf` loads campaigns, `reading` checks them, `rend
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from functools import cached_property
@@ -14,7 +14,32 @@ from types import MappingProxyType
 from typing import Any, Literal
 
 from tailrace import ids
+from tailrace.campaigns.steps import (
+    Condition,
+    Send,
+    Step,
+    Wait,
+    every_step,
+    seconds,
+    step_facts,
+    steps_from,
+)
+from tailrace.campaigns.triggers import EventTrigger, SegmentTrigger, Trigger, trigger_from
 from tailrace.errors import DataError
+
+__all__ = [
+    "Campaign",
+    "EventTrigger",
+    "Goal",
+    "Hours",
+    "Message",
+    "Reference",
+    "RenderError",
+    "Repeat",
+    "SegmentTrigger",
+    "Send",
+    "Wait",
+]
 
 Status = Literal["draft", "live", "paused", "ended"]
 Class = Literal["marketing", "transactional"]
@@ -36,56 +61,52 @@ class RenderError(DataError):
 
 
 @dataclass(frozen=True)
-class SegmentTrigger:
-    """People start when they `entered` or `left` the segment."""
+class Goal:
+    """What the campaign is for: the event or the segment's entry, at most `within` after the person entered.
 
-    segment: str
-    on: Literal["entered", "left"] = "entered"
-
-
-@dataclass(frozen=True)
-class EventTrigger:
-    """People start when the event lands.
-
-    `where` is the condition as it was written and `where_sql` the same as DuckDB SQL over a column `properties`
-    (JSON text), never null; both None when there is no condition. An event that landed more than `late` after it
-    happened does not trigger.
+    Exactly one of `event` and `segment` is there; `where` and `where_sql` are of the event's properties, as in a
+    trigger. `exit` ends the pass there.
     """
 
-    event: str
-    where: str | None = None
-    where_sql: str | None = None
-    late: timedelta | None = None
-
-
-@dataclass(frozen=True)
-class Goal:
-    """What the campaign is for: the event, at most `within` after the person entered; `exit` ends the journey there."""
-
-    event: str
+    event: str | None
     within: timedelta
     exit: bool = True
+    segment: str | None = None
+    where: str | None = None
+    where_sql: str | None = None
 
 
 @dataclass(frozen=True)
-class Send:
-    """Send the message named `message`. `id` enters the intent's key: renaming it makes another step of it."""
+class Repeat:
+    """Whether a person may enter again; `every` is the least time between two entries, of that kind only."""
 
-    id: str
-    message: str
-    line: int
+    kind: Literal["never", "after_exit", "every", "each_occurrence"] = "never"
+    every: timedelta | None = None
 
 
 @dataclass(frozen=True)
-class Wait:
-    """Rest for `duration` (more than zero), measured from arrival at this step."""
+class Hours:
+    """A span of local time on some days (Monday is 1), in minutes of the day.
 
-    id: str
-    duration: timedelta
+    One that ends before it starts goes on after midnight and belongs to the day on which it began.
+    """
+
+    days: tuple[int, ...]
+    start: int
+    end: int
+
+    def facts(self) -> dict[str, Any]:
+        """Return the hours as a definition has them."""
+        return {"days": list(self.days), "from": self.start, "to": self.end}
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A name in campaign.yml of something outside of it. `what` says of what kind: see `VOCABULARY` in `check`."""
+
+    what: Literal["segment", "manual_segment", "object_segment", "column", "event"]
+    name: str
     line: int
-
-
-Step = Send | Wait
 
 
 @dataclass(frozen=True)
@@ -135,7 +156,11 @@ class Message:
 
 @dataclass(frozen=True)
 class Campaign:
-    """One campaign, checked. `holdout_bp` is in basis points (1,000 is 10 %); `path` is its campaign.yml."""
+    """One campaign, checked. `holdout_bp` is in basis points (1,000 is 10 %); `path` is its campaign.yml.
+
+    `exits` are conditions, or the word `left_trigger`. `messages` are those that its steps name and that can be
+    rendered. `references` are the names that only the warehouse can judge.
+    """
 
     slug: str
     path: str
@@ -145,97 +170,117 @@ class Campaign:
     klass: Class
     topic: str | None
     priority: int
-    trigger: SegmentTrigger | EventTrigger
+    trigger: Trigger
     existing: Literal["skip", "enroll"]
-    repeat: Literal["never"]
+    repeat: Repeat
     goal: Goal | None
     holdout_bp: int
     sending: Sending
     expires: timedelta
     steps: tuple[Step, ...]
+    in_flight: Literal["ignore", "restart"] = "ignore"
+    filter: Condition | None = None
+    exits: tuple[Condition | str, ...] = ()
+    window: Hours | None = None
+    on_edit: Literal["keep", "move", "exit"] = "keep"
+    on_pause: Literal["hold", "expire"] = "hold"
+    on_end: Literal["exit", "drain"] = "exit"
     messages: dict[str, Message] = field(default_factory=dict)
     trigger_line: int = 1
+    references: tuple[Reference, ...] = ()
+
+    @property
+    def all_steps(self) -> tuple[Step, ...]:
+        """All steps, those in branches too, in the order in which they are written."""
+        return tuple(every_step(self.steps))
 
     @property
     def sends(self) -> tuple[Send, ...]:
-        """The steps that send something, in order."""
-        return tuple(step for step in self.steps if isinstance(step, Send))
+        """The steps that send something to the person, in the order in which they are written."""
+        return tuple(step for step in self.all_steps if isinstance(step, Send))
 
     def definition(self) -> dict[str, Any]:
         """Return what decides who gets what when, JSON-able; `restored` makes a campaign of it again.
 
-        Message copy, purpose, owner, priority, status and sending are not in it: pausing a campaign or mending a
-        typo must not make another version of it.
+        Its shape stands in docs/engine.md. Message copy, purpose, owner, priority, status, sending and what an edit, a
+        pause or the end does to people in flight are not in it: pausing a campaign or mending a typo must not make
+        another version of it.
         """
         return {
             "slug": self.slug,
             "class": self.klass,
             "topic": self.topic,
-            "trigger": _trigger_facts(self.trigger),
+            "trigger": self.trigger.facts(),
             "existing": self.existing,
-            "repeat": self.repeat,
-            "goal": None
-            if self.goal is None
-            else {"event": self.goal.event, "within": _seconds(self.goal.within), "exit": self.goal.exit},
+            "repeat": {
+                "kind": self.repeat.kind,
+                "seconds": None if self.repeat.every is None else seconds(self.repeat.every),
+            },
+            "in_flight": self.in_flight,
+            "filter": self.filter,
+            "exit": list(self.exits),
+            "goal": None if self.goal is None else _goal_facts(self.goal),
             "holdout_bp": self.holdout_bp,
-            "expires": _seconds(self.expires),
-            "steps": [_step_facts(step) for step in self.steps],
+            "expires": seconds(self.expires),
+            "window": None if self.window is None else self.window.facts(),
+            "steps": step_facts(self.steps),
         }
 
     @cached_property
     def version(self) -> str:
         """The first 16 hex digits of the hash of `definition()`, where a condition counts as it was written."""
-        facts = self.definition()
-        facts["trigger"] = {key: value for key, value in facts["trigger"].items() if key != "where_sql"}
-        return ids.digest(json.dumps(facts, sort_keys=True, ensure_ascii=False))[:16]
+        return ids.digest(json.dumps(_as_written(self.definition()), sort_keys=True, ensure_ascii=False))[:16]
 
     def restored(self, definition: Mapping[str, Any]) -> Campaign:
         """Return this campaign with the decisions of an earlier `definition()`: what people in flight stay on.
 
         Status, sending, priority and message copy are today's. Lines of steps are 0.
         """
-        goal = definition["goal"]
+        goal, repeat, window = definition["goal"], definition["repeat"], definition["window"]
         return replace(
             self,
             klass=definition["class"],
             topic=definition["topic"],
-            trigger=_trigger_from(definition["trigger"]),
+            trigger=trigger_from(definition["trigger"]),
             existing=definition["existing"],
-            repeat=definition["repeat"],
-            goal=None if goal is None else Goal(goal["event"], timedelta(seconds=goal["within"]), goal["exit"]),
+            repeat=Repeat(repeat["kind"], None if repeat["seconds"] is None else timedelta(seconds=repeat["seconds"])),
+            in_flight=definition["in_flight"],
+            filter=definition["filter"],
+            exits=tuple(definition["exit"]),
+            goal=None if goal is None else _goal_from(goal),
             holdout_bp=definition["holdout_bp"],
             expires=timedelta(seconds=definition["expires"]),
-            steps=tuple(_steps_from(definition["steps"])),
+            window=None if window is None else Hours(tuple(window["days"]), window["from"], window["to"]),
+            steps=steps_from(definition["steps"]),
+            references=(),
         )
 
 
-def _seconds(duration: timedelta) -> int:
-    return duration.days * 86_400 + duration.seconds
+def _goal_facts(goal: Goal) -> dict[str, Any]:
+    return {
+        "event": goal.event,
+        "segment": goal.segment,
+        "where": goal.where,
+        "where_sql": goal.where_sql,
+        "within": seconds(goal.within),
+        "exit": goal.exit,
+    }
 
 
-def _trigger_facts(trigger: SegmentTrigger | EventTrigger) -> dict[str, Any]:
-    if isinstance(trigger, SegmentTrigger):
-        return {"segment": trigger.segment, "on": trigger.on}
-    late = None if trigger.late is None else _seconds(trigger.late)
-    return {"event": trigger.event, "where": trigger.where, "where_sql": trigger.where_sql, "late": late}
+def _goal_from(facts: Mapping[str, Any]) -> Goal:
+    return Goal(
+        event=facts["event"],
+        within=timedelta(seconds=facts["within"]),
+        exit=facts["exit"],
+        segment=facts["segment"],
+        where=facts["where"],
+        where_sql=facts["where_sql"],
+    )
 
 
-def _trigger_from(facts: Mapping[str, Any]) -> SegmentTrigger | EventTrigger:
-    if "segment" in facts:
-        return SegmentTrigger(facts["segment"], facts["on"])
-    late = None if facts["late"] is None else timedelta(seconds=facts["late"])
-    return EventTrigger(facts["event"], facts["where"], facts["where_sql"], late)
-
-
-def _step_facts(step: Step) -> dict[str, Any]:
-    if isinstance(step, Send):
-        return {"id": step.id, "send": step.message}
-    return {"id": step.id, "wait": _seconds(step.duration)}
-
-
-def _steps_from(facts: Iterable[Mapping[str, Any]]) -> Iterable[Step]:
-    for step in facts:
-        if "send" in step:
-            yield Send(step["id"], step["send"], 0)
-        else:
-            yield Wait(step["id"], timedelta(seconds=step["wait"]), 0)
+def _as_written(facts: Any) -> Any:
+    """Return the facts without what is derived from a condition's text: tailrace may compile it otherwise tomorrow."""
+    if isinstance(facts, Mapping):
+        derived = ("where_sql", "columns") if "where" in facts else ()
+        return {key: _as_written(value) for key, value in facts.items() if key not in derived}
+    return [_as_written(value) for value in facts] if isinstance(facts, list | tuple) else facts

@@ -10,8 +10,9 @@ from typing import Any
 
 from tailrace.campaigns import amounts
 from tailrace.campaigns.conditions import ConditionError, compile_where
-from tailrace.campaigns.definition import Campaign, EventTrigger, Goal, Message, SegmentTrigger, Send, Step, Wait
+from tailrace.campaigns.definition import Campaign, EventTrigger, Goal, Message, Repeat, SegmentTrigger, Send, Wait
 from tailrace.campaigns.document import Node, Table, document
+from tailrace.campaigns.steps import Step
 from tailrace.errors import Problem, nearest
 
 KEYS = (
@@ -85,12 +86,12 @@ def _choice(table: Table, name: str, options: Collection[str], *, needed: bool =
     return node.choice(options) if node else None
 
 
-def _repeat(table: Table) -> str:
+def _repeat(table: Table) -> Repeat:
     node = table.get("repeat")
     if node is not None:
         written = node.scalar() or ""
         node.choice(("never",), later=(*REPEAT_LATER, written) if written.startswith("every ") else REPEAT_LATER)
-    return "never"
+    return Repeat()
 
 
 def _topic(table: Table, klass: str | None) -> str | None:
