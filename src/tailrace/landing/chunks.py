@@ -67,7 +67,8 @@ class Reader:
                     rest = block
                     continue
             body, rest = rest + block[:end], block[end + 1 :]
-            if b"\r\n" in body or body.endswith(b"\r"):
+            # One byte is looked for many times faster than two.
+            if b"\r" in body:
                 body = body.replace(b"\r\n", b"\n").removesuffix(b"\r")
             yield Chunk(number, body)
             number += body.count(b"\n") + 1

@@ -1,12 +1,24 @@
 -- grain: one row per shape not seen before; an object count of -1 means that each line of the shape is judged alone
 insert into shapes
 with one as (
-    select shape, any_value(raw) as l
+    select shape, any_value({l: raw, is_verbatim: is_verbatim}) as line
     from ({seen})
     where is_shape_new and not is_odd and raw is not null and shape not in (select shape from shapes)
     group by shape
 ),
-keyed as (select shape, try(json_keys(l)) as top, try(json_keys(l, {paths})) as keys from one)
+keyed as (
+    select
+        shape,
+        try(json_keys(line.l)) as top,
+        case
+            when line.is_verbatim
+                then coalesce(json_keys(line.l -> '$.properties', {properties_paths}), [])
+                    || coalesce(json_keys(line.l -> '$.traits', {traits_paths}), [])
+                    || coalesce(json_keys(line.l -> '$.context', {context_paths}), [])
+            else try(json_keys(line.l, {paths}))
+        end as keys
+    from one
+)
 select
     shape,
     case

@@ -17,6 +17,13 @@ create or replace macro maybe_unsound(m) as case
     when contains(lower(m), 'nan') or contains(lower(m), 'inf') then regexp_matches(m, '[:,\[]-?(?i:nan|inf)')
     else false
 end;
+-- The same of a body that stands in the line as `json` writes it.
+create or replace macro maybe_unsound_body(x) as case
+    when x is null then false
+    when contains(x, '\u0000') then true
+    when contains(x, '[') and regexp_matches(x, '[,\[](?:\[|-?(?i:nan|inf))') then true
+    else regexp_matches(x, ':-?(?i:nan|inf)')
+end;
 -- A line that `json` writes otherwise: was it only white space, an escape or the spelling of a number, or a value?
 create or replace macro maybe_changed(l) as regexp_matches(l, ',\s*[}\]]|[:,\[\s]-?[0-9.]{16}|[0-9]{15}[eE]|[0-9][eE]-[0-9]{3}|[:,\[\s]-0[^.eE]');
 create or replace macro moment(x) as case

@@ -18,7 +18,7 @@ from tailrace.settings import Settings
 
 _TEXTS = ("event", "user_id", "anonymous_id", "previous_id", "group_id", "message_id")
 _IDS = ("user_id", "anonymous_id", "previous_id", "group_id", "message_id")
-_SPLIT_RAW = {"is_odd": "false", "shape": "null", "is_shape_new": "false", "is_uncovered": "false", "n_found": "0"}
+_SPLIT_RAW = {"is_odd": "false", "is_verbatim": "false", "shape": "null", "is_shape_new": "false", "is_uncovered": "false", "n_found": "0"}
 
 
 @contextmanager
@@ -253,6 +253,7 @@ class JsonlStage(MappedStage):
             "raw": "l",
             "is_odd": "s is null or body is null or not starts_with(body, '{') or maybe_unsound(body)"
             f" or case when l = body then false else maybe_changed(l) end or {ids}",
+            "is_verbatim": "false",
             "shape": "shape",
             "is_shape_new": "is_shape_new",
             "is_uncovered": "is_uncovered",

@@ -1,23 +1,44 @@
 -- grain: one row per line of `lines` that is not blank, read as a call of the Segment spec
 with line as ({lines}),
-parsed as (
-    select
-        *,
-        try(json(l))::varchar as m,
-        try(from_json(l, {spec})) as s,
-        hash(try(json_keys(l, {paths}))) as shape
+read as (
+    select *, try(from_json(l, {spec})) as s
     from line
     where l <> ''
 ),
--- The shape of a line is its keys; of a known one no object has a key twice, and whether it has other keys is known.
-opened as (
+-- A verbatim line is known to be its parts; any other one that can be parsed is written again and looked through.
+compared as (
     select
         *,
         s.properties::varchar as properties,
         s.traits::varchar as traits,
         s.context::varchar as context,
-        case when not ({is_plain}) then nullif(try(json_merge_patch(l, {spec_keys}))::varchar, '{}') end as rest,
-        n_objects(m) as n_found,
+        case when s is null then false else {is_verbatim} end as is_verbatim
+    from read
+),
+-- The shape of a line is its keys; of a known one no object has a key twice, and whether it has other keys is known.
+parsed as (
+    select
+        *,
+        case when s is not null and not is_verbatim then json(l)::varchar end as m,
+        case
+            when is_verbatim
+                then hash(
+                    json_keys(properties, {properties_paths}), json_keys(traits, {traits_paths}),
+                    json_keys(context, {context_paths})
+                )
+            when s is not null then hash(json_keys(l, {paths}))
+        end as shape
+    from compared
+),
+opened as (
+    select
+        *,
+        case
+            when is_verbatim or s is null then null
+            when not ({is_plain}) then nullif(json_merge_patch(l, {spec_keys})::varchar, '{}')
+        end as rest,
+        case when is_verbatim then n_objects(properties) + n_objects(traits) + n_objects(context) else n_objects(m) end
+            as n_found,
         moment(s.timestamp) as stamped_at,
         moment(s."originalTimestamp") as original_at,
         moment(s."sentAt") as sent_at,
@@ -29,13 +50,18 @@ select
     o.line,
     o.part,
     o.l as raw,
-    s is null
-    or m is null
-    or not starts_with(m, '{')
-    or maybe_unsound(m)
-    or case when l = m then false else maybe_changed(l) end
-    or maybe_not_text(s."messageId") or maybe_not_text(s.event) or maybe_not_text(s.name) or maybe_not_text(s."userId") or maybe_not_text(s."anonymousId")
-    or maybe_not_text(s."previousId") or maybe_not_text(s."groupId") as is_odd,
+    case
+        when is_verbatim
+            then maybe_unsound_body(properties) or maybe_unsound_body(traits) or maybe_unsound_body(context)
+        when s is null then true
+        when not starts_with(m, '{') then true
+        when maybe_unsound(m) then true
+        when l <> m and maybe_changed(l) then true
+        else maybe_not_text(s."messageId") or maybe_not_text(s.event) or maybe_not_text(s.name)
+            or maybe_not_text(s."userId") or maybe_not_text(s."anonymousId") or maybe_not_text(s."previousId")
+            or maybe_not_text(s."groupId")
+    end as is_odd,
+    o.is_verbatim,
     o.shape,
     {n_known} is null as is_shape_new,
     o.n_found > coalesce({n_known}, 0) as is_uncovered,

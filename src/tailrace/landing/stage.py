@@ -14,7 +14,7 @@ import duckdb
 import pyarrow as pa
 
 from tailrace import clock, engine
-from tailrace.landing import chunks, exact
+from tailrace.landing import chunks, exact, verbatim
 from tailrace.landing.aside import Aside
 from tailrace.landing.contract import Contract, Timestamps
 from tailrace.settings import Settings
@@ -241,9 +241,15 @@ def parameters(path: Path) -> dict[str, str]:
     Any choice is right; one that fits the file sends fewer lines to the exact judge.
     """
     found: Counter[str] = Counter()
-    for row in _sample(path):
+    rows = list(_sample(path))
+    for row in rows:
         found.update(_paths(row, "$"))
-    return {**SPEC, "paths": _path_list(found)}
+    return {
+        **SPEC,
+        "paths": _path_list(found),
+        **{f"{body}_paths": _path_list(_below(found, body)) for body in BODIES},
+        "is_verbatim": verbatim.is_verbatim(rows, TEXT_KEYS, BODIES),
+    }
 
 
 def _first_lines(path: Path) -> Iterator[str]:
@@ -275,6 +281,12 @@ def _paths(value: Any, at: str) -> Iterator[str]:
             yield from _paths(inner, f"{at}[{number}]")
 
 
+def _below(found: Counter[str], body: str) -> Counter[str]:
+    """Return the paths inside a body, as they are in its own text."""
+    start = f'$."{body}"'
+    return Counter({"$" + path.removeprefix(start): count for path, count in found.items() if path.startswith(start)})
+
+
 def _path_list(found: Counter[str]) -> str:
     found.pop("$", None)
     chosen = ["$", *(path for path, _ in sorted(found.items(), key=lambda item: (-item[1], item[0]))[: _MAX_PATHS - 1])]
@@ -286,6 +298,8 @@ def _spec() -> dict[str, str]:
     return {
         "spec": engine.literal(json.dumps(spec)),
         "spec_keys": engine.literal(json.dumps(dict.fromkeys(spec))),
+        **{f"{body}_paths": "['$']" for body in BODIES},
+        "is_verbatim": "false",
         "known": "[" + ", ".join(engine.literal(key) for key in spec) + "]",
     }
 

@@ -25,6 +25,7 @@ select
     part,
     case when is_odd or is_uncovered or is_shape_new or why is not null then raw end as raw,
     is_odd,
+    is_verbatim,
     shape,
     is_shape_new,
     n_found,
