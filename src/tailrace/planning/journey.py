@@ -1,79 +1,263 @@
-"""Who moves on, and who arrives at a message? One campaign version compiles to one set-based statement.
+"""Who moves on, and what does each step do? One campaign version compiles to one set-based statement.
 
-The statement is a chain of common table expressions in step order. It reads
+The statement is a chain of common table expressions, one per step, in the order in which the steps are written; every
+way leads forward, so whoever enters or goes on this run passes down the chain once. It reads
 
-- `flight`: the version's active enrollments (enrollment_id, person_id, step, arrived_at);
-- `entering`: people who enter in this plan (enrollment_id, person_id, due_at);
-- the parameter `$as_of`
+- `flight`: the version's active passes (enrollment_id, person_id, arm, entered_at, step, arrived_at);
+- `entering`: passes that begin in this plan (enrollment_id, person_id, arm, entered_at, due_at);
+- `assignments`: arms of splits that people have already (person_id, step, name);
+- `responses`: outcomes of webhooks (enrollment_id, step, status_code, body); and what `condition` reads;
+- the parameter `$as_of`.
 
-and returns one row per move and one per message candidate: enrollment_id, person_id, position (the step's place, a
-move before its candidate), kind (`move`, `candidate`), from_step, to_step, why, message, due_at, arrived_at.
+It returns rows in no order: enrollment_id, person_id, position, kind, from_step, to_step, why, message, act, name,
+due_at. Kinds: `move` (to to_step, null when the pass is over), `candidate` (send, notify, webhook: message), `act`
+(update, add_to, remove_from: act is JSON text), `assign` (the person gets the arm `name` of the split to_step). What a
+step does has the step's position and comes after the move to it; the end of a pass comes after every step. Who stays
+where they are has no row, and so has a pass that rests on a step which this version does not have.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from tailrace.engine import literal
+from tailrace.planning.condition import NOW, truth
+from tailrace.planning.memberships import Bit
+from tailrace.planning.steps import Step, Way, steps_of
 from tailrace.planning.verdict import Why
 
+_NOBODY = "(select null::varchar as enrollment_id, null::varchar as step limit 0)"
 
-def compile_version(steps: Sequence[Mapping[str, Any]]) -> str:
-    """Return the statement for these steps: `{"id", "send": message}` or `{"id", "wait": seconds}`, in order.
 
-    Each CTE `arrived_n` is who comes to step n in this run, `passed_n` who goes on from it. A message is passed in
-    the run in which it is reached; a wait never is, because its clock starts at the run that reached it.
+@dataclass(frozen=True)
+class _Rule:
+    """What a step kind says, as SQL over `here`: who is at the step because they arrived, or rested there.
+
+    `way` is the name of the way that somebody goes, null to rest; `due_at` is when what follows is due; `does` is
+    whether the step does its deed now. `due_at` and `does` may speak of `way`.
     """
-    ctes = [_arrivals(0, "entering", literal(Why.ENTERED), "null::varchar")]
-    results = []
-    for number, step in enumerate(steps):
-        here = literal(step["id"])
-        if number:
-            why = Why.SENT if "send" in steps[number - 1] else Why.WAITED
-            ctes.append(_arrivals(number, f"passed_{number - 1}", literal(why), literal(steps[number - 1]["id"])))
-        ctes.append(_passing_message(number, here) if "send" in step else _passing_wait(number, here, step["wait"]))
-        results.append(_moves(number, f"arrived_{number}", here))
-        if "send" in step:
-            results.append(_candidates(number, here, literal(step["send"])))
-    last = len(steps)
-    ctes.append(_arrivals(last, f"passed_{last - 1}", literal(Why.COMPLETED), literal(steps[-1]["id"])))
-    results.append(_moves(last, f"arrived_{last}", "null::varchar"))
-    return "with " + ",\n\n".join(ctes) + "\n\n" + "\nunion all\n".join(results)
+
+    way: str
+    due_at: str = "here.due_at"
+    does: str = "false"
 
 
-def _arrivals(number: int, source: str, why: str, from_step: str) -> str:
+@dataclass(frozen=True)
+class _Version:
+    slug: str
+    bits: Mapping[str, Bit]
+    expires: int
+    deferred: str
+
+
+def compile_version(
+    slug: str,
+    steps: Sequence[Mapping[str, Any]],
+    bits: Mapping[str, Bit],
+    expires: int,
+    deferred: str = _NOBODY,
+) -> str:
+    """Return the statement for the `steps` of a definition of the campaign `slug`.
+
+    `expires` is the definition's, in seconds: a webhook waits that long for its answer. `deferred` is a relation
+    (enrollment_id, step) of what the plan before deferred: a webhook that was is considered again.
+    """
+    version = _Version(slug, bits, expires, deferred)
+    known = steps_of(steps)
+    into: dict[int | None, list[str]] = {step.position: [] for step in known} | {None: []}
+    into[0].append(_ENTERING)
+    for step in known:
+        for way in step.ways:
+            into[way.to].append(_leaving(step, way))
+    ctes = [
+        _looked_at(known),
+        *(_at(step, into[step.position], _RULES[step.kind](step, version)) for step in known),
+        _cte("walked", [_walked(step) for step in known]),
+        _cte("over", into[None]),
+    ]
+    return "with " + ",\n\n".join(ctes) + "\n\n" + _rows(len(known))
+
+
+def _cte(name: str, arms: Sequence[str]) -> str:
+    """Every CTE is materialized: one that is read twice and inlined would double the plan at each step."""
+    return f"{name} as materialized (\n    " + "\n    union all\n    ".join(arms) + "\n)"
+
+
+_ENTERING = (
+    "select enrollment_id, person_id, arm, entered_at, false as is_considered, null::varchar as from_step,"
+    f" {literal(Why.ENTERED)} as why, {NOW} as arrived_at, due_at from entering"
+)
+
+
+def _leaving(step: Step, way: Way) -> str:
+    """Who goes this way: as arrivals at the next step, or as those whose pass is over."""
+    why = way.why if way.to is not None or step.kind == "exit" else Why.COMPLETED
+    considered = "true" if step.kind == "send" else "is_considered"
     return (
-        f"arrived_{number} as (\n    select enrollment_id, person_id, {from_step} as from_step, due_at, {why} as why\n"
-        f"    from {source}\n)"
+        f"select enrollment_id, person_id, arm, entered_at, {considered} as is_considered, {literal(step.id)} as"
+        f" from_step, {literal(why)} as why, {NOW} as arrived_at, leaves_due_at as due_at from at_{step.position}"
+        f" where way = {literal(way.name)}"
     )
 
 
-def _passing_message(number: int, step: str) -> str:
-    return (
-        f"passed_{number} as (\n    select enrollment_id, person_id, due_at from arrived_{number}\n    union all\n"
-        f"    select enrollment_id, person_id, arrived_at as due_at from flight where step = {step}\n)"
+def _looked_at(known: Sequence[Step]) -> str:
+    """Who may leave the step that they rest at, found in one pass over `flight` however many steps there are.
+
+    Those who rest at a `wait_until` are left to their step: all of them have to be looked at.
+    """
+    clocks = [(step.id, int(step.facts.get("wait", 0))) for step in known if step.kind != "wait_until"]
+    values = ", ".join(f"({literal(step)}, {seconds})" for step, seconds in clocks) or "(null::varchar, 0)"
+    query = (
+        "select flight.enrollment_id, flight.person_id, flight.arm, flight.entered_at, flight.arrived_at, flight.step\n"
+        f"    from flight inner join (values {values}) as clocks(step, seconds) on clocks.step = flight.step\n"
+        f"    where flight.arrived_at + to_seconds(clocks.seconds) <= {NOW}"
+    )
+    return _cte("resting", [query])
+
+
+def _at(step: Step, arrivals: Sequence[str], rule: _Rule) -> str:
+    """Who arrives at the step in this run (`why` says why), or goes on from it, or has it done."""
+    resting = "flight" if step.kind == "wait_until" else "resting"
+    rested = (
+        "select enrollment_id, person_id, arm, entered_at, false as is_considered, null as from_step, null as why,"
+        f" arrived_at, arrived_at as due_at from {resting} where step = {literal(step.id)}"
+    )
+    here = "\n            union all\n            ".join([*arrivals, rested])
+    query = (
+        "select * from (\n"
+        f"        select here.*, {rule.due_at} as leaves_due_at, {rule.does} as does\n"
+        f"        from (select here.*, {rule.way} as way from (\n            {here}\n        ) as here) as here\n"
+        "    ) where why is not null or way is not null or does"
+    )
+    return _cte(f"at_{step.position}", [query])
+
+
+def _done(step: Step, version: _Version) -> _Rule:
+    return _Rule("'passed'", does="true")
+
+
+def _exit(step: Step, version: _Version) -> _Rule:
+    return _Rule("'exited'")
+
+
+def _send(step: Step, version: _Version) -> _Rule:
+    return _Rule("case when not here.is_considered then 'passed' end", does="way is not null")
+
+
+def _wait(step: Step, version: _Version) -> _Rule:
+    ends = _after(step.facts["wait"])
+    return _Rule(f"case when {ends} <= {NOW} then 'waited' end", ends)
+
+
+def _wait_until(step: Step, version: _Version) -> _Rule:
+    ends = _after(step.facts["timeout"])
+    return _Rule(
+        f"case when {_truth(step.facts['wait_until'], version, until=ends)} then 'happened'"
+        f" when {ends} <= {NOW} then 'timed_out' end",
+        f"case when way = 'timed_out' then {ends} else {NOW} end",
     )
 
 
-def _passing_wait(number: int, step: str, seconds: int) -> str:
-    due = f"arrived_at + to_seconds({int(seconds)})"
-    return (
-        f"passed_{number} as (\n    select enrollment_id, person_id, {due} as due_at from flight\n"
-        f"    where step = {step} and {due} <= $as_of\n)"
+def _if(step: Step, version: _Version) -> _Rule:
+    return _Rule(f"case when {_truth(step.facts['if'], version)} then 'yes' else 'no' end")
+
+
+def _truth(condition: Mapping[str, Any], version: _Version, until: str | None = None) -> str:
+    return truth(
+        condition,
+        person="here.person_id",
+        bits=version.bits,
+        entered_at="here.entered_at",
+        until=until,
+        enrollment="here.enrollment_id",
     )
 
 
-def _moves(number: int, source: str, step: str) -> str:
-    return (
-        f"select enrollment_id, person_id, {number} as position, 'move' as kind, from_step, {step} as to_step, why,"
-        f" null::varchar as message, due_at, $as_of::timestamp as arrived_at from {source}"
+def _split(step: Step, version: _Version) -> _Rule:
+    """Draw nobody anew: the arm that the person has, if this version has it too, else the one of their bucket."""
+    names = ", ".join(literal(way.name) for way in step.ways)
+    assigned = (
+        "(select min(assignments.name) from assignments where assignments.person_id = here.person_id"
+        f" and assignments.step = {literal(step.id)} and assignments.name in ({names}))"
+    )
+    weights = [int(arm["weight"]) for arm in step.facts["split"]]
+    experiment = literal(f"split:{version.slug}:{step.id}")
+    bucket = (
+        f"('0x' || substr(md5(concat_ws(chr(31), {experiment}, here.person_id::varchar, '')), 1, 8))::bigint % 10000"
+    )
+    arms = " ".join(
+        f"when {bucket} * {sum(weights)} < {sum(weights[: place + 1]) * 10_000} then {literal(way.name)}"
+        for place, way in enumerate(step.ways)
+    )
+    return _Rule(f"coalesce({assigned}, case {arms} end)", does=f"{assigned} is null")
+
+
+def _webhook(step: Step, version: _Version) -> _Rule:
+    answered, deferred = (_listed(relation, step) for relation in ("responses", version.deferred))
+    return _Rule(
+        "case when here.arm <> 'treated' then 'passed' when here.why is not null then null"
+        f" when {answered} then 'answered' when {_after(version.expires)} <= {NOW} then 'unanswered' end",
+        f"case when way = 'passed' then here.due_at else {NOW} end",
+        f"here.why is not null or way is null and {deferred}",
     )
 
 
-def _candidates(number: int, step: str, message: str) -> str:
+def _listed(relation: str, step: Step) -> str:
     return (
-        f"select enrollment_id, person_id, {number} as position, 'candidate' as kind, null::varchar as from_step,"
-        f" {step} as to_step, null::varchar as why, {message} as message, due_at, $as_of::timestamp as arrived_at"
-        f" from passed_{number}"
+        f"exists (select 1 from {relation} as listed where listed.enrollment_id = here.enrollment_id"
+        f" and listed.step = {literal(step.id)})"
     )
+
+
+def _after(seconds: int) -> str:
+    return f"here.arrived_at + to_seconds({int(seconds)})"
+
+
+_RULES: Mapping[str, Callable[[Step, _Version], _Rule]] = {
+    "send": _send,
+    "wait": _wait,
+    "wait_until": _wait_until,
+    "if": _if,
+    "split": _split,
+    "webhook": _webhook,
+    "update": _done,
+    "notify": _done,
+    "add_to": _done,
+    "remove_from": _done,
+    "exit": _exit,
+}
+
+
+_DEEDS = {"send": "candidate", "notify": "candidate", "webhook": "candidate", "split": "assign"}
+
+
+def _walked(step: Step) -> str:
+    """Everybody whom the step concerns in this run, with what the step is and does."""
+    kind = _DEEDS.get(step.kind, "act")
+    message = literal(step.facts[step.kind]) if kind == "candidate" else "null::varchar"
+    act = "null::varchar"
+    if kind == "act":
+        act = literal(json.dumps({step.kind: step.facts[step.kind]}, sort_keys=True, ensure_ascii=False))
+    name = "way" if kind == "assign" else "null::varchar"
+    return (
+        f"select enrollment_id, person_id, {step.position} as position, {literal(kind)} as deed, from_step,"
+        f" {literal(step.id)} as step, why, {message} as message, {act} as act, {name} as name, due_at, does"
+        f" from at_{step.position}"
+    )
+
+
+def _rows(last: int) -> str:
+    return f"""select enrollment_id, person_id, position, 'move' as kind, from_step, step as to_step, why,
+    null::varchar as message, null::varchar as act, null::varchar as name, due_at
+from walked where why is not null
+union all
+select enrollment_id, person_id, position, deed as kind, null::varchar as from_step, step as to_step,
+    null::varchar as why, message, act, name, due_at
+from walked where does
+union all
+select enrollment_id, person_id, {last} as position, 'move' as kind, from_step, null::varchar as to_step, why,
+    null::varchar as message, null::varchar as act, null::varchar as name, due_at
+from over"""

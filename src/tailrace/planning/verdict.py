@@ -30,12 +30,24 @@ class Reason(StrEnum):
     LATE = "late"
     ALREADY_ENROLLED = "already_enrolled"
     # the person
+    SUPPRESSED = "suppressed"
     UNSUBSCRIBED = "unsubscribed"
+    UNSUBSCRIBED_TOPIC = "unsubscribed_topic"
+    NOT_SUBSCRIBED = "not_subscribed"
+    SUNSET = "sunset"
+    GLOBAL_HOLDOUT = "global_holdout"
     HOLDOUT = "holdout"
     NO_ADDRESS = "no_address"
     MISSING_FIELD = "missing_field"
     EXPIRED = "expired"
     DUPLICATE_INBOX = "duplicate_inbox"
+    # what else is said to the person
+    EXCLUSIVE = "exclusive"
+    FREQUENCY_CAP = "frequency_cap"
+
+
+DEFERS = frozenset({Reason.PAUSED, Reason.EXCLUSIVE, Reason.FREQUENCY_CAP})
+"""The reasons for `defer`: the message is considered again in the next run. Every other one is for `skip`."""
 
 
 IN_WORDS = {
@@ -48,21 +60,55 @@ IN_WORDS = {
     Reason.HISTORY: "moved because of a backfill",
     Reason.LATE: "the event landed too late to act on",
     Reason.ALREADY_ENROLLED: "is or was in the campaign already",
-    Reason.UNSUBSCRIBED: "has unsubscribed",
+    Reason.SUPPRESSED: "the address is dead or on the suppression list",
+    Reason.UNSUBSCRIBED: "has unsubscribed from everything on this channel",
+    Reason.UNSUBSCRIBED_TOPIC: "has unsubscribed from this topic",
+    Reason.NOT_SUBSCRIBED: "has not subscribed to this topic",
+    Reason.SUNSET: "has not opened or clicked anything for too long",
+    Reason.GLOBAL_HOLDOUT: "is in the global holdout",
     Reason.HOLDOUT: "is in the holdout",
     Reason.NO_ADDRESS: "has no usable address",
     Reason.MISSING_FIELD: "lacks a field that the message needs",
     Reason.EXPIRED: "the message's time had passed",
     Reason.DUPLICATE_INBOX: "another person with the same address gets it",
+    Reason.EXCLUSIVE: "is in a campaign that excludes this one and goes first",
+    Reason.FREQUENCY_CAP: "has been written to often enough lately",
 }
 
 
 class Why(StrEnum):
-    """Why an enrollment moved."""
+    """Why an enrollment moved: by what the step that it left said, or why the pass is over."""
 
     ENTERED = "entered"
-    SENT = "passed"
+    PASSED = "passed"
     WAITED = "waited"
+    HAPPENED = "happened"
+    TIMED_OUT = "timed_out"
+    YES = "yes"
+    NO = "no"
+    ARM = "arm"
+    ANSWERED = "answered"
+    UNANSWERED = "unanswered"
+    # the pass is over
     COMPLETED = "completed"
+    EXITED = "exited"
     CONVERTED = "converted"
     ENDED = "ended"
+
+
+WHY_IN_WORDS = {
+    Why.ENTERED: "the trigger named the person",
+    Why.PASSED: "the step was done or skipped",
+    Why.WAITED: "the wait was over",
+    Why.HAPPENED: "what the step waits for came true",
+    Why.TIMED_OUT: "what the step waits for did not come true in time",
+    Why.YES: "the condition was true",
+    Why.NO: "the condition was false",
+    Why.ARM: "the person belongs to this arm of the split",
+    Why.ANSWERED: "the webhook was answered",
+    Why.UNANSWERED: "the webhook had no answer in time",
+    Why.COMPLETED: "there was no further step",
+    Why.EXITED: "an exit step was reached, or an exit condition held",
+    Why.CONVERTED: "the goal was reached",
+    Why.ENDED: "the campaign has ended",
+}

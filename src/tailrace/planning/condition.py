@@ -1,0 +1,150 @@
+"""Does a condition hold for somebody? Each one becomes one SQL expression that is true or false, never null.
+
+The expression reads the plan's tables by correlated `exists`: `current` (who is in which segment), `customers`
+(person_id, customer), `responses` (enrollment_id, step, status_code, body), the warehouse `wh`, and the parameter
+`$as_of`. Which conditions there are, and when each is true, is in docs/engine.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from tailrace.engine import literal
+from tailrace.planning.memberships import Bit
+
+NOW = "$as_of::timestamp"
+
+
+@dataclass(frozen=True)
+class Needs:
+    """What conditions read: columns of the person, segments, names of events, and webhook steps."""
+
+    columns: frozenset[str] = frozenset()
+    segments: frozenset[str] = frozenset()
+    events: frozenset[str] = frozenset()
+    responses: frozenset[str] = frozenset()
+
+    def __or__(self, other: Needs) -> Needs:
+        """Return what both need."""
+        return Needs(
+            self.columns | other.columns,
+            self.segments | other.segments,
+            self.events | other.events,
+            self.responses | other.responses,
+        )
+
+
+def needs(conditions: Iterable[Mapping[str, Any]]) -> Needs:
+    """Return what the conditions read, nested ones included."""
+    found = Needs()
+    for condition in conditions:
+        match condition:
+            case {"all": inner} | {"any": inner}:
+                found |= needs(inner)
+            case {"not": inner}:
+                found |= needs([inner])
+            case {"in": segment}:
+                found |= Needs(segments=frozenset({segment}))
+            case {"event": event}:
+                found |= Needs(events=frozenset({event}))
+            case {"response": step}:
+                found |= Needs(responses=frozenset({step}))
+            case {"columns": columns}:
+                found |= Needs(columns=frozenset(columns))
+    return found
+
+
+@dataclass(frozen=True)
+class _Row:
+    """The row that a condition is about, as SQL expressions of the outer query."""
+
+    person: str
+    entered_at: str | None
+    until: str | None
+    enrollment: str | None
+
+
+def truth(
+    condition: Mapping[str, Any],
+    *,
+    person: str,
+    bits: Mapping[str, Bit],
+    entered_at: str | None = None,
+    until: str | None = None,
+    enrollment: str | None = None,
+) -> str:
+    """Return SQL that is true when the condition holds at `$as_of`, else false.
+
+    `person`, `entered_at`, `until` and `enrollment` are qualified SQL expressions of the outer row. `until` is the
+    last instant at which an event counts, if it is before `$as_of`. Raises ValueError for an event since entry
+    without `entered_at`, for a response without `enrollment`, and for a condition of no known kind.
+    """
+    return _truth(condition, _Row(person, entered_at, until, enrollment), bits)
+
+
+def _truth(condition: Mapping[str, Any], row: _Row, bits: Mapping[str, Bit]) -> str:
+    match condition:
+        case {"all": inner}:
+            sql = "(" + (" and ".join(_truth(each, row, bits) for each in inner) or "true") + ")"
+        case {"any": inner}:
+            sql = "(" + (" or ".join(_truth(each, row, bits) for each in inner) or "false") + ")"
+        case {"not": inner}:
+            sql = f"(not {_truth(inner, row, bits)})"
+        case {"in": segment}:
+            sql = _is_member(bits.get(segment), row)
+        case {"event": event}:
+            sql = _happened(event, condition, row)
+        case {"response": step}:
+            sql = _answered(step, condition, row)
+        case {"where_sql": where}:
+            sql = _exists("customers", f"customers.person_id = {row.person}", where)
+        case _:
+            raise ValueError(f"no condition has the keys {sorted(condition)}")
+    return sql
+
+
+def _exists(relation: str, *filters: str | None) -> str:
+    conditions = " and ".join(f"({each})" for each in filters if each)
+    return f"exists (select 1 from {relation} where {conditions})"
+
+
+def _is_member(bit: Bit | None, row: _Row) -> str:
+    if bit is None:  # a segment that the plan does not have has no members
+        return "false"
+    return _exists("current", f"current.person_id = {row.person}", f"(current.w{bit.word} & {bit.mask}::ubigint) <> 0")
+
+
+def _happened(event: str, condition: Mapping[str, Any], row: _Row) -> str:
+    now = NOW if row.until is None else f"least({NOW}, {row.until})"
+    since = condition["since"]
+    if since == "entry" and row.entered_at is None:
+        raise ValueError(f"an event since entry ({event!r}) is asked of a row that has not entered")
+    begins = f">= {row.entered_at}" if since == "entry" else f"> {now} - to_seconds({int(since)})"
+    return _exists(
+        "wh.core.fct_events as happened",
+        f"happened.person_id = {row.person}",
+        f"happened.event = {literal(event)} and happened.type = 'track'",
+        f"happened.event_at <= {now} and happened.event_at {begins}",
+        condition.get("where_sql"),
+    )
+
+
+def _answered(step: str, condition: Mapping[str, Any], row: _Row) -> str:
+    if row.enrollment is None:
+        raise ValueError(f"the response of step {step!r} is asked of a row that has no enrollment")
+    status = condition.get("status")
+    if status is None:  # an outcome without a status code is no answer: nobody was reached
+        said = "responses.status_code is not null"
+    elif str(status).endswith("xx"):
+        said = f"responses.status_code // 100 = {int(str(status)[:-2])}"
+    else:
+        said = f"responses.status_code = {int(status)}"
+    return _exists(
+        "responses",
+        f"responses.enrollment_id = {row.enrollment}",
+        f"responses.step = {literal(step)}",
+        said,
+        condition.get("where_sql"),
+    )
