@@ -11,13 +11,31 @@ from tailrace.pipeline import spine
 from tailrace.samples.company import Sample
 from tests.installation import Installation, first_run_at, small_company
 
+# The files that take longest, longest first: whoever starts with them ends with something short.
+FIRST = (
+    "torture/test_kill.py",
+    "warehouse/test_build.py",
+    "real/test_b2c.py",
+    "torture/test_nobody_left.py",
+    "torture/test_canary.py",
+    "cli/test_work.py",
+    "torture/test_disk.py",
+    "torture/test_network.py",
+    "torture/test_contention.py",
+    "flows/test_flows.py",
+    "test_docs.py",
+    "real/test_online_retail.py",
+)
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep each module on one worker, for its fixtures build warehouses, and start the slow ones first."""
-    for item in items:
-        if item.get_closest_marker("xdist_group") is None:
-            item.add_marker(pytest.mark.xdist_group(item.nodeid.partition("::")[0]))
-    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+    """Put the files that take longest first; `--dist loadfile` keeps each on one worker, for its fixtures build."""
+    ranks = {Path(__file__).parent / name: rank for rank, name in enumerate(FIRST)}
+
+    def rank(item: pytest.Item) -> tuple[bool, int]:
+        return item.get_closest_marker("slow") is None, ranks.get(item.path, len(ranks))
+
+    items.sort(key=rank)
 
 
 @dataclass(frozen=True)

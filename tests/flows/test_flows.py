@@ -17,7 +17,7 @@ from tailrace.planning.store import Store
 from tests.conftest import Company
 from tests.installation import ROOT, Installation, at
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("flows")]
+pytestmark = [pytest.mark.slow]
 
 SHOW = """
 import asyncio, sys

@@ -16,7 +16,7 @@ from tests.installation import PROJECT, Done, Installation, at
 from tests.torture import ground
 from tests.torture.post import Post
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("torture-canary"), pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 CANARY = "canary-7f3a"
 ADDRESS = "canary-7f3a@canary.example"

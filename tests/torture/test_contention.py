@@ -14,7 +14,7 @@ from tests.conftest import Company
 from tests.installation import at
 from tests.torture import ground
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("torture-contention"), pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 HOLD = "import duckdb, sys; c = duckdb.connect(sys.argv[1], read_only=len(sys.argv) > 2); print(1, flush=True); input()"
 LOCK = (

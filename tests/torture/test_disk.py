@@ -18,7 +18,6 @@ from tests.torture import ground
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.xdist_group("torture-disk"),
     pytest.mark.timeout(600),
     pytest.mark.skipif(os.geteuid() != 0 or shutil.which("mount") is None, reason="mounting a small disk needs root"),
 ]

@@ -18,7 +18,7 @@ from tests.installation import ROOT, at
 from tests.torture import ground
 from tests.torture.post import Post
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("torture-contention"), pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 DONE = (0, 3)
 

@@ -15,7 +15,7 @@ from tests.conftest import Company
 from tests.installation import Done, Installation, at
 from tests.torture import ground
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("torture-nobody-left"), pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 NEWCOMERS = 6
 CHURNED = "seg_churned_winback_eligible"

@@ -1,29 +1,93 @@
-"""The process that dbt runs in: started by `runner.py`, killed with its parent, gone when dbt is done.
+"""The process that dbt runs in: a fork of a server that has imported dbt, killed with its parent, gone when done.
 
-dbt keeps the DuckDB file locked for as long as its process lives, so it never runs in ours.
+dbt keeps the DuckDB file locked for as long as its process lives, so it never runs in ours. The server (one per process
+of ours, started by `warm.py`) only imports and forks: it opens nothing, and it has one thread, for a fork copies no
+other. A request is one message: arguments, environment and folder as JSON, with two pipes, one for what dbt says and
+one for the exit code. When our process ends, however it ends, the kernel closes its end of the socket; the server
+leaves, and its forks are killed with it.
 """
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import gc
+import importlib
+import json
 import os
+import select
 import signal
+import socket
 import sys
+from typing import Any
 
 PR_SET_PDEATHSIG = 1
+LONGEST_REQUEST = 1 << 20
+
+# What a build has imported in the end, but for `duckdb`: importing that starts a thread.
+_AHEAD = ("dbt.cli.main", "dbt.task.build", "dbt.adapters.sql.connections", "resource", "sqlparse.engine")
 
 
-def main(arguments: list[str], parent: int) -> int:
-    """Run dbt with `arguments` and return its exit code: 0 done, 1 some node failed, 2 dbt could not run."""
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:
-        return 2
+def main(control: socket.socket, parent: int) -> int:
+    """Fork a process for every request of `parent`, until that is gone. Return the exit code: a fork's is dbt's."""
+    # Ctrl-C reaches the whole group; the parent decides what ends.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     # The manifest is some hundred thousand objects that all live to the end: looking through them finds nothing.
     gc.disable()
-    from dbt.cli.main import dbtRunner  # noqa: PLC0415 (a second and a half: only after the parent is watched)
+    for module in _AHEAD:
+        # The fork meets the same error, and says so to the one who asked.
+        with contextlib.suppress(ImportError):
+            importlib.import_module(module)
+    gc.freeze()
+    server = os.getpid()
+    running: dict[int, tuple[int, int]] = {}
+    while True:
+        for ready in select.select([control.fileno(), *running], [], [])[0]:
+            if ready != control.fileno():
+                _answer(ready, *running.pop(ready))
+                continue
+            message, pipes, _, _ = socket.recv_fds(control, LONGEST_REQUEST, 2)
+            # A request may have waited here while its sender died: what nobody waits for must not write.
+            if not message or os.getppid() != parent:
+                return 0
+            said, status = pipes
+            pid = os.fork()
+            if pid == 0:
+                control.close()
+                for other, (_, other_status) in running.items():
+                    os.close(other)
+                    os.close(other_status)
+                os.close(status)
+                return _become_dbt(json.loads(message), said, server)
+            os.close(said)
+            running[os.pidfd_open(pid)] = pid, status
 
-    result = dbtRunner().invoke(arguments)
+
+def _answer(ended: int, pid: int, status: int) -> None:
+    code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    # Whoever asked may have stopped waiting.
+    with contextlib.suppress(BrokenPipeError):
+        os.write(status, str(code).encode())
+    os.close(status)
+    os.close(ended)
+
+
+def _become_dbt(request: dict[str, Any], said: int, server: int) -> int:
+    """Run dbt as the request says and return its exit code: 0 done, 1 some node failed, 2 dbt could not run."""
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != server:
+        return 2
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    for stream in (1, 2):
+        os.dup2(said, stream)
+    os.close(said)
+    os.umask(0o077)
+    os.chdir(request["folder"])
+    os.environ.clear()
+    os.environ.update(request["environment"])
+    from dbt.cli.main import dbtRunner  # noqa: PLC0415 (the server has imported it, if it is there)
+
+    result = dbtRunner().invoke(request["arguments"])
     if result.exception is not None:
         sys.stderr.write(f"{result.exception}\n")
         return 2
@@ -31,4 +95,5 @@ def main(arguments: list[str], parent: int) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[2:], int(sys.argv[1])))
+    # The socket is our standard input.
+    sys.exit(main(socket.socket(fileno=os.dup(0)), int(sys.argv[1])))

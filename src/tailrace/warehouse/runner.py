@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import subprocess
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -17,6 +14,7 @@ from tailrace import clock, durable
 from tailrace.engine import busy
 from tailrace.errors import BuildError, DefinitionError, Problem, TailraceError
 from tailrace.settings import Settings, child_environment
+from tailrace.warehouse import warm
 
 # What a child needs to find Python and speak UTF-8. Everything else stays here: `env_var()` in a model reads what the
 # process has, and our secrets are in the environment.
@@ -131,20 +129,27 @@ def compile_model(settings: Settings, as_of: datetime, name: str) -> str:
     return found[0].read_text(encoding="utf-8")
 
 
+def warm_up() -> None:
+    """Have dbt imported in the background, for whoever will need it in a moment."""
+    warm.start(_environment())
+
+
 def _run(settings: Settings, arguments: list[str], as_of: datetime | None) -> tuple[int, str]:
     folder = directory(settings)
-    environment = {name: value for name, value in child_environment().items() if _PASSED_ON.fullmatch(name)}
+    environment = _environment()
     if as_of is not None:
         environment["TAILRACE_AS_OF"] = clock.naive(as_of).isoformat(sep=" ")
     command = [
-        *(sys.executable, "-m", "tailrace.warehouse.child", str(os.getpid())),
         *("--quiet", "--no-use-colors", "--log-level-file", "none", "--no-version-check"),
         *arguments,
         *("--project-dir", str(settings.project_dir), "--profiles-dir", str(folder)),
         *("--target-path", str(folder / "target"), "--log-path", str(folder / "logs")),
     ]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, errors="replace", check=False)
-    return done.returncode, done.stdout + done.stderr
+    return warm.run(command, environment)
+
+
+def _environment() -> dict[str, str]:
+    return {name: value for name, value in child_environment().items() if _PASSED_ON.fullmatch(name)}
 
 
 def plain(message: str) -> str:
