@@ -43,7 +43,7 @@ class Scope:
             if condition["since"] == "entry":
                 recent = self.entered_at is not None and event.at >= self.entered_at
             else:
-                recent = event.at > as_of - timedelta(seconds=condition["since"])
+                recent = event.at > last - timedelta(seconds=condition["since"])
             if recent and true(self.facts, condition, event.properties):
                 return True
         return False

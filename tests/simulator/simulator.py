@@ -40,6 +40,7 @@ class Simulator:
         self.assignments: dict[tuple[str, int, str], str] = {}
         self.said: list[Said] = []
         self._memory: dict[str, _Memory] = {}
+        self._deferred: frozenset[tuple[str, str]] = frozenset()
         self._countries = countries or {}
         self._naming = Naming(self._countries)
 
@@ -57,7 +58,8 @@ class Simulator:
             self._standing(facts, ways),
             self._countries,
         )
-        deferred = {(each.enrollment, each.step) for each in verdicts if each.verdict == "defer"}
+        deferred = frozenset((each.enrollment, each.step) for each in verdicts if each.verdict == "defer")
+        self._deferred = deferred
         decided = {each.intent: each for each in verdicts}
         for campaign, entered, way in ways:
             kept = _taken_back(way, deferred)
@@ -79,7 +81,7 @@ class Simulator:
         if campaign.status == "draft":
             return []
         active = [each for each in passes.values() if each.status == "active"]
-        walk = Walk(facts, campaign, self.versions[slug], self.assignments)
+        walk = Walk(facts, campaign, self.versions[slug], self.assignments, self._deferred)
         is_held = campaign.status == "paused" and campaign.on_pause == "hold"
         ways = []
         for each in entering:
@@ -257,7 +259,7 @@ class Simulator:
         self.passes[campaign.slug][before.id] = after
 
 
-def _taken_back(way: Way, deferred: set[tuple[str, str]]) -> Way:
+def _taken_back(way: Way, deferred: frozenset[tuple[str, str]]) -> Way:
     """Return the way up to its deferred message, at which the person rests."""
     held = [(place, each) for place, each in way.candidates if (each.enrollment, each.step) in deferred]
     if not held:

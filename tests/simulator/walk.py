@@ -38,8 +38,10 @@ class Walk:
         campaign: Campaign,
         versions: Mapping[str, Mapping[str, Any]],
         assignments: Mapping[tuple[str, int, str], str],
+        deferred: frozenset[tuple[str, str]],
     ) -> None:
         self._facts, self._campaign, self._versions, self._assignments = facts, campaign, versions, assignments
+        self._deferred = deferred
 
     def way(self, each: Pass, *, is_new: bool) -> Way:
         """Return what the pass does from where it rests, or from the first step."""
@@ -87,9 +89,9 @@ class Walk:
         elif node.kind == "notify":
             way.candidates.append((node.place, self._candidate(each, node, "notify", state.due, "staff")))
         elif node.kind == "update":
-            for name, value in node.facts["update"].items():
+            for name, value in node.facts["update"].items() if each.arm == "treated" else ():
                 way.acts.append((node.place, Act(each.id, node.id, "update", name, value)))
-        elif node.kind in ("add_to", "remove_from"):
+        elif node.kind in ("add_to", "remove_from") and each.arm == "treated":
             kind = "add" if node.kind == "add_to" else "remove"
             way.acts.append((node.place, Act(each.id, node.id, kind, node.facts[node.kind], None)))
         return node.follows
@@ -112,7 +114,7 @@ class Walk:
         return node.branches["else"]
 
     def _webhook(self, each: Pass, node: Node, state: _State, way: Way) -> None:
-        if not state.resting:
+        if not state.resting or (each.id, node.id) in self._deferred:
             way.candidates.append((node.place, self._candidate(each, node, "webhook", state.due, "action")))
             if each.arm == "treated":
                 raise _Rests
