@@ -13,6 +13,7 @@ import duckdb
 import pyarrow as pa
 
 from tailrace import ids
+from tailrace.planning.arbitration import Rules
 from tailrace.planning.enrollment import CampaignSpec, MessageSpec
 from tailrace.planning.guards import Limits
 from tailrace.planning.plan import Request, SyncSpec, make_plan
@@ -34,6 +35,8 @@ ANSWERS = pa.schema(
         ("answered_at", pa.timestamp("us")),
     ]
 )
+
+OUTCOMES = pa.schema([("intent_id", pa.string()), ("outcome", pa.string()), ("recorded_at", pa.timestamp("us"))])
 
 OPEN = Limits(
     segment_left_share=None,
@@ -120,6 +123,11 @@ class World:
     releases: list[Any] = field(default_factory=list)
     answers: list[dict[str, Any]] = field(default_factory=list)
     history: set[int] = field(default_factory=set)
+    consents: list[dict[str, Any]] = field(default_factory=list)
+    suppressions: list[dict[str, Any]] = field(default_factory=list)
+    engagement: list[dict[str, Any]] = field(default_factory=list)
+    rules: Rules = Rules()
+    outcomes: list[dict[str, Any]] = field(default_factory=list)
     threads: int | None = None
 
     @property
@@ -183,6 +191,8 @@ class World:
             releases=self.releases,
             answers=pa.Table.from_pylist(self.answers, schema=ANSWERS),
             journal_seq=max((answer["seq"] for answer in self.answers), default=0),
+            rules=self.rules,
+            outcomes=pa.Table.from_pylist(self.outcomes, schema=OUTCOMES),
         )
         plan_id = make_plan(self.settings, self.store, request)
         if apply:
@@ -227,13 +237,14 @@ class World:
     def _write_people(self, connection: duckdb.DuckDBPyConnection) -> None:
         connection.execute(
             "create table core.dim_people (person_id bigint, user_id varchar, email varchar, first_name varchar,"
-            " is_unsubscribed boolean)"
+            " country varchar, timezone varchar, is_unsubscribed boolean)"
         )
         people = [
             {"person_id": ids.person_id(user_id), "user_id": user_id, "is_unsubscribed": False} | columns
             for user_id, columns in self.people.items()
         ]
         self._insert(connection, "core.dim_people", people)
+        self._write_consent(connection, [person["person_id"] for person in people if person["is_unsubscribed"]])
         connection.execute("create table core.dim_person_features (person_id bigint, n_logins bigint)")
         self._insert(
             connection, "core.dim_person_features", [{"person_id": p["person_id"], "n_logins": 3} for p in people]
@@ -249,6 +260,21 @@ class World:
             for event in self.events
         ]
         self._insert(connection, "core.fct_events", rows)
+
+    def _write_consent(self, connection: duckdb.DuckDBPyConnection, unsubscribed: Sequence[int]) -> None:
+        connection.execute(
+            "create table core.dim_consents (person_id bigint, channel varchar, topic varchar, state varchar)"
+        )
+        everything = {"channel": "", "topic": "", "state": "unsubscribed"}
+        said = [{"person_id": person} | everything for person in unsubscribed] + self.consents
+        self._insert(connection, "core.dim_consents", said)
+        connection.execute("create table core.dim_suppressions (person_id bigint, channel varchar, reason varchar)")
+        self._insert(connection, "core.dim_suppressions", self.suppressions)
+        connection.execute(
+            "create table core.dim_engagement (person_id bigint, channel varchar, engaged_at timestamp,"
+            " n_unanswered integer, unanswered_since timestamp)"
+        )
+        self._insert(connection, "core.dim_engagement", self.engagement)
 
     def _insert(self, connection: duckdb.DuckDBPyConnection, table: str, rows: Sequence[Mapping[str, Any]]) -> None:
         if rows:

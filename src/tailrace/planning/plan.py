@@ -16,7 +16,8 @@ import pyarrow as pa
 from tailrace import clock, engine
 from tailrace.engine import literal, statement
 from tailrace.errors import StalePlan
-from tailrace.planning import enrollment, memberships, payloads, relations, summary
+from tailrace.planning import arbitration, enrollment, memberships, payloads, relations, summary
+from tailrace.planning.arbitration import Rules
 from tailrace.planning.enrollment import CampaignSpec, MessageSpec
 from tailrace.planning.guards import Limits, Reading, Release, apply_releases, read_segment, read_source, require_people
 from tailrace.planning.memberships import Bit, Cause
@@ -57,7 +58,8 @@ class Request:
     `loads` are (load_id, load_seq, is_history); `failed` maps a model that did not build to the reason; `limits` maps
     a subject (`segment:x`, `sync:x`) to its guards' limits; `source_hours` a source to the hours it may be silent.
     `answers` are the journal's outcomes of sync rows after the parent's `journal_seq` (see `syncs.SyncPlanner`).
-    `people_left_share` and `minimum_members` are what `guards.require_people` goes by.
+    `people_left_share` and `minimum_members` are what `guards.require_people` goes by. `rules` is policy.yml for
+    messages; `outcomes` (intent_id, outcome) are the journal's about messages since the parent.
     """
 
     as_of: datetime
@@ -78,6 +80,10 @@ class Request:
     journal_seq: int
     people_left_share: float | None = None
     minimum_members: int = 0
+    rules: Rules = Rules()
+    outcomes: pa.Table = field(
+        default_factory=lambda: pa.table({"intent_id": pa.array([], pa.string()), "outcome": pa.array([], pa.string())})
+    )
 
 
 @dataclass
@@ -288,18 +294,15 @@ def _plan_campaigns(
         specs,
         {model.name: model.relation for model in request.segments if model.name not in request.failed},
     )
-    connection.execute(
-        "create or replace temp table suppressed as select person_id from wh.core.dim_people where is_unsubscribed"
-    )
-    connection.execute(
-        f"create or replace temp table verdicts as {statement('tailrace.planning', 'verdicts')}",
-        {"as_of": clock.naive(request.as_of)},
+    arbitration.note_passing(connection, store, request.rules, draft.relations)
+    draft.relations |= arbitration.judge(
+        connection, store, parent, request.rules, request.campaigns, request.as_of, request.outcomes
     )
     draft.campaigns |= summary.campaigns(connection, request.campaigns, draft.parked)
     columns = "select moves.* from moves order by campaign, enrollment_id, position"
     draft.relations["transitions"] = (store.put(connection, columns),)
     draft.relations["verdicts"] = (store.put(connection, "select * from verdicts order by intent_id"),)
-    draft.relations["suppressed"] = (store.put(connection, "select person_id from suppressed order by person_id"),)
+    draft.relations["suppressed"] = (store.put(connection, arbitration.SUPPRESSED),)
     draft.relations["payloads"] = (store.put(connection, statement("tailrace.planning", "payloads")),)
     draft.relations["messages"] = (store.put(connection, _messages(specs)),)
 

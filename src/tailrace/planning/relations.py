@@ -13,14 +13,36 @@ LOADS = "select ''::varchar as load_id, 0::bigint as load_seq, false as is_histo
 CHANGES = "select ''::varchar as segment, 0::bigint as person_id, ''::varchar as change, ''::varchar as cause"
 
 # pass of one person through one campaign version. `step` is where the person rests (null when over), `event` the
-# properties (JSON text) of the event that triggered it. status: active, completed, converted, ended.
+# properties (JSON text) of the event that triggered it, `object_id` the object that did. status: active, completed, or
+# why it ended (verdict.Why). `wake_at` is the first moment at which the pass can go on: it has nothing to do in a run
+# before; FOREVER when it is over.
 ENROLLMENTS = """
 select
     ''::varchar as enrollment_id, ''::varchar as campaign, ''::varchar as version, 0::bigint as person_id,
     ''::varchar as occurrence, '2000-01-01'::timestamp as entered_at, ''::varchar as arm, ''::varchar as step,
     '2000-01-01'::timestamp as arrived_at, ''::varchar as status, '2000-01-01'::timestamp as goal_at,
-    ''::varchar as event
+    ''::varchar as event, ''::varchar as object_id, '2000-01-01'::timestamp as wake_at
 """
+
+FOREVER = "timestamp '9999-12-31'"
+
+# what the trigger of a campaign watches, as it was: attribute by person, or object in the segment (value `in`). A null
+# value says that it is gone.
+WATCHED = "select ''::varchar as key, ''::varchar as value"
+
+# person × split of a campaign: the arm that they have
+ASSIGNMENTS = "select 0::bigint as person_id, ''::varchar as step, ''::varchar as name"
+
+# attribute or segment of a person that a step changes when the plan is applied; kind: update, add, remove; value: JSON
+# text of an update. Holds personal data.
+ACTS = """
+select
+    ''::varchar as intent_id, 0::bigint as person_id, ''::varchar as campaign, ''::varchar as step,
+    ''::varchar as kind, ''::varchar as name, ''::varchar as value
+"""
+
+# relations of several pieces in which a later row replaces the earlier ones with its key; the first piece is the base
+KEYS = {"enrollments": ("enrollment_id",), "watched": ("key",), "assignments": ("person_id", "step")}
 
 # campaign version that somebody is or was on: the text of its campaign.yml
 VERSIONS = "select ''::varchar as campaign, ''::varchar as version, ''::varchar as source"
@@ -32,13 +54,15 @@ select
     0::integer as position, ''::varchar as from_step, ''::varchar as to_step, ''::varchar as why
 """
 
-# person × message or entry considered. step is `(entry)` for a person whom a trigger named but who did not enter.
+# person × message, action or entry considered. step is `(entry)` for a person whom a trigger named but who did not
+# enter. deliver_after is null unless the verdict is send; next_at: when what was deferred or refused is eligible again.
 VERDICTS = """
 select
     ''::varchar as intent_id, ''::varchar as enrollment_id, ''::varchar as campaign, ''::varchar as version,
     ''::varchar as step, ''::varchar as message, 0::bigint as person_id, ''::varchar as channel,
     ''::varchar as verdict, ''::varchar as reason, ''::varchar as class, 0::integer as priority,
-    '2000-01-01'::timestamp as due_at, '2000-01-01'::timestamp as deliver_after, '2000-01-01'::timestamp as expires_at
+    '2000-01-01'::timestamp as due_at, '2000-01-01'::timestamp as deliver_after, '2000-01-01'::timestamp as expires_at,
+    ''::varchar as topic, '2000-01-01'::timestamp as next_at
 """
 
 # intent with verdict send: what its template needs, as it was at as_of. Holds personal data.
@@ -53,6 +77,19 @@ MESSAGES = """
 select
     ''::varchar as message_key, ''::varchar as campaign, ''::varchar as message, ''::varchar as channel,
     ''::varchar as kind, ''::varchar as source
+"""
+
+# marketing message that counts for frequency caps: sent, on its way, or waiting for approval; `at`: its deliver_after
+SAID = """
+select
+    ''::varchar as intent_id, 0::bigint as person_id, ''::varchar as campaign, ''::varchar as class,
+    ''::varchar as channel, ''::varchar as topic, '2000-01-01'::timestamp as at
+"""
+
+# person × channel × topic × class that may not be written to at as_of, asked again at the call. '' is any of them.
+CONSENTS = """
+select
+    0::bigint as person_id, ''::varchar as channel, ''::varchar as topic, ''::varchar as class, ''::varchar as reason
 """
 
 # person whom no marketing message may reach at as_of
