@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 from aiosmtpd.controller import Controller
 
 from tailrace import ids
-from tailrace.campaigns.render import Renderer
+from tailrace.campaigns.render import Rendered, Renderer
 from tailrace.delivery.send import deliver
 from tailrace.delivery.tally import Delivered
 from tailrace.journal import Journal, SyncBatch
@@ -38,6 +38,15 @@ SOURCE = {
     "unsubscribe_url": "https://acme.test/u?p={person_id}",
 }
 KEY = "welcome-1"
+CONSENTS = pa.schema(
+    [("person_id", pa.int64()), *((name, pa.string()) for name in ("channel", "topic", "class", "reason"))]
+)
+
+
+def withdrawn(address: str, channel="", topic="", klass="marketing", reason="unsubscribed") -> dict[str, object]:
+    """Return one row of `consents`."""
+    person = ids.person_id(address)
+    return {"person_id": person, "channel": channel, "topic": topic, "class": klass, "reason": reason}
 
 
 class ParquetPlans:
@@ -64,9 +73,22 @@ class ParquetPlans:
         table = self._read(plan_id, f"sync_{sync}")
         return table.filter(pc.equal(table["batch_no"], batch_no))
 
-    def suppressed(self, plan_id: str) -> frozenset[int]:
-        path = self.root / plan_id / "suppressed.json"
-        return frozenset(json.loads(path.read_text())) if path.exists() else frozenset()
+    def consents(self, plan_id: str) -> pa.Table:
+        path = self.root / plan_id / "consents.json"
+        rows = json.loads(path.read_text()) if path.exists() else []
+        return pa.Table.from_pylist(rows, schema=CONSENTS)
+
+
+class CallRenderer:
+    """Renders a webhook step as a POST of the person's name; some names have another address."""
+
+    def __init__(self, url: str, urls: dict[str, str] | None = None) -> None:
+        self.url, self.urls = url, urls or {}
+
+    def render(self, source, data, *, message_key=None):
+        name = data["customer"]["first_name"]
+        call = {"method": "POST", "url": self.urls.get(name, self.url), "headers": {}, "body": {"name": name}}
+        return Rendered("", "", json.dumps(call), {}, "", "")
 
 
 class World:
@@ -77,6 +99,7 @@ class World:
         self.settings.project_dir.mkdir(parents=True, exist_ok=True)
         self.plans = ParquetPlans(self.settings.plans)
         self.now = T0
+        self.renderer = Renderer()
         self.intent_of: dict[str, str] = {}
 
     def destinations(self, text: str) -> None:
@@ -106,13 +129,18 @@ class World:
         sync_rows: int = 0,
         batch_size: int = 2,
         destination: str = "hook",
-        suppressed: tuple[int, ...] = (),
+        consents: tuple[dict[str, object], ...] = (),
+        channel: str = "email",
+        topic: str | None = None,
+        is_draft: bool = False,
+        step: str = "hello",
+        wait: timedelta = timedelta(0),
     ) -> None:
         """Store and apply a plan that sends one message to each address, and syncs rows with keys 0, 1, …"""
         folder = self.settings.plans / plan_id
         folder.mkdir(parents=True)
         people = [ids.person_id(address) for address in addresses]
-        intents = [ids.intent_id("welcome", "hello", ids.enrollment_id("welcome", person)) for person in people]
+        intents = [ids.intent_id("welcome", step, ids.enrollment_id("welcome", person)) for person in people]
         self.intent_of |= dict(zip(addresses, intents, strict=True))
         names = names or ["Kim"] * len(addresses)
         text, n = pa.string(), len(addresses)
@@ -148,7 +176,7 @@ class World:
             )
             sizes = Counter(row // batch_size for row in rows)
             batches = [SyncBatch("s", number, size, destination, "people") for number, size in sorted(sizes.items())]
-        (folder / "suppressed.json").write_text(json.dumps(list(suppressed)))
+        (folder / "consents.json").write_text(json.dumps(consents))
         moment = pa.timestamp("us")
         at = self.now.replace(tzinfo=None)
         table = pa.table(
@@ -156,14 +184,16 @@ class World:
                 "intent_id": pa.array(intents, text),
                 "campaign": pa.array(["welcome"] * n, text),
                 "version": pa.array(["v1"] * n, text),
-                "step": pa.array(["hello"] * n, text),
+                "step": pa.array([step] * n, text),
                 "enrollment_id": pa.array(intents, text),
                 "person_id": pa.array(people, pa.int64()),
-                "channel": pa.array(["email"] * n, text),
+                "channel": pa.array([channel] * n, text),
+                "topic": pa.array([topic] * n, text),
+                "is_draft": pa.array([is_draft] * n, pa.bool_()),
                 "message": pa.array(["hello"] * n, text),
                 "class": pa.array([klass] * n, text),
                 "priority": pa.array([priority] * n, pa.int32()),
-                "deliver_after": pa.array([at] * n, moment),
+                "deliver_after": pa.array([at + wait] * n, moment),
                 "expires_at": pa.array([None if expires is None else at + expires] * n, moment),
             }
         )
@@ -177,7 +207,15 @@ class World:
 
     def deliver(self, **options) -> Delivered:
         with Journal.open(self.settings) as journal:
-            return deliver(self.settings, journal, self.plans, now=lambda: self.now, renderer=Renderer(), **options)
+            return deliver(self.settings, journal, self.plans, now=lambda: self.now, renderer=self.renderer, **options)
+
+    def approve(self, *addresses: str) -> None:
+        with Journal.open(self.settings) as journal:
+            journal.approve([self.intent_of[address] for address in addresses], "kim", "read it", self.now)
+
+    def reject(self, *addresses: str) -> None:
+        with Journal.open(self.settings) as journal:
+            journal.reject([self.intent_of[address] for address in addresses], "kim", "no", self.now)
 
     def states(self) -> dict[str, str]:
         """Return the state of each address's message."""
@@ -270,17 +308,22 @@ _CONTEXT = multiprocessing.get_context("forkserver")
 _CONTEXT.set_forkserver_preload(["delivery_world"])
 
 
-def _child(root: Path, now: datetime, crash_at: str) -> None:
+def _child(root: Path, now: datetime, crash_at: str, calls: str) -> None:
     if crash_at:
         os.environ["TAILRACE_CRASH_AT"] = crash_at
     world = World(root)
     world.now = now
+    if calls:
+        world.renderer = CallRenderer(calls)
     world.deliver()
 
 
-def start_sender(root: Path, now: datetime, crash_at: str = ""):
-    """Return a running process that delivers from the world at `root`, and dies where `crash_at` says."""
-    process = _CONTEXT.Process(target=_child, args=(root, now, crash_at))
+def start_sender(root: Path, now: datetime, crash_at: str = "", calls: str = ""):
+    """Return a running process that delivers from the world at `root`, and dies where `crash_at` says.
+
+    With `calls`, what it delivers are webhook steps that call this address.
+    """
+    process = _CONTEXT.Process(target=_child, args=(root, now, crash_at, calls))
     process.start()
     return process
 

@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-from delivery_world import World
-
 PEOPLE = [f"person{n}@people.test" for n in range(6)]
 
 
@@ -156,21 +154,6 @@ def test_one_person_who_cannot_be_rendered_takes_no_neighbour_along(world, post)
     done = world.deliver()
     assert (done.messages.accepted, done.messages.rejected) == (5, 1)
     assert world.codes(PEOPLE[1])[-1].startswith("rejected:render:missing_field")
-
-
-def test_a_person_suppressed_by_the_newest_plan_gets_no_marketing_but_gets_what_is_transactional(tmp_path, post):
-    from tailrace import ids
-
-    for klass, expected in (("marketing", 0), ("transactional", 1)):
-        world = World(tmp_path / klass)
-        world.smtp(post.port)
-        world.apply(PEOPLE[:2], klass=klass, suppressed=(ids.person_id(PEOPLE[0]),))
-        world.go_live()
-        post.inbox.taken.clear()
-        done = world.deliver()
-        assert post.inbox.taken[PEOPLE[0]] == expected
-        assert post.inbox.taken[PEOPLE[1]] == 1
-        assert done.messages.cancelled == 1 - expected
 
 
 def test_a_time_budget_ends_the_run_between_batches(world, post):

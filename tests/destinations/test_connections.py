@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from tailrace.destinations.connections import load_connections
+from tailrace.destinations.connections import CHANNELS, load_connections
 from tailrace.errors import DefinitionError, TailraceError
 from tailrace.settings import Settings
 
@@ -22,10 +22,10 @@ def problems(load, text):
     return [str(problem) for problem in caught.value.problems]
 
 
-def test_without_a_file_email_goes_to_the_outbox(tmp_path):
+def test_without_a_file_everything_goes_to_the_outbox(tmp_path):
     connections = load_connections(Settings(tmp_path, tmp_path))
     assert connections.of_channel("email").type == "outbox"
-    assert connections.of_channel("sms") is None
+    assert {connections.of_channel(channel).type for channel in CHANNELS} == {"outbox"}
 
 
 def test_the_projects_own_file_is_right_and_reaches_nobody():

@@ -28,11 +28,18 @@ from tailrace.destinations.base import (
 AT = datetime(2026, 3, 1, 6, tzinfo=UTC)
 SETTINGS = {
     "outbox": {},
+    "slack": {"url_env": "SLACK_URL"},
     "smtp": {"host": "relay.test", "from": "Acme <hello@acme.test>"},
     "webhook": {"url": "https://hook.test/"},
 }
-REPLIES = {"outbox": Written(), "smtp": SmtpReply("end", 250), "webhook": HttpReply(204, {}, b"")}
-STRANGE = {"smtp": SmtpReply("end", 777), "webhook": HttpReply(777, {}, b"")}
+SECRETS = Secrets({"url_env": "https://hooks.slack.test/services/T0/B0/canary"})
+REPLIES = {
+    "outbox": Written(),
+    "slack": HttpReply(200, {}, b"ok"),
+    "smtp": SmtpReply("end", 250),
+    "webhook": HttpReply(204, {}, b""),
+}
+STRANGE = {"slack": HttpReply(777, {}, b"huh"), "smtp": SmtpReply("end", 777), "webhook": HttpReply(777, {}, b"")}
 MESSAGE = Message("abc", 7, "email", "welcome", "hello", "kim@people.test", Rendered("Hi", None, "Hi"), AT)
 ROWS = tuple(BatchRow(n, "add", {"id": str(n)}, {"id": str(n)}) for n in range(3))
 BATCH = Batch("p/s/0", "p", "s", "people", 0, ROWS, AT)
@@ -41,7 +48,7 @@ destinations = pytest.mark.parametrize("name", sorted(discover()))
 
 
 def test_a_module_in_the_folder_is_a_destination():
-    assert sorted(discover()) == ["outbox", "smtp", "webhook"]
+    assert sorted(discover()) == ["outbox", "slack", "smtp", "webhook"]
 
 
 @destinations
@@ -63,9 +70,9 @@ def test_it_answers_for_each_item_it_can_express_and_says_unknown_to_an_unknown_
     for item in (MESSAGE, BATCH):
         if item is BATCH and not module.CAPABILITIES.takes_batches:
             with pytest.raises(RefusedError):
-                module.build_request(settings, Secrets({}), item)
+                module.build_request(settings, SECRETS, item)
             continue
-        assert module.build_request(settings, Secrets({}), item) == module.build_request(settings, Secrets({}), item)
+        assert module.build_request(settings, SECRETS, item) == module.build_request(settings, SECRETS, item)
         assert module.read_response(settings, item, REPLIES[name]).outcome is Outcome.ACCEPTED
         if name in STRANGE:
             assert module.read_response(settings, item, STRANGE[name]).outcome is Outcome.UNKNOWN
@@ -74,8 +81,9 @@ def test_it_answers_for_each_item_it_can_express_and_says_unknown_to_an_unknown_
 @destinations
 def test_no_repr_shows_a_person(name):
     module = discover()[name]
-    request = module.build_request(module.Settings(**SETTINGS[name]), Secrets({}), MESSAGE)
+    request = module.build_request(module.Settings(**SETTINGS[name]), SECRETS, MESSAGE)
     assert "kim@people.test" not in repr(MESSAGE) + repr(request)
+    assert "canary" not in repr(request) + repr(SECRETS)
 
 
 @destinations

@@ -31,7 +31,9 @@ def journal(settings):
 def intents():
     """Return a function that makes a plan's intents: one per name, all people different."""
 
-    def make(*names, due=T0, expires=T0 + timedelta(days=30), priority=50, channel="email"):
+    def make(
+        *names, due=T0, expires=T0 + timedelta(days=30), priority=50, channel="email", is_draft=False, klass="marketing"
+    ):
         n, text, moment = len(names), pa.string(), pa.timestamp("us")
         return pa.table(
             {
@@ -43,7 +45,8 @@ def intents():
                 "person_id": pa.array(range(1, n + 1), pa.int64()),
                 "channel": pa.array([channel] * n, text),
                 "message": pa.array(["hello"] * n, text),
-                "class": pa.array(["marketing"] * n, text),
+                "class": pa.array([klass] * n, text),
+                "is_draft": pa.array([is_draft] * n, pa.bool_()),
                 "priority": pa.array([priority] * n, pa.int32()),
                 "deliver_after": pa.array([due.replace(tzinfo=None)] * n, moment),
                 "expires_at": pa.array([expires and expires.replace(tzinfo=None)] * n, moment),

@@ -56,9 +56,9 @@ def test_a_claim_is_looked_at_again_in_its_own_transaction(journal, intents, at)
     journal.claim(epoch, at, items[:1], destination="relay", is_idempotent=False)
     much_later = at + timedelta(days=31)
     assert journal.claim(epoch, much_later, items, destination="relay", is_idempotent=False).claims == []
-    again = journal.claim(epoch, at, items, destination="relay", is_idempotent=False, suppressed={items[1].person_id})
+    again = journal.claim(epoch, at, items, destination="relay", is_idempotent=False, withdrawn={"b": "unsubscribed"})
     assert again.claims == [Claim("c", 1)]
-    assert again.n_suppressed == 1
+    assert again.cancelled == {"unsubscribed": 1}
     assert states(journal) == {"a": "claimed", "b": "cancelled", "c": "claimed"}
 
 
@@ -198,7 +198,8 @@ def test_every_commit_is_synced(journal):
 
 
 def test_migrations_are_numbered_kept_and_a_newer_file_is_refused(settings, journal):
-    assert [tuple(row) for row in journal._db.all("select * from migrations")] == [(1, "0001_the_journal")]
+    known = [(1, "0001_the_journal"), (2, "0002_drafts_acts_and_answers")]
+    assert [tuple(row) for row in journal._db.all("select * from migrations")] == known
     assert journal._db.migrate() == []
     with journal._db.transaction():
         journal._db.run("insert into migrations values (999, 'from_the_future')")
@@ -287,6 +288,7 @@ class TestBehindItsCopy:
     def test_numbers_that_readers_may_have_seen_are_not_given_out_again(self, sent, settings, intents, at):
         with Journal.open(settings) as journal:
             seen = max(journal.mirror("outcomes", 0).column("seq").to_pylist())
+            seen_intents = max(journal.mirror("intents", 0).column("seq").to_pylist())
         sent()
         with Journal.open(settings) as journal:
             journal.accept_copy("kim", "the disk died", at)
@@ -301,6 +303,7 @@ class TestBehindItsCopy:
                 ("d", "unknown"),
                 ("new", "accepted"),
             ]
+            assert journal.mirror("intents", seen_intents).column("intent_id").to_pylist() == ["new"]
 
     def test_a_torn_last_line_is_passed_over_and_fenced_off(self, sent, settings, intents, at):
         with settings.journal_copy.open("ab") as handle:

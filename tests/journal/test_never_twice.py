@@ -12,11 +12,13 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, invariant, multiple, rule
 
+from tailrace.errors import JournalError
 from tailrace.journal import Journal, Record
 from tailrace.settings import Settings
 
 T0 = datetime(2026, 3, 1, 6, tzinfo=UTC)
 NAMES = ("a", "b", "c", "d")
+DRAFTS = frozenset({"c", "d"})
 
 
 class NeverTwice(RuleBasedStateMachine):
@@ -36,6 +38,8 @@ class NeverTwice(RuleBasedStateMachine):
         columns |= {"person_id": pa.array(range(n), pa.int64()), "priority": pa.array([1] * n, pa.int32())}
         columns |= {"deliver_after": pa.array([T0.replace(tzinfo=None)] * n, moment)}
         columns |= {"expires_at": pa.array([None] * n, moment)}
+        columns |= {"is_draft": pa.array([name in DRAFTS for name in NAMES], pa.bool_())}
+        self.approved: set[str] = set()
         self.journal.apply_plan("p1", None, T0, T0, pa.table(columns), [])
         self.epoch = self.journal.start_epoch(T0)
 
@@ -86,6 +90,15 @@ class NeverTwice(RuleBasedStateMachine):
             outcome = "accepted" if self.arrived[one.intent_id] else "retry_later"
             self.journal.settle(one.intent_id, outcome, "kim", "looked it up", self.now)
 
+    @rule(name=st.sampled_from(sorted(DRAFTS)), how=st.sampled_from(["approve", "reject"]))
+    def a_person_decides_on_a_draft(self, name, how):
+        try:
+            getattr(self.journal, how)([name], "kim", "why", self.now)
+        except JournalError:
+            return
+        if how == "approve":
+            self.approved.add(name)
+
     @rule()
     def the_plan_is_applied_again(self):
         intents = self.journal.mirror("intents", 0).drop_columns(["seq", "plan_id", "applied_at"])
@@ -104,11 +117,16 @@ class NeverTwice(RuleBasedStateMachine):
         assert all(n <= 1 for n in getattr(self, "arrived", Counter()).values())
 
     @invariant()
+    def no_draft_left_without_a_word(self):
+        arrived = getattr(self, "arrived", Counter())
+        assert {name for name in DRAFTS if arrived[name]} <= getattr(self, "approved", set())
+
+    @invariant()
     def what_arrived_is_never_said_not_to_have(self):
         if not hasattr(self, "journal"):
             return
         for row in self.journal._db.all("select item_id, state from states"):
-            if row["state"] in {"pending", "rejected"}:
+            if row["state"] in {"pending", "rejected", "draft"}:
                 assert self.arrived[row["item_id"]] == 0
 
 

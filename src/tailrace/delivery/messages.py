@@ -29,8 +29,8 @@ class PlanReader(Protocol):
     def sync_ops(self, plan_id: str, sync: str, batch_no: int) -> pa.Table:
         """Return position, key, op and data of one batch, in order of position."""
 
-    def suppressed(self, plan_id: str) -> frozenset[int]:
-        """Return the people whom no marketing message may reach."""
+    def consents(self, plan_id: str) -> pa.Table:
+        """Return person_id, channel, topic, class and reason of what people have withdrawn ('' is all)."""
 
 
 class RenderedLike(Protocol):
@@ -114,7 +114,7 @@ class Messages:
             channel=self._channel,
             campaign=item.campaign,
             step=item.step,
-            address=payload["address"],
+            address=payload["address"] or "",
             rendered=rendered,
             at=at,
         )

@@ -14,10 +14,12 @@ from datetime import datetime
 
 from tailrace import crash
 from tailrace.delivery import pace
+from tailrace.delivery.consent import Consents
 from tailrace.delivery.messages import Messages, PlanReader, Renderer
 from tailrace.delivery.sync import make_batch, row_outcomes, rows_by_outcome
 from tailrace.delivery.tally import Delivered, Tally
-from tailrace.destinations.base import Item, Outcome, Request, Result
+from tailrace.destinations.base import HttpRequest, Item, Message, Outcome, Request, Result
+from tailrace.destinations.calls import host_of
 from tailrace.destinations.connections import Connection, Connections, Line, load_connections
 from tailrace.errors import TailraceError
 from tailrace.journal import Due, Journal, Record
@@ -74,8 +76,8 @@ class _Run:
     budget: pace.Budget
     done: Delivered
     head: str | None = None
-    suppressed: frozenset[int] = frozenset()
-    breakers: dict[str, pace.Breaker] = field(default_factory=dict)
+    consents: Consents = field(default_factory=Consents)
+    breakers: dict[tuple[str, str], pace.Breaker] = field(default_factory=dict)
 
     def clean_up(self, connections: Connections) -> None:
         swept = self.journal.sweep(self.epoch, self.now())
@@ -87,7 +89,8 @@ class _Run:
             )
         self.expire()
         self.head = self.store.head()
-        self.suppressed = self.store.suppressed(self.head) if self.head is not None else frozenset()
+        if self.head is not None:
+            self.consents = Consents(self.store.consents(self.head))
         n_rows = self.journal.cancel_batches(self.epoch, self.now(), self.head)
         if n_rows:
             self.done.rows.add(Outcome.CANCELLED, "newer_plan", n_rows)
@@ -100,8 +103,9 @@ class _Run:
     def finish(self) -> Delivered:
         self.done.messages.check("messages")
         self.done.rows.check("sync rows")
-        self.done.unknown_now = self.journal.n_unknown()
-        self.done.stopped = {name: breaker.why for name, breaker in self.breakers.items() if breaker.why is not None}
+        self.done.unknown_now, self.done.drafts_now = self.journal.n_unknown(), self.journal.n_drafts()
+        stopped = sorted((name, breaker.why) for (name, _), breaker in self.breakers.items() if breaker.why is not None)
+        self.done.stopped = dict(stopped)
         return self.done
 
     def send_channel(self, channel: str, connection: Connection | None, renderer: Renderer) -> None:
@@ -170,8 +174,9 @@ class _Run:
             return True
         return self._breaker(connection).why is not None
 
-    def _breaker(self, connection: Connection) -> pace.Breaker:
-        return self.breakers.setdefault(connection.name, pace.Breaker())
+    def _breaker(self, connection: Connection, host: str = "") -> pace.Breaker:
+        """Return the breaker of a connection; webhook steps have one per host, for they name addresses of their own."""
+        return self.breakers.setdefault((connection.name, host), pace.Breaker())
 
     def _within_the_interlock(
         self, connection: Connection, items: Sequence[Due], address: Callable[[Due], str | None]
@@ -207,10 +212,10 @@ class _Run:
             [due for due, _ in items],
             destination=connection.name,
             is_idempotent=connection.is_idempotent,
-            suppressed=self.suppressed,
+            withdrawn=self.consents.withdrawn([due for due, _ in items]),
         )
-        if claimed.n_suppressed:
-            tally.add(Outcome.CANCELLED, "suppressed", claimed.n_suppressed)
+        for code, n in claimed.cancelled.items():
+            tally.add(Outcome.CANCELLED, code, n)
         results = [(claim, ready[claim.item_id][0], self._one(line, ready[claim.item_id])) for claim in claimed.claims]
         line.flush()
         at = self.now()
@@ -224,7 +229,8 @@ class _Run:
         if item is None or isinstance(request, Result):
             assert isinstance(request, Result)
             return request
-        breaker = self._breaker(line.connection)
+        is_step = isinstance(item, Message) and item.channel == "webhook" and isinstance(request, HttpRequest)
+        breaker = self._breaker(line.connection, host_of(request.url) if is_step else "")
         if breaker.why is not None:
             return Result(Outcome.BLOCKED, NOT_TRIED, is_systemic=True)
         # A predecessor that was paused since its claim finds out here, before its bytes leave.
@@ -239,19 +245,26 @@ class _Run:
         outcome, code = result.outcome, result.code
         may_have_arrived = outcome is Outcome.UNKNOWN and connection.is_idempotent and due.n_rows == 0
         is_last_try = not result.is_systemic and due.tries + 1 >= pace.MAX_TRIES
+        next_at = pace.next_at(result, due.item_id, claim.attempt, due.tries, at)
+        has_answer = result.status_code is not None
+        if has_answer and due.expires_at is not None and next_at > due.expires_at:
+            is_last_try = True
         if may_have_arrived and not is_last_try:
             outcome = Outcome.RETRY_LATER
-        elif outcome is Outcome.RETRY_LATER and is_last_try:
+        elif is_last_try and (outcome is Outcome.RETRY_LATER or (may_have_arrived and has_answer)):
+            # The last answer to a webhook step is the one that its campaign branches on.
             outcome, code = Outcome.REJECTED, f"gave_up:{code}"
         return Record(
             claim=claim,
             outcome=outcome.value,
             code=code,
             provider_id=result.provider_id,
-            next_at=pace.next_at(result, due.item_id, claim.attempt, due.tries, at),
+            next_at=next_at,
             counts_as_try=not result.is_systemic,
             may_have_arrived=may_have_arrived,
             rows=row_outcomes(result),
+            status_code=result.status_code,
+            body=result.body,
         )
 
 

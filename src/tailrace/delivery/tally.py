@@ -59,7 +59,8 @@ class Delivered:
 
     `found_unknown`: messages that an earlier sender left without an outcome, or that are now routed elsewhere, and
     are listed as unknown. `sent_again`: items that it left, and that go out again because repeating is harmless.
-    `unknown_now`: all messages whose fate is not known, those of earlier runs included. `stopped`: connections that
+    `unknown_now`: all messages whose fate is not known, those of earlier runs included. `drafts_now`: all that wait for
+    a person's approval. `stopped`: connections that
     were left alone after failing, and the code that they failed with. `problems`: connections that could not be
     opened, in words. `is_complete` is false when the time budget ended it.
     """
@@ -70,6 +71,7 @@ class Delivered:
     found_unknown: int = 0
     sent_again: int = 0
     unknown_now: int = 0
+    drafts_now: int = 0
     stopped: dict[str, str] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
     is_complete: bool = True

@@ -57,6 +57,7 @@ class Result:
 
     `is_systemic`: the destination is at fault, not the item, so the next item will hardly fare better.
     `retry_after`: seconds that the destination asked for. `rows`: rows whose outcome differs from the batch's.
+    `status_code` and `body` (JSON text): the answer to a webhook step, which its campaign may branch on.
     """
 
     outcome: Outcome
@@ -65,6 +66,8 @@ class Result:
     retry_after: float | None = None
     is_systemic: bool = False
     rows: tuple[RowResult, ...] = ()
+    status_code: int | None = None
+    body: str | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True)
@@ -148,7 +151,7 @@ class HttpRequest:
     """One call over HTTP."""
 
     method: str
-    url: str
+    url: str = field(repr=False)
     headers: Mapping[str, str] = field(repr=False)
     body: bytes = field(repr=False)
 

@@ -35,7 +35,7 @@ from tailrace.errors import DefinitionError, Problem, nearest
 from tailrace.settings import Settings, secret
 
 FILE = "destinations.yml"
-CHANNELS = ("email", "sms", "push", "webhook")
+CHANNELS = ("email", "sms", "push", "webhook", "slack")
 
 
 @dataclass(frozen=True)
@@ -135,7 +135,7 @@ class Connections:
 
 
 def load_connections(settings: Settings) -> Connections:
-    """Return what `destinations.yml` of the project says; without the file, e-mail goes to the outbox.
+    """Return what `destinations.yml` of the project says; without `channels`, all go to the outbox.
 
     Raises DefinitionError with every mistake and its line.
     """
@@ -236,7 +236,7 @@ class _Reader:
                 self._bad(place, f"{where}: {subject}{one['msg']}")
 
     def _channels(self, connections: Mapping[str, Connection], named: set[str]) -> dict[str, str]:
-        channels = {"email": "outbox"} if "channels" not in self._document else {}
+        channels = dict.fromkeys(CHANNELS, "outbox") if "channels" not in self._document else {}
         body = self._mapping("channels")
         self._only(body, CHANNELS, "channels")
         for channel, target in body.items():

@@ -183,7 +183,7 @@ class HttpSession:
 
     def __init__(self, *, timeout: float, private_network: bool) -> None:
         self._timeout = timeout
-        self._session = requests.Session()
+        self._session = _Unredirected()
         self._session.trust_env = False
         adapter = HTTPAdapter(max_retries=0) if private_network else _PublicOnly(max_retries=0)
         self._session.mount("http://", adapter)
@@ -227,6 +227,13 @@ class HttpSession:
             body += chunk
             if len(body) > LONGEST_ANSWER or clock.monotonic() > deadline:
                 return None
+
+
+class _Unredirected(requests.Session):
+    """Told not to follow redirects, the library would still read their body, however long, to look ahead."""
+
+    def get_redirect_target(self, resp: requests.Response) -> str | None:
+        return None
 
 
 class _PrivateError(NewConnectionError):

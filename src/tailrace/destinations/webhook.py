@@ -1,8 +1,9 @@
-"""A web address of yours: one signed POST per message, or per batch of a sync (Standard Webhooks 1.0.0).
+"""A web address: one signed POST per message, or per batch of a sync, and the calls of webhook steps.
 
-Every call carries `webhook-id` and `Idempotency-Key` (the same at every attempt) and, with `secret_env`, a signature
-over `{id}.{timestamp}.{body}`. Set `is_idempotent: true` only if the receiver drops a repeated id: then what is
-unknown is sent again. Throttling: 429 or 503 with Retry-After. A 2xx whose body is not understood is not accepted.
+A webhook step names its own address; `url` is for everything else. Every call carries `webhook-id` and
+`Idempotency-Key` (the same at every attempt) and, with `secret_env`, a signature over `{id}.{timestamp}.{body}`
+(Standard Webhooks 1.0.0). Set `is_idempotent: true` only if the receiver drops a repeated id: then what is unknown is
+sent again. Throttling: 429 or 503 with Retry-After. A 2xx whose body is not understood is not accepted.
 """
 
 from __future__ import annotations
@@ -12,8 +13,6 @@ import binascii
 import hashlib
 import hmac
 import json
-from datetime import datetime
-from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any, Self
 
@@ -36,6 +35,7 @@ from tailrace.destinations.base import (
     Secrets,
     token,
 )
+from tailrace.destinations.calls import host_of, parse_call, read_answer, retry_after
 from tailrace.destinations.transport import HttpSession
 from tailrace.errors import DestinationError
 
@@ -43,9 +43,14 @@ NAME = "webhook"
 
 
 class Settings(ConnectionSettings):
-    """Where to, and how. `private_network` allows http and addresses that are not public."""
+    """Where to, and how. `private_network` allows http and addresses that are not public.
 
-    url: str
+    Without `url` it carries webhook steps only; `hosts`, when given, are the only ones that those may name. The token
+    goes nowhere but to the host of `url`.
+    """
+
+    url: str | None = None
+    hosts: list[str] | None = None
     secret_env: str | None = None
     token_env: str | None = None
     is_idempotent: bool = False
@@ -56,10 +61,16 @@ class Settings(ConnectionSettings):
 
     @model_validator(mode="after")
     def _is_encrypted(self) -> Self:
-        allowed = ("https://", "http://") if self.private_network else ("https://",)
-        if not self.url.startswith(allowed):
+        if self.url is not None and not self.url.startswith(tuple(f"{scheme}://" for scheme in self.schemes)):
             raise ValueError("`url` must begin with https:// (http:// only with `private_network: true`)")
+        if self.url is None and self.token_env is not None:
+            raise ValueError("`token_env` needs `url`: the token goes nowhere else")
         return self
+
+    @property
+    def schemes(self) -> frozenset[str]:
+        """The schemes that may be called."""
+        return frozenset({"https", "http"} if self.private_network else {"https"})
 
 
 CAPABILITIES = Capabilities(
@@ -101,15 +112,23 @@ def connect(settings: Settings, secrets: Secrets, files: Path) -> HttpSession:
 
 
 def build_request(settings: Settings, secrets: Secrets, item: Item) -> HttpRequest:
-    """Return the POST for one message or batch."""
+    """Return the POST for one message or batch, or the call that a webhook step describes."""
     name = item.batch_id if isinstance(item, Batch) else item.intent_id
-    try:
-        body = orjson.dumps(_document(item))
-    except (TypeError, ValueError) as error:
-        raise RefusedError("message:not_json") from error
+    if isinstance(item, Message) and item.channel == "webhook":
+        hosts = None if settings.hosts is None else {host.lower() for host in settings.hosts}
+        call = parse_call(item.rendered.text, settings.schemes, hosts)
+        method, url, body, own = call.method, call.url, call.body, call.headers
+    elif settings.url is None:
+        raise RefusedError("connection:no_url")
+    else:
+        try:
+            body = orjson.dumps(_document(item))
+        except (TypeError, ValueError) as error:
+            raise RefusedError("message:not_json") from error
+        method, url, own = "POST", settings.url, {"content-type": "application/json"}
     stamp = str(int(item.at.timestamp()))
     headers = {
-        "content-type": "application/json",
+        **own,
         "user-agent": "tailrace",
         "idempotency-key": name,
         "webhook-id": name,
@@ -117,9 +136,9 @@ def build_request(settings: Settings, secrets: Secrets, item: Item) -> HttpReque
     }
     if settings.secret_env is not None:
         headers["webhook-signature"] = sign(secrets["secret_env"], name, stamp, body)
-    if settings.token_env is not None:
+    if settings.token_env is not None and settings.url is not None and host_of(settings.url) == host_of(url):
         headers["authorization"] = f"Bearer {secrets['token_env']}"
-    return HttpRequest("POST", settings.url, headers, body)
+    return HttpRequest(method, url, headers, body)
 
 
 def sign(secret: str, name: str, stamp: str, body: bytes) -> str:
@@ -134,6 +153,8 @@ def sign(secret: str, name: str, stamp: str, body: bytes) -> str:
 
 def read_response(settings: Settings, item: Item, reply: HttpReply) -> Result:
     """Return what the answer means; for a batch, row by row where the receiver says so."""
+    if isinstance(item, Message) and item.channel == "webhook":
+        return read_answer(reply, item.at)
     code = f"http_{reply.status}"
     if reply.status // 100 == 2:
         return _agreed(item, reply, code)
@@ -142,7 +163,7 @@ def read_response(settings: Settings, item: Item, reply: HttpReply) -> Result:
     known = CODES.get(reply.status)
     if known is None:
         known = Meaning(Outcome.REJECTED if reply.status // 100 == 4 else Outcome.UNKNOWN, "a code not listed")
-    wait = _retry_after(reply.headers.get("retry-after"), item.at) if known.outcome is Outcome.RETRY_LATER else None
+    wait = retry_after(reply.headers.get("retry-after"), item.at) if known.outcome is Outcome.RETRY_LATER else None
     return Result(known.outcome, code, retry_after=wait, is_systemic=known.is_systemic)
 
 
@@ -210,15 +231,3 @@ def _per_row(item: Batch, results: Any, code: str) -> Result:
 
 def _canonical(key: Any) -> str:
     return json.dumps(key, sort_keys=True)
-
-
-def _retry_after(value: str | None, at: datetime) -> float | None:
-    """Return the seconds that Retry-After asks for, as a number or as a date; None when it says nothing usable."""
-    if value is None:
-        return None
-    if value.strip().isdigit():
-        return float(value)
-    try:
-        return max(0.0, (parsedate_to_datetime(value) - at).total_seconds())
-    except (ValueError, TypeError):
-        return None

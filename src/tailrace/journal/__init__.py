@@ -2,8 +2,11 @@
 
 from tailrace.journal.journal import Journal
 from tailrace.journal.records import (
+    Begun,
     Claim,
     Counts,
+    Decided,
+    Draft,
     Due,
     Happened,
     Intent,
@@ -11,13 +14,17 @@ from tailrace.journal.records import (
     Record,
     Release,
     RowOutcome,
+    State,
     SyncBatch,
     Unknown,
 )
 
 __all__ = [
+    "Begun",
     "Claim",
     "Counts",
+    "Decided",
+    "Draft",
     "Due",
     "Happened",
     "Intent",
@@ -26,6 +33,7 @@ __all__ = [
     "Record",
     "Release",
     "RowOutcome",
+    "State",
     "SyncBatch",
     "Unknown",
 ]

@@ -12,7 +12,8 @@ select
     intents.campaign,
     intents.step,
     intents.message,
-    intents.class
+    intents.class,
+    intents.topic
 from states
 inner join intents on intents.intent_id = states.item_id
 where states.state = 'pending'

@@ -18,6 +18,9 @@ from tailrace.journal.records import micros
 _FAR = 100_000
 """How far the numbering jumps after numbers were lost, beyond what a run could have used since the copy's last line."""
 
+_NUMBERED = ("intents", "outcomes", "acts", "responses")
+"""The tables whose readers remember the last number that they saw."""
+
 
 class Epochs:
     """The journal's part that decides who may send."""
@@ -107,12 +110,17 @@ class Epochs:
 
     def _highest(self) -> dict[str, int]:
         """Return the highest number of each table that the copy tells of."""
-        highest = {"attempts": 0, "outcomes": 0, "epochs": 0}
+        highest = dict.fromkeys(("attempts", "epochs", *_NUMBERED), 0)
         for line in self._copy.lines():
-            highest["attempts"] = max(highest["attempts"], line.get("seq", 0))
-            highest["epochs"] = max(highest["epochs"], line.get("epoch", 0))
-            highest["outcomes"] = max(highest["outcomes"], line.get("outcomes", 0))
+            told = {"attempts": line.get("seq", 0), "epochs": line.get("epoch", 0), "outcomes": line.get("outcomes", 0)}
+            for table, number in (told | line.get("tops", {})).items():
+                if table in highest:
+                    highest[table] = max(highest[table], number)
         return highest
+
+    def _tops(self) -> dict[str, int]:
+        """Return the highest number of each table that readers go on from; a line of the copy tells them."""
+        return {table: self._db.value(f"select coalesce(max(seq), 0) from {table}") for table in _NUMBERED}
 
     def _remember(self, item_id: str, attempt: int, line: dict[str, int], at: int) -> int:
         """Note a claim that only the copy knows, as unknown; return 1, or 0 when the journal knows it."""

@@ -12,13 +12,25 @@ inner join plans on plans.plan_id = intents.plan_id
 where intents.intent_id = $item_id
 union all
 select
+    intent_id,
+    decided_at,
+    decision,
+    0,
+    'by:' || who,
+    null,
+    1
+from approvals
+where intent_id = $item_id
+    and decision = 'approved'
+union all
+select
     item_id,
     claimed_at,
     'claimed',
     attempt,
     '',
     destination,
-    1
+    2
 from attempts
 where item_id = $item_id
 union all
@@ -29,7 +41,7 @@ select
     attempt,
     code,
     destination,
-    2
+    3
 from outcomes
 where item_id = $item_id
 order by attempt, place, at

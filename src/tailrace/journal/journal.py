@@ -14,8 +14,10 @@ from typing import Self
 
 from tailrace import clock, durable, ids
 from tailrace.errors import JournalError
+from tailrace.journal.broadcasts import Broadcasts
 from tailrace.journal.copy import Copy
 from tailrace.journal.database import Database
+from tailrace.journal.drafts import Drafts
 from tailrace.journal.guards import Guards
 from tailrace.journal.lease import Leases
 from tailrace.journal.place import host_id
@@ -27,7 +29,7 @@ from tailrace.journal.unknowns import Unknowns
 from tailrace.settings import Settings
 
 
-class Journal(Plans, Sending, Unknowns, Guards, Leases, Readings):
+class Journal(Plans, Drafts, Sending, Unknowns, Guards, Leases, Broadcasts, Readings):
     """An open journal, at the newest schema. Reading and applying work even when it is behind its copy; sending does
     not (`start_epoch`).
     """

@@ -26,6 +26,7 @@ _INTENT = (
     "priority",
 )
 _TIMES = ("deliver_after", "expires_at")
+_ACT = ("intent_id", "person_id", "campaign", "step", "kind", "name", "value")
 
 
 class Plans(Epochs):
@@ -40,11 +41,13 @@ class Plans(Epochs):
         intents: pa.Table,
         sync_batches: Sequence[SyncBatch],
         used_releases: Sequence[int] = (),
+        acts: pa.Table | None = None,
     ) -> int:
-        """Write the plan's intents and batches in one transaction and return how many intents are new.
+        """Write the plan's intents, acts and batches in one transaction and return how many intents are new.
 
-        Applying a plan again changes nothing and returns 0. An intent that any plan brought before is left as it
-        is. Batches of earlier plans that were not claimed become `cancelled`: this plan's batches replace them.
+        Applying a plan again changes nothing and returns 0. An intent or act that any plan brought before is left as
+        it is. Intents may have a `topic` (null when they lack the column), and `is_draft`: a draft waits for approval.
+        Batches of earlier plans that were not claimed become `cancelled`: this plan's batches replace them.
         """
         rows = _rows(intents, plan_id)
         with self._db.transaction():
@@ -54,7 +57,7 @@ class Plans(Epochs):
                 "insert into plans (plan_id, parent_id, as_of, applied_at) values ($plan, $parent, $as_of, $at)",
                 {"plan": plan_id, "parent": parent_id, "as_of": micros(as_of), "at": micros(at)},
             )
-            names = (*_INTENT, *_TIMES, "plan_id")
+            names = (*_INTENT, "topic", *_TIMES, "plan_id")
             self._db.many(
                 f"insert into intents ({', '.join(names)}) values ({', '.join('?' for _ in names)})"
                 " on conflict (intent_id) do nothing",
@@ -68,7 +71,14 @@ class Plans(Epochs):
                 " from intents where plan_id = $plan on conflict (item_id) do nothing",
                 {"plan": plan_id},
             )
+            self._db.many(
+                "update states set state = 'draft' where item_id = $intent_id and state = 'pending'"
+                " and exists (select 1 from intents where intent_id = $intent_id and plan_id = $plan)",
+                [{"intent_id": intent_id, "plan": plan_id} for intent_id in _drafts(intents)],
+            )
             self._db.run(statement("tailrace.journal", "place_remembered"), {"plan": plan_id})
+            if acts is not None:
+                self._add_acts(plan_id, acts)
             self._cancel_batches(plan_id, micros(at))
             self._add_batches(plan_id, sync_batches, micros(at))
             self._db.many(
@@ -86,6 +96,15 @@ class Plans(Epochs):
         with self._db.transaction():
             self.fence(epoch)
             return self._cancel_batches(head or "", micros(now))
+
+    def _add_acts(self, plan_id: str, acts: pa.Table) -> None:
+        names = (*_ACT, "plan_id")
+        rows = zip(*(acts.column(name).to_pylist() for name in _ACT), strict=True)
+        self._db.many(
+            f"insert into acts ({', '.join(names)}) values ({', '.join('?' for _ in names)})"
+            " on conflict (intent_id, kind, name) do nothing",
+            [(*row, plan_id) for row in rows],
+        )
 
     def _add_batches(self, plan_id: str, batches: Sequence[SyncBatch], at: int) -> None:
         rows = [(f"{plan_id}/{b.sync}/{b.batch_no}", plan_id, b) for b in batches]
@@ -122,7 +141,16 @@ class Plans(Epochs):
 def _rows(intents: pa.Table, plan_id: str) -> list[tuple[Any, ...]]:
     """Return the intents as SQLite takes them; times (zone-less UTC, or with a zone) as microseconds."""
     columns = [intents.column(name).to_pylist() for name in _INTENT]
+    has_topic = "topic" in intents.column_names
+    columns.append(intents.column("topic").to_pylist() if has_topic else [None] * intents.num_rows)
     for name in _TIMES:
         column = intents.column(name)
         columns.append(column.cast(pa.timestamp("us", column.type.tz)).cast(pa.int64()).to_pylist())
     return [(*row, plan_id) for row in zip(*columns, strict=True)]
+
+
+def _drafts(intents: pa.Table) -> list[str]:
+    if "is_draft" not in intents.column_names:
+        return []
+    drafts: list[str] = intents.filter(intents.column("is_draft")).column("intent_id").to_pylist()
+    return drafts

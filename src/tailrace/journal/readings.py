@@ -53,8 +53,34 @@ MIRRORS: dict[str, pa.Schema] = {
             ("recorded_at", _TIME),
         ]
     ),
+    "acts": pa.schema(
+        [
+            ("seq", pa.int64()),
+            ("intent_id", pa.string()),
+            ("plan_id", pa.string()),
+            ("person_id", pa.int64()),
+            ("campaign", pa.string()),
+            ("step", pa.string()),
+            ("kind", pa.string()),
+            ("name", pa.string()),
+            ("value", pa.string()),
+            ("acted_at", _TIME),
+        ]
+    ),
+    "responses": pa.schema(
+        [
+            ("seq", pa.int64()),
+            ("intent_id", pa.string()),
+            ("person_id", pa.int64()),
+            ("campaign", pa.string()),
+            ("enrollment_id", pa.string()),
+            ("step", pa.string()),
+            ("status_code", pa.int32()),
+            ("recorded_at", _TIME),
+        ]
+    ),
 }
-"""The mirrored tables and their columns: ids and codes only; times are zone-less UTC."""
+"""The mirrored tables and their columns: ids, codes, and what campaigns set; times are zone-less UTC."""
 
 _ANSWERS = pa.schema(
     [
@@ -66,6 +92,20 @@ _ANSWERS = pa.schema(
         ("outcome", pa.string()),
         ("recorded_at", _TIME),
     ]
+)
+_RESPONSES = pa.schema(
+    [
+        ("seq", pa.int64()),
+        ("intent_id", pa.string()),
+        ("enrollment_id", pa.string()),
+        ("step", pa.string()),
+        ("status_code", pa.int32()),
+        ("body", pa.string()),
+        ("recorded_at", _TIME),
+    ]
+)
+_MESSAGE_OUTCOMES = pa.schema(
+    [("seq", pa.int64()), ("intent_id", pa.string()), ("outcome", pa.string()), ("recorded_at", _TIME)]
 )
 _EXCEPTIONS = pa.schema(
     [("outcome_seq", pa.int64()), ("position", pa.int32()), ("outcome", pa.string()), ("code", pa.string())]
@@ -79,7 +119,7 @@ class Readings:
     _settings: Settings
 
     def mirror(self, table: str, after_seq: int) -> pa.Table:
-        """Return the rows of `intents` or `outcomes` with a `seq` above `after_seq`, typed as MIRRORS says."""
+        """Return the rows of a mirrored table with a `seq` above `after_seq`, oldest first, typed as MIRRORS says."""
         if table not in MIRRORS:
             raise JournalError(f"`{table}` is not mirrored; expected one of: {', '.join(MIRRORS)}")
         return self._arrow(statement(_PACKAGE, f"mirror_{table}"), {"after": after_seq}, MIRRORS[table])
@@ -100,6 +140,26 @@ class Readings:
             connection.register("answers", answers)
             connection.register("exceptions", exceptions)
             return connection.sql(statement(_PACKAGE, "answer_rows")).to_arrow_table()
+
+    def responses(self, since_seq: int) -> pa.Table:
+        """Return the answers to webhook steps with a `seq` above it, one per intent, oldest first.
+
+        Columns: seq, intent_id, enrollment_id, step, status_code, body (JSON text or null: it may name people),
+        recorded_at (zone-less UTC).
+        """
+        names = ", ".join(_RESPONSES.names)
+        sql = f"select {names} from responses where seq > $after order by seq"
+        return self._arrow(sql, {"after": since_seq}, _RESPONSES)
+
+    def message_outcomes(self, since_seq: int) -> pa.Table:
+        """Return what became of messages and webhook steps, in outcomes with a `seq` above it, oldest first.
+
+        Columns: seq, intent_id, outcome, recorded_at (zone-less UTC). The last one of an intent says where it stands;
+        `retry_later` and `blocked` are not the end.
+        """
+        names = "seq, item_id, outcome, recorded_at"
+        sql = f"select {names} from outcomes where seq > $after and kind = 'message' order by seq"
+        return self._arrow(sql, {"after": since_seq}, _MESSAGE_OUTCOMES)
 
     def counts(self) -> Counts:
         """Return how many messages and batches stand where."""

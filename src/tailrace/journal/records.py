@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from enum import StrEnum
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -17,6 +18,23 @@ def micros(moment: datetime) -> int:
 def moment(stored: int) -> datetime:
     """Return the aware UTC datetime of a stored time."""
     return _EPOCH + timedelta(microseconds=stored)
+
+
+class State(StrEnum):
+    """Where a message or a sync batch stands: the one list. What its outcomes, and a person's words, add up to."""
+
+    DRAFT = "draft"
+    """It waits for a person's approval; no sender sees it."""
+    PENDING = "pending"
+    """It goes out when it is due."""
+    CLAIMED = "claimed"
+    """A sender holds it."""
+    ACCEPTED = "accepted"
+    REJECTED = "rejected"
+    UNKNOWN = "unknown"
+    """It may or may not have arrived: a person settles it."""
+    EXPIRED = "expired"
+    CANCELLED = "cancelled"
 
 
 @dataclass(frozen=True)
@@ -47,7 +65,8 @@ class Due:
     campaign: str = ""
     step: str = ""
     message: str = ""
-    is_transactional: bool = False
+    klass: str = ""
+    topic: str | None = None
     sync: str = ""
     batch_no: int = 0
     n_rows: int = 0
@@ -75,6 +94,7 @@ class RowOutcome:
 class Record:
     """What became of a claim.
 
+    `status_code` and `body` (JSON text) are the answer to a webhook step; with `accepted` and `rejected` they are kept.
     `next_at` is needed with `retry_later` and `blocked`. `counts_as_try` is false when the destination, not the
     item, was at fault. `may_have_arrived` binds a message that is tried again to its destination, which recognises it.
     """
@@ -87,6 +107,8 @@ class Record:
     counts_as_try: bool = True
     may_have_arrived: bool = False
     rows: tuple[RowOutcome, ...] = ()
+    status_code: int | None = None
+    body: str | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True)
@@ -101,6 +123,43 @@ class Unknown:
     destination: str | None
     code: str
     since: datetime
+
+
+@dataclass(frozen=True)
+class Draft:
+    """A message that waits for a person's approval."""
+
+    intent_id: str
+    plan_id: str
+    person_id: int
+    campaign: str
+    step: str
+    channel: str
+    message: str
+    since: datetime
+    deliver_after: datetime
+    expires_at: datetime | None
+
+
+@dataclass(frozen=True)
+class Decided:
+    """What a decision on drafts changed; `already` were decided so before, `expired` were left to expire."""
+
+    changed: int
+    already: int
+    expired: int
+
+
+@dataclass(frozen=True)
+class Begun:
+    """A broadcast as it was first begun; `is_new` when this call did."""
+
+    campaign: str
+    key: str
+    n_rows: int
+    who: str
+    at: datetime
+    is_new: bool
 
 
 @dataclass(frozen=True)
@@ -142,7 +201,7 @@ class Happened:
 
 @dataclass(frozen=True)
 class Intent:
-    """A person's message as applied, and where it stands."""
+    """A person's message as applied, and where it stands (a State)."""
 
     intent_id: str
     plan_id: str

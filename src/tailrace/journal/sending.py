@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -27,10 +27,10 @@ _STATE_AFTER = {
 
 @dataclass(frozen=True)
 class Claimed:
-    """What a claim brought: the claims, and how many items were cancelled because the person is suppressed."""
+    """What a claim brought: the claims, and how many items were cancelled, by reason."""
 
     claims: list[Claim]
-    n_suppressed: int
+    cancelled: dict[str, int]
 
 
 @dataclass(frozen=True)
@@ -79,8 +79,8 @@ class Sending(Epochs):
         return self._close(epoch, now, "unknown", "rerouted", where, params)
 
     def expire(self, epoch: int, now: datetime) -> int:
-        """Close the pending messages whose time has passed and return how many."""
-        where = "from states where state = 'pending' and expires_at < $now"
+        """Close the messages, drafts among them, whose time has passed before anybody took them up; return how many."""
+        where = "from states where state in ('pending', 'draft') and expires_at < $now"
         return self._close(epoch, now, "expired", "too_late", where, {})
 
     def due_messages(
@@ -129,12 +129,12 @@ class Sending(Epochs):
         *,
         destination: str,
         is_idempotent: bool,
-        suppressed: Collection[int] = frozenset(),
+        withdrawn: Mapping[str, str] | None = None,
     ) -> Claimed:
         """Claim those of `items` that may still go out, in one transaction, and copy the claims to the other path.
 
         When this returns, both are on the disk: only now may bytes leave. Left out is what is not pending, not due,
-        expired or bound to another destination. A marketing message to a suppressed person is cancelled.
+        expired or bound to another destination. Items that `withdrawn` names, each with its reason, are cancelled.
         """
         params = {
             "epoch": epoch,
@@ -143,14 +143,16 @@ class Sending(Epochs):
             "is_idempotent": int(is_idempotent),
         }
         claims: list[Claim] = []
-        n_suppressed = 0
+        cancelled: dict[str, int] = {}
         seq = 0
         with self._db.transaction():
             self.fence(epoch)
             for item in items:
                 one = params | {"item_id": item.item_id}
-                if item.person_id in suppressed and not item.is_transactional:
-                    n_suppressed += self._cancel(one)
+                code = None if withdrawn is None else withdrawn.get(item.item_id)
+                if code is not None:
+                    if self._cancel(one | {"code": code}):
+                        cancelled[code] = cancelled.get(code, 0) + 1
                     continue
                 row = self._db.one(statement(_PACKAGE, "claim"), one)
                 if row is None:
@@ -161,21 +163,21 @@ class Sending(Epochs):
                     " values ($item_id, $attempt, $epoch, $destination, $is_idempotent, $now)",
                     one | {"attempt": row["attempt"]},
                 )
-            outcomes = self._db.value("select coalesce(max(seq), 0) from outcomes")
+            tops = self._tops() if claims else {}
         crash.here("deliver.claimed")
         if claims:
             self._copy.append(
                 {
                     "journal": self.journal_id,
                     "seq": seq,
-                    "outcomes": outcomes,
+                    "tops": tops,
                     "epoch": epoch,
                     "at": params["now"],
                     "items": [[claim.item_id, claim.attempt] for claim in claims],
                 }
             )
         crash.here("deliver.copied")
-        return Claimed(claims, n_suppressed)
+        return Claimed(claims, cancelled)
 
     def record(self, epoch: int, at: datetime, records: Sequence[Record]) -> None:
         """Write what became of claims, in one transaction.
@@ -238,6 +240,11 @@ class Sending(Epochs):
             "insert into row_outcomes (outcome_seq, position, outcome, code) values (?, ?, ?, ?)",
             [(seq, row.position, row.outcome, row.code) for row in record.rows],
         )
+        if record.status_code is not None and not is_open_again and record.outcome != "unknown":
+            self._db.run(
+                statement(_PACKAGE, "answer"),
+                {"item_id": claim.item_id, "status": record.status_code, "body": record.body, "at": at},
+            )
 
     def _cancel(self, params: dict[str, object]) -> int:
         changed = self._db.run(
@@ -246,7 +253,7 @@ class Sending(Epochs):
         if changed:
             self._db.run(
                 "insert into outcomes (item_id, kind, attempt, outcome, code, destination, recorded_at)"
-                " select item_id, kind, attempt, 'cancelled', 'suppressed', $destination, $now from states"
+                " select item_id, kind, attempt, 'cancelled', $code, $destination, $now from states"
                 " where item_id = $item_id",
                 params,
             )
@@ -278,7 +285,8 @@ def _due_message(row: Row) -> Due:
         campaign=row["campaign"],
         step=row["step"],
         message=row["message"],
-        is_transactional=row["class"] == "transactional",
+        klass=row["class"],
+        topic=row["topic"],
     )
 
 

@@ -13,6 +13,8 @@ from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 
+import pyarrow as pa
+
 from tailrace import clock, crash, durable, engine
 from tailrace.campaigns.render import Renderer
 from tailrace.delivery.send import deliver as send
@@ -33,6 +35,8 @@ from tailrace.settings import Settings
 from tailrace.warehouse.build import build
 from tailrace.warehouse.catalog import project_fingerprint, read_catalog
 from tailrace.warehouse.publish import publish
+
+_NO_ACTS = pa.table({"intent_id": pa.array([], pa.string())})
 
 
 def run(settings: Settings, as_of: datetime, *, budget_seconds: float | None = None) -> Result:
@@ -298,9 +302,12 @@ def _heal(settings: Settings, journal: Journal) -> None:
 
 def _write_intents(settings: Settings, journal: Journal, store: Store, plan_id: str, at: datetime) -> int:
     found = store.read(plan_id)
+    acts = store.table(found, "acts")
     with engine.connect(settings) as connection:
         source = store.source(found, "verdicts", relations.VERDICTS)
-        intents = connection.sql(f"select * from {source} where verdict = 'send' order by intent_id").to_arrow_table()
+        connection.register("acts", acts if acts is not None else _NO_ACTS)
+        query = engine.statement("tailrace.pipeline", "intents").format(verdicts=source)
+        intents = connection.sql(query).to_arrow_table()
         batches = [
             SyncBatch(sync, batch_no, n_rows, found.syncs[sync]["destination"], found.syncs[sync]["target"])
             for sync in sorted(found.syncs)
@@ -308,7 +315,8 @@ def _write_intents(settings: Settings, journal: Journal, store: Store, plan_id: 
                 connection, store.source(found, f"sync_ops:{sync}", relations.SYNC_OPS)
             )
         ]
-    return journal.apply_plan(plan_id, found.parent, found.as_of, at, intents, batches, list(found.inputs.releases))
+    releases = list(found.inputs.releases)
+    return journal.apply_plan(plan_id, found.parent, found.as_of, at, intents, batches, releases, acts)
 
 
 def _deliver(

@@ -51,10 +51,19 @@ class PlanReader:
         start, end = (pc.index(numbers, pa.scalar(number, pa.int32())).as_py() for number in (batch_no, batch_no + 1))
         return table.slice(0, 0) if start < 0 else table.slice(start, None if end < 0 else end - start)
 
-    def suppressed(self, plan_id: str) -> frozenset[int]:
-        """Return the people whom no marketing message may reach, as the plan saw it."""
-        table = self._table(plan_id, "suppressed")
-        return frozenset() if table is None else frozenset(table.column("person_id").to_pylist())
+    def consents(self, plan_id: str) -> pa.Table:
+        """Return what people have withdrawn, as the plan saw it: person_id, channel, topic, class ('' is all), reason.
+
+        A plan that an older tailrace made says only whom no marketing may reach.
+        """
+        table = self._table(plan_id, "consents")
+        if table is not None:
+            return table
+        older = self._table(plan_id, "suppressed")
+        people = pa.array([], pa.int64()) if older is None else older.column("person_id").combine_chunks()
+        words = {"channel": "", "topic": "", "class": "marketing", "reason": "unsubscribed"}
+        columns = {name: pa.repeat(pa.scalar(word, pa.string()), len(people)) for name, word in words.items()}
+        return pa.table({"person_id": people, **columns})
 
     def _table(self, plan_id: str, relation: str) -> pa.Table | None:
         key = (plan_id, relation)

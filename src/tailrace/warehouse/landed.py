@@ -72,6 +72,28 @@ MIRROR = {
         "provider_id": "varchar",
         "recorded_at": "timestamp",
     },
+    "acts": {
+        "seq": "bigint",
+        "intent_id": "varchar",
+        "plan_id": "varchar",
+        "person_id": "bigint",
+        "campaign": "varchar",
+        "step": "varchar",
+        "kind": "varchar",
+        "name": "varchar",
+        "value": "varchar",
+        "acted_at": "timestamp",
+    },
+    "responses": {
+        "seq": "bigint",
+        "intent_id": "varchar",
+        "person_id": "bigint",
+        "campaign": "varchar",
+        "enrollment_id": "varchar",
+        "step": "varchar",
+        "status_code": "integer",
+        "recorded_at": "timestamp",
+    },
 }
 
 _LOADS = pa.schema(
