@@ -1,0 +1,136 @@
+"""The tables that a walk reads, set by a test: one campaign version run over them, without a plan around it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+import duckdb
+
+from tailrace.planning.condition import truth
+from tailrace.planning.journey import compile_version
+from tailrace.planning.memberships import Bit, Cause
+
+NOW = datetime.fromisoformat("2026-03-10 06:00")
+MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
+SECOND = timedelta(seconds=1)
+
+BITS = {name: Bit(name, number, Cause.BEHAVIOUR, None) for name, number in (("seg_a", 0), ("seg_b", 63), ("seg_c", 64))}
+
+TABLES = {
+    "flight": "enrollment_id varchar, person_id bigint, arm varchar, entered_at timestamp, step varchar,"
+    " arrived_at timestamp",
+    "entering": "enrollment_id varchar, person_id bigint, arm varchar, entered_at timestamp, due_at timestamp",
+    "assignments": "person_id bigint, step varchar, name varchar",
+    "customers": "person_id bigint, customer varchar",
+    "responses": "enrollment_id varchar, step varchar, status_code integer, body varchar",
+    "current": "person_id bigint, w0 ubigint, w1 ubigint",
+    "deferred": "enrollment_id varchar, step varchar",
+}
+
+
+class Ground:
+    """An enrollment of person 7 is `e7`. All columns of moves and deeds come back as dictionaries, in order."""
+
+    def __init__(self) -> None:
+        self.connection = duckdb.connect(config={"threads": 1})
+        self.connection.execute("attach ':memory:' as wh; create schema wh.core")
+        self.connection.execute(
+            "create table wh.core.fct_events (person_id bigint, event varchar, type varchar, event_at timestamp,"
+            " properties varchar)"
+        )
+        for name, columns in TABLES.items():
+            self.connection.execute(f"create temp table {name} ({columns})")
+
+    def put(self, table: str, *rows: Sequence[Any]) -> None:
+        if rows:
+            places = ", ".join(f"({', '.join('?' * len(row))})" for row in rows)
+            self.connection.execute(f"insert into {table} values {places}", [value for row in rows for value in row])
+
+    def clear(self) -> None:
+        for table in (*TABLES, "wh.core.fct_events"):
+            self.connection.execute(f"truncate {table}")
+
+    def enter(self, *people: int, arm: str = "treated", at: datetime = NOW) -> None:
+        self.put("entering", *[(f"e{person}", person, arm, at, at) for person in people])
+
+    def rest(
+        self, person: int, step: str, arrived: datetime, *, arm: str = "treated", entered: datetime | None = None
+    ) -> None:
+        self.put("flight", (f"e{person}", person, arm, entered or arrived, step, arrived))
+
+    def event(self, person: int | None, event: str, at: datetime, *, kind: str = "track", **properties: Any) -> None:
+        self.put("wh.core.fct_events", (person, event, kind, at, json.dumps(properties)))
+
+    def member(self, person: int, *segments: str) -> None:
+        self.put("current", (person, *words(segments)))
+
+    def walk(
+        self, steps: Sequence[dict[str, Any]], *, as_of: datetime = NOW, expires: int = 86_400, deferred: bool = False
+    ) -> list[dict[str, Any]]:
+        """Return the rows of everybody by enrollment, place, and a move before what the step does."""
+        names = {"deferred": "deferred"} if deferred else {}
+        query = compile_version("welcome", steps, BITS, expires, **names)
+        found = self.connection.execute(query, {"as_of": as_of})
+        columns = [column[0] for column in found.description]
+        rows = [dict(zip(columns, row, strict=True)) for row in found.fetchall()]
+        return sorted(rows, key=lambda row: (row["enrollment_id"], row["position"], row["kind"] != "move"))
+
+    def story(self, steps: Sequence[dict[str, Any]], **settings: Any) -> dict[str, list[str]]:
+        """Return, per enrollment, what happened in words: `to why`, `step!` for a deed, `over why` at the end."""
+        told: dict[str, list[str]] = {}
+        for row in self.walk(steps, **settings):
+            words = f"{row['to_step'] or 'over'} {row['why']}" if row["kind"] == "move" else f"{row['to_step']}!"
+            told.setdefault(row["enrollment_id"], []).append(words)
+        return told
+
+    def holds(self, condition: dict[str, Any], *people: int, as_of: datetime = NOW, **row: str) -> list[int]:
+        """Return for whom of the people the condition holds; fails when it is null for somebody."""
+        given = ", ".join(f"({person}, 'e{person}', timestamp '{NOW - DAY}')" for person in people)
+        sql = truth(
+            condition, person="o.person_id", bits=BITS, **{"entered_at": "o.entered_at", "enrollment": "o.pass"} | row
+        )
+        found = self.connection.execute(
+            f"select person_id, {sql}, $as_of from (values {given}) as o(person_id, pass, entered_at) order by all",
+            {"as_of": as_of},
+        ).fetchall()
+        assert all(isinstance(truth, bool) for _, truth, _ in found)
+        assert len(found) == len(people)
+        return [person for person, truth, _ in found if truth]
+
+
+def words(segments: Collection[str]) -> tuple[int, int]:
+    first, second = (sum(BITS[name].mask for name in segments if BITS[name].word == word) for word in (0, 1))
+    return first, second
+
+
+def send(name: str) -> dict[str, Any]:
+    return {"id": name, "send": f"{name}_copy"}
+
+
+def wait(name: str, duration: timedelta) -> dict[str, Any]:
+    return {"id": name, "wait": int(duration.total_seconds())}
+
+
+def event(name: str, since: str | int = "entry", where: str | None = None) -> dict[str, Any]:
+    return {"event": name, "where": where, "where_sql": where, "since": since}
+
+
+def choose(name: str, condition: dict[str, Any], then: list[Any], other: list[Any]) -> dict[str, Any]:
+    return {"id": name, "if": condition, "then": then, "else": other}
+
+
+def until(
+    name: str, condition: dict[str, Any], timeout: timedelta, then: list[Any], other: list[Any]
+) -> dict[str, Any]:
+    seconds = int(timeout.total_seconds())
+    return {"id": name, "wait_until": condition, "timeout": seconds, "then": then, "else": other}
+
+
+def split(name: str, **arms: tuple[int, list[Any]]) -> dict[str, Any]:
+    return {
+        "id": name,
+        "split": [{"name": arm, "weight": weight, "steps": steps} for arm, (weight, steps) in arms.items()],
+    }
