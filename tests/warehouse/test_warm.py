@@ -19,12 +19,13 @@ from tailrace.warehouse import runner, warm
 from tests.warehouse.cast import PROJECT
 
 HELP = ["--version"]
+HERE = Path()
 PROFILE = "x: {target: a, outputs: {a: {type: duckdb}}}\n"
 STARTS_AND_ENDS = """
-import sys
+from pathlib import Path
 from tailrace.settings import child_environment
 from tailrace.warehouse import warm
-warm.run(["--version"], child_environment())
+warm.run(["--version"], child_environment(), Path())
 print(warm._servers[0].process.pid)
 """
 
@@ -46,7 +47,7 @@ os.kill(os.getpid(), signal.SIGKILL)
 @pytest.fixture
 def server() -> psutil.Process:
     """The server of this process, which has answered."""
-    assert warm.run(HELP, child_environment())[0] == 0
+    assert warm.run(HELP, child_environment(), HERE)[0] == 0
     return psutil.Process(warm._servers[0].process.pid)
 
 
@@ -71,7 +72,7 @@ def wait_for_fork(server: psutil.Process) -> psutil.Process:
 
 def test_every_run_comes_from_one_server_which_has_one_thread_and_has_not_opened_duckdb(server: psutil.Process) -> None:
     for _ in range(2):
-        code, said = warm.run(HELP, child_environment())
+        code, said = warm.run(HELP, child_environment(), HERE)
         assert code == 0
         assert "duckdb" in said
     assert [each.process.pid for each in warm._servers] == [server.pid]
@@ -80,19 +81,16 @@ def test_every_run_comes_from_one_server_which_has_one_thread_and_has_not_opened
 
 
 def test_a_run_has_its_own_environment_and_folder_and_leaves_nothing_to_the_next(
-    server: psutil.Process, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    server: psutil.Process, tmp_path: Path
 ) -> None:
     project = tmp_path / "here"
     project.mkdir()
     (project / "dbt_project.yml").write_text("name: \"{{ env_var('WHO') }}\"\nprofile: x\n")
-    monkeypatch.chdir(project)
     (project / "profiles.yml").write_text(PROFILE)
     parse = ["parse", "--profiles-dir", str(project)]
-    _, first = warm.run(parse, child_environment(WHO="not a name"))
-    monkeypatch.chdir(tmp_path)
-    _, second = warm.run(parse, child_environment(WHO="not a name"))
-    monkeypatch.chdir(project)
-    _, third = warm.run(parse, child_environment())
+    _, first = warm.run(parse, child_environment(WHO="not a name"), project)
+    _, second = warm.run(parse, child_environment(WHO="not a name"), tmp_path)
+    _, third = warm.run(parse, child_environment(), project)
     assert "not a name" in first
     assert "No dbt_project.yml found" in second
     assert "'WHO'" in third
@@ -101,7 +99,7 @@ def test_a_run_has_its_own_environment_and_folder_and_leaves_nothing_to_the_next
 
 def test_runs_at_the_same_time_hear_only_themselves(server: psutil.Process) -> None:
     def ask(word: str) -> tuple[int, str]:
-        return warm.run([word], child_environment())
+        return warm.run([word], child_environment(), HERE)
 
     with ThreadPoolExecutor(4) as threads:
         answers = list(threads.map(ask, ["aaaa", "bbbb", "cccc", "dddd"]))
@@ -114,18 +112,18 @@ def test_runs_at_the_same_time_hear_only_themselves(server: psutil.Process) -> N
 
 def test_the_server_outlives_the_thread_that_started_it() -> None:
     warm._end_all()
-    thread = threading.Thread(target=lambda: warm.run(HELP, child_environment()))
+    thread = threading.Thread(target=lambda: warm.run(HELP, child_environment(), HERE))
     thread.start()
     thread.join()
     pid = warm._servers[0].process.pid
-    assert warm.run(HELP, child_environment())[0] == 0
+    assert warm.run(HELP, child_environment(), HERE)[0] == 0
     assert warm._servers[0].process.pid == pid
 
 
 def test_an_idle_server_that_was_killed_is_started_again(server: psutil.Process) -> None:
     server.kill()
     assert gone(server.pid)
-    assert warm.run(HELP, child_environment())[0] == 0
+    assert warm.run(HELP, child_environment(), HERE)[0] == 0
     assert warm._servers[0].process.pid != server.pid
 
 
@@ -138,7 +136,7 @@ def test_a_kill_in_the_middle_is_told_and_the_next_run_works(server: psutil.Proc
         (server if whom == "server" else fork).kill()
         assert asked.result()[0] == -signal.SIGKILL
     assert gone(fork.pid)
-    assert warm.run(HELP, child_environment())[0] == 0
+    assert warm.run(HELP, child_environment(), HERE)[0] == 0
 
 
 def parsing(settings: Settings) -> tuple[Settings, list[str], None]:
@@ -190,7 +188,7 @@ def test_a_fork_of_ours_starts_a_server_of_its_own(server: psutil.Process) -> No
     reading, writing = os.pipe()
     pid = os.fork()
     if pid == 0:
-        warm.run(HELP, child_environment())
+        warm.run(HELP, child_environment(), HERE)
         os.write(writing, str(warm._servers[0].process.pid).encode())
         warm._end_all()
         os._exit(0)
@@ -199,12 +197,10 @@ def test_a_fork_of_ours_starts_a_server_of_its_own(server: psutil.Process) -> No
     os.close(reading)
     os.close(writing)
     assert other != server.pid
-    assert warm.run(HELP, child_environment())[0] == 0
+    assert warm.run(HELP, child_environment(), HERE)[0] == 0
 
 
-def test_a_wait_that_is_broken_off_leaves_no_writer(
-    server: psutil.Process, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_wait_that_is_broken_off_leaves_no_writer(server: psutil.Process, tmp_path: Path) -> None:
     settings = Settings(data_dir=tmp_path / "data", project_dir=PROJECT)
     arguments = parsing(settings)
     found: list[int] = []

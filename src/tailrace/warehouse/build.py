@@ -64,6 +64,7 @@ def build(
     landed file is gone: then nothing was changed, unless Busy comes from a process that opened it while dbt started.
     """
     started = clock.monotonic()
+    runner.warm_up()
     loads_fingerprint = ids.digest(*sorted(load.load_id for load in loads))
     project_fingerprint = catalog.project_fingerprint(settings)
     _require_space(settings)

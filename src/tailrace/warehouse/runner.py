@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from tailrace import clock, durable
 from tailrace.engine import busy
 from tailrace.errors import BuildError, DefinitionError, Problem, TailraceError
 from tailrace.settings import Settings, child_environment
-from tailrace.warehouse import warm
+from tailrace.warehouse import parsed, warm
 
 # What a child needs to find Python and speak UTF-8. Everything else stays here: `env_var()` in a model reads what the
 # process has, and our secrets are in the environment.
@@ -24,6 +24,11 @@ _ADDRESS = re.compile(r"\S+@\S+")
 _PLACE = re.compile(
     r"\(((?:models|tests|seeds|macros)/[^)\s]+)\)|((?:models|tests|seeds|macros)/[\w./-]+\.(?:sql|yml|csv))"
 )
+# Our target names files from the data directory, where we have dbt work: its parse cache holds for one profile, and so
+# stays good when the directory is moved or copied.
+_OURS = "run"
+# dbt writes the manifest before it starts on a node; 1 is a node that failed.
+_READ_THE_PROJECT = (0, 1)
 _CARRIES_VALUES = ("Conversion Error", "Invalid Input Error", "Constraint Error", "Out of Range Error")
 
 
@@ -47,27 +52,40 @@ def manifest_path(settings: Settings) -> Path:
 
 
 def write_profile(settings: Settings, readable: Sequence[Path]) -> None:
-    """Write the profile that dbt, started by us or by hand, opens the warehouse with, and what it may read."""
+    """Write the profile that dbt opens the warehouse with, and what it may read.
+
+    It has two targets, equal but for their paths: the first is for dbt run by hand from anywhere, the other for ours.
+    """
+    _write_if_changed(directory(settings) / "readable.json", json.dumps([str(path) for path in readable]))
+    outputs = {"duckdb": _output(settings, settings.data_dir), _OURS: _output(settings, Path())}
+    profile = {"tailrace": {"target": "duckdb", "outputs": outputs}}
+    _write_if_changed(directory(settings) / "profiles.yml", json.dumps(profile, indent=2))
+
+
+def _output(settings: Settings, data_dir: Path) -> dict[str, Any]:
+    """Return the profile's target for a process that knows the data directory as `data_dir`."""
+    here = replace(settings, data_dir=data_dir)
     options: dict[str, Any] = {
         "memory_limit": settings.memory_limit,
-        "temp_directory": str(settings.scratch / "dbt"),
+        "temp_directory": str(here.scratch / "dbt"),
         "autoinstall_known_extensions": "false",
         "autoload_known_extensions": "false",
     }
     if settings.threads is not None:
         options["threads"] = settings.threads
-    readable_path = directory(settings) / "readable.json"
-    output = {
+    return {
         "type": "duckdb",
-        "path": str(settings.warehouse),
+        "path": str(here.warehouse),
         "schema": "main",
         "threads": 1,
         "config_options": options,
-        "plugins": [{"module": "tailrace.warehouse.confined", "config": {"readable": str(readable_path)}}],
+        "plugins": [
+            {
+                "module": "tailrace.warehouse.confined",
+                "config": {"readable": str(directory(here) / "readable.json")},
+            }
+        ],
     }
-    profile = {"tailrace": {"target": "duckdb", "outputs": {"duckdb": output}}}
-    _write_if_changed(readable_path, json.dumps([str(path) for path in readable]))
-    _write_if_changed(directory(settings) / "profiles.yml", json.dumps(profile, indent=2))
 
 
 def _write_if_changed(path: Path, text: str) -> None:
@@ -76,12 +94,14 @@ def _write_if_changed(path: Path, text: str) -> None:
 
 
 def parse(settings: Settings) -> None:
-    """Bring the manifest up to date with the project, without opening the warehouse.
+    """Bring the manifest up to date with the project, without opening the warehouse, and without dbt when it is.
 
     Raises DefinitionError when dbt cannot read the project.
     """
     if not (directory(settings) / "profiles.yml").is_file():
         write_profile(settings, ())
+    if parsed.is_current(manifest_path(settings), _inputs(settings)):
+        return
     code, said = _run(settings, ["parse"], None)
     if code:
         raise _unreadable(settings, said)
@@ -142,10 +162,19 @@ def _run(settings: Settings, arguments: list[str], as_of: datetime | None) -> tu
     command = [
         *("--quiet", "--no-use-colors", "--log-level-file", "none", "--no-version-check"),
         *arguments,
-        *("--project-dir", str(settings.project_dir), "--profiles-dir", str(folder)),
+        *("--project-dir", str(settings.project_dir), "--profiles-dir", str(folder), "--target", _OURS),
         *("--target-path", str(folder / "target"), "--log-path", str(folder / "logs")),
     ]
-    return warm.run(command, environment)
+    inputs = _inputs(settings)
+    parsed.outdate(manifest_path(settings))
+    code, said = warm.run(command, environment, settings.data_dir)
+    if code in _READ_THE_PROJECT:
+        parsed.record(manifest_path(settings), inputs)
+    return code, said
+
+
+def _inputs(settings: Settings) -> str | None:
+    return parsed.inputs(settings.project_dir, _environment(), _output(settings, Path()))
 
 
 def _environment() -> dict[str, str]:

@@ -16,6 +16,7 @@ import sys
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 
 @dataclass(frozen=True)
@@ -34,9 +35,12 @@ def start(environment: Mapping[str, str]) -> None:
         _running(environment)
 
 
-def run(arguments: Sequence[str], environment: Mapping[str, str]) -> tuple[int, str]:
-    """Run dbt in a process of its own and return its exit code (negative: the signal it died of) and all it said."""
-    request = {"arguments": list(arguments), "environment": dict(environment), "folder": os.getcwd()}  # noqa: PTH109
+def run(arguments: Sequence[str], environment: Mapping[str, str], folder: Path) -> tuple[int, str]:
+    """Run dbt in a process of its own and return its exit code (negative: the signal it died of) and all it said.
+
+    The process has this environment and no other, and works in `folder`.
+    """
+    request = {"arguments": list(arguments), "environment": dict(environment), "folder": str(folder)}
     said, to_say = os.pipe()
     status, to_tell = os.pipe()
     with open(said, encoding="utf-8", errors="replace") as words, open(status, "rb") as code:  # noqa: PTH123
