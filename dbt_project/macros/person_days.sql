@@ -17,6 +17,11 @@
     min(case when type = 'track' and event = '{{ var("saas_activation_event") }}' then event_at end) as first_value_at
 {%- endmacro %}
 
+{#- Condition on a row of fct_events: a person did it. What tailrace itself landed (a broadcast) makes nobody a person. -#}
+{% macro is_done_by_person() -%}
+    person_id is not null and source <> 'tailrace'
+{%- endmacro %}
+
 {#- Condition on a row of fct_events: it counts as using the product. -#}
 {% macro is_usage() -%}
     type = 'track' and event in ({% for name in var('saas_usage_events') %}'{{ name }}'{{ ", " if not loop.last }}{% endfor %})
@@ -41,7 +46,7 @@
                 from (
                     select event_on, count(*) as n_events, sum(load_seq) as load_seq_sum
                     from {{ ref('fct_events') }}
-                    where person_id is not null
+                    where {{ is_done_by_person() }}
                     group by event_on
                 ) as found
                 where found.event_on = held.event_on
@@ -62,7 +67,7 @@
             from (
                 select distinct event_on
                 from {{ ref('fct_events') }}
-                where person_id is not null
+                where {{ is_done_by_person() }}
             ) as days
             where not exists (
                 select 1

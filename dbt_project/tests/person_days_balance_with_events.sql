@@ -1,4 +1,4 @@
--- One row when the rollup and the events do not agree on how many events have a person.
+-- One row when the rollup and the events do not agree on how many events people did.
 {{ config(tags=['by_load']) }}
 
 with rolled as (
@@ -7,8 +7,9 @@ with rolled as (
 ),
 
 held as (
-    select count(person_id) as n_events
+    select count(*) as n_events
     from {{ ref('fct_events') }}
+    where {{ is_done_by_person() }}
 )
 
 select

@@ -13,6 +13,6 @@ select
     event_on,
     {{ person_day_measures() }}
 from {{ ref('fct_events') }}
-where person_id is not null
+where {{ is_done_by_person() }}
     and {{ is_in_missing_day() }}
 group by person_id, event_on

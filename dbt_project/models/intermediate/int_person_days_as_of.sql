@@ -42,6 +42,6 @@ from (
     from {{ ref('fct_events') }}
     where event_on = {{ as_of_on() }}
         and event_at <= {{ as_of() }}
-        and person_id is not null
+        and {{ is_done_by_person() }}
     group by person_id, event_on
 ) as today

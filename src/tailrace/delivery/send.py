@@ -229,8 +229,7 @@ class _Run:
         if item is None or isinstance(request, Result):
             assert isinstance(request, Result)
             return request
-        is_step = isinstance(item, Message) and item.channel == "webhook" and isinstance(request, HttpRequest)
-        breaker = self._breaker(line.connection, host_of(request.url) if is_step else "")
+        breaker = self._breaker(line.connection, _host(item, request))
         if breaker.why is not None:
             return Result(Outcome.BLOCKED, NOT_TRIED, is_systemic=True)
         # A predecessor that was paused since its claim finds out here, before its bytes leave.
@@ -266,6 +265,12 @@ class _Run:
             status_code=result.status_code,
             body=result.body,
         )
+
+
+def _host(item: Item, request: Request) -> str:
+    """Return the host that a webhook step calls; an empty text for everything else."""
+    is_step = isinstance(item, Message) and item.channel == "webhook"
+    return host_of(request.url) if is_step and isinstance(request, HttpRequest) else ""
 
 
 def _count(tally: Tally, due: Due, result: Result, record: Record) -> None:
