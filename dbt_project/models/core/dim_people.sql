@@ -61,15 +61,10 @@ known as (
 
 unsubscribed as (
     select distinct person_id
-    from (
-        select person_id
-        from {{ ref('fct_person_facts') }}
-        where event_at <= {{ as_of() }}
-            and consent is not null
-        group by person_id, consent_about
-        having max(case when consent = 'unsubscribed' then event_at end)
-            >= coalesce(max(case when consent = 'subscribed' then event_at end), timestamp '0001-01-01 00:00:00')
-    ) as refused
+    from {{ ref('dim_consents') }}
+    where state = 'unsubscribed'
+        and topic = ''
+        and channel in ('', 'email')
 ),
 
 stood as (
@@ -107,6 +102,7 @@ select
     case when stood.subscription_status in ('active', 'past_due') then cast(known.renews_at as date) end as renews_on,
     case when stood.subscription_status in ('trial', 'trial_expired') then known.trial_ends_at end as trial_ends_at,
     case when stood.subscription_status in ('ending', 'cancelled') then known.ends_at end as subscription_ends_at,
+    {{ tailrace_attribute('onboarding_stage') }} as onboarding_stage,
     people.user_id = people.greatest_user_id as is_key_unique
 from people
 left join known on people.person_id = known.person_id

@@ -1,0 +1,169 @@
+-- One row per person, channel ('' is all of them) and reason for which no message of any class may be sent at as_of.
+-- A dead address is dead for everybody who has it now, and only as long as they have it. See docs/consent.md.
+with dead as (
+    select
+        person_id,
+        address,
+        channel,
+        kind as reason,
+        source,
+        event_at
+    from {{ ref('fct_receipts') }}
+    where event_at <= {{ as_of() }}
+        and (kind = 'complained' or (kind = 'bounced' and is_hard))
+        and (person_id is not null or address is not null)
+),
+
+lifted as (
+    select
+        person_id,
+        address,
+        channel,
+        'lifted' as reason,
+        source,
+        event_at
+    from {{ ref('fct_consent_statements') }}
+    where event_at <= {{ as_of() }}
+        and says = 'suppression_lifted'
+),
+
+told as (
+    select
+        person_id,
+        address,
+        channel,
+        reason,
+        source,
+        event_at
+    from dead
+
+    union all
+
+    select
+        person_id,
+        address,
+        channel,
+        reason,
+        source,
+        event_at
+    from lifted
+),
+
+nameless as (
+    select distinct person_id
+    from told
+    where address is null
+),
+
+addresses as (
+    {{ address_spans('nameless') }}
+),
+
+-- Whom a line is about: the inbox (a:) if it is known, else the person (p:). What is lifted is lifted for both.
+subjects as (
+    select
+        case
+            when coalesce(told.address, addresses.address) is not null then 'a:' || coalesce(told.address, addresses.address)
+            else 'p:' || {{ as_text('told.person_id') }}
+        end as subject,
+        told.channel,
+        told.reason,
+        told.source,
+        told.event_at
+    from told
+    left join addresses
+        on told.person_id = addresses.person_id
+            and told.address is null
+            and told.channel in ('', 'email')
+            and told.event_at >= addresses.since
+            and (addresses.until is null or told.event_at < addresses.until)
+
+    union all
+
+    select
+        'p:' || {{ as_text('person_id') }} as subject,
+        channel,
+        reason,
+        source,
+        event_at
+    from lifted
+    where person_id is not null
+),
+
+standing as (
+    select
+        subjects.subject,
+        subjects.channel,
+        subjects.reason,
+        subjects.source,
+        subjects.event_at as suppressed_at
+    from subjects
+    where subjects.reason != 'lifted'
+        and not exists (
+            select 1
+            from subjects as freed
+            where freed.reason = 'lifted'
+                and freed.subject = subjects.subject
+                and freed.channel in ('', subjects.channel)
+                and freed.event_at > subjects.event_at
+        )
+
+    union all
+
+    -- The list kept by hand has no time, and nothing lifts it but taking the line out.
+    select
+        case
+            when trim(listed.address) != '' then 'a:' || lower(trim(listed.address))
+            else 'p:' || {{ as_text(person_key('trim(listed.user_id)')) }}
+        end as subject,
+        coalesce(lower(trim(listed.channel)), '') as channel,
+        coalesce(nullif(lower(trim(listed.reason)), ''), 'listed') as reason,
+        'suppression_list' as source,
+        timestamp '0001-01-01 00:00:00' as suppressed_at
+    from {{ ref('suppression_list') }} as listed
+    where trim(listed.address) != ''
+        or trim(listed.user_id) != ''
+),
+
+inboxes as (
+    select distinct facts.person_id
+    from {{ ref('fct_person_facts') }} as facts
+    inner join standing on 'a:' || lower(facts.email) = standing.subject
+    where facts.event_at <= {{ as_of() }}
+),
+
+spans as (
+    {{ address_spans('inboxes') }}
+),
+
+bound as (
+    select
+        cast(substring(subject, 3) as bigint) as person_id,
+        channel,
+        reason,
+        source,
+        suppressed_at
+    from standing
+    where subject like 'p:%'
+
+    union all
+
+    select
+        spans.person_id,
+        standing.channel,
+        standing.reason,
+        standing.source,
+        standing.suppressed_at
+    from standing
+    inner join spans on standing.subject = 'a:' || spans.address
+    where spans.until is null
+)
+
+select
+    person_id,
+    channel,
+    reason,
+    min(source) as source,
+    max(suppressed_at) as suppressed_at
+from bound
+group by person_id, channel, reason

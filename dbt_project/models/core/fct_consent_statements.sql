@@ -1,0 +1,65 @@
+-- One row per event that says whether somebody wants to be written to, as it was said; append-only.
+-- Spoken by a person, for an address, or both; about a channel and a topic, or all of them (''). Incremental by load.
+{{ config(
+    materialized='incremental',
+    incremental_strategy='append',
+    tags=['by_load'],
+    pre_hook="{{ forget_loads() }}",
+) }}
+
+with said as (
+    select
+        event_id,
+        source,
+        load_id,
+        person_id,
+        event_at,
+        event as says,
+        lower(trim({{ json_text('properties', 'address') }})) as address,
+        lower(trim({{ json_text('properties', 'channel') }})) as channel,
+        trim({{ json_text('properties', 'topic') }}) as topic,
+        lower(trim({{ json_text('properties', 'by') }})) as said_by
+    from {{ ref('fct_events') }}
+    where type = 'track'
+        and event in ('subscribed', 'unsubscribed', 'suppression_lifted')
+        and {{ is_in_new_load() }}
+)
+
+select
+    event_id,
+    source,
+    load_id,
+    event_at,
+    person_id,
+    nullif(address, '') as address,
+    coalesce(channel, '') as channel,
+    coalesce(topic, '') as topic,
+    says,
+    -- Only what a person does themself is their own word.
+    case
+        when person_id is null or coalesce(said_by, 'person') != 'person' then 'import'
+        {%- if var('consent_import_sources') %}
+        when source in ({{ quoted_ids(var('consent_import_sources')) }}) then 'import'
+        {%- endif %}
+        else 'own'
+    end as kind
+from said
+where person_id is not null
+    or address != ''
+
+union all
+
+select
+    event_id,
+    source,
+    load_id,
+    event_at,
+    person_id,
+    null as address,
+    '' as channel,
+    '' as topic,
+    consent as says,
+    'trait' as kind
+from {{ ref('fct_person_facts') }}
+where consent_about = 'trait'
+    and {{ is_in_new_load() }}

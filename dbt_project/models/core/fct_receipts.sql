@@ -1,0 +1,62 @@
+-- One row per receipt of a provider about one message: delivered, opened, clicked, bounced, complained, unsubscribed.
+-- A receipt names its message by the property intent_id; whose message it was, the journal's mirror says.
+-- Incremental by load, like fct_events.
+{{ config(
+    materialized='incremental',
+    incremental_strategy='append',
+    tags=['by_load'],
+    pre_hook="{{ forget_loads() }}",
+) }}
+
+{%- set channels = ['email', 'sms', 'push'] -%}
+{%- set kinds = ['delivered', 'opened', 'clicked', 'bounced', 'complained', 'unsubscribed'] %}
+
+with receipts as (
+    select
+        event_id,
+        source,
+        load_id,
+        person_id,
+        event_at,
+        event,
+        {{ json_text('properties', 'intent_id') }} as intent_id,
+        lower(trim({{ json_text('properties', 'address') }})) as address,
+        trim({{ json_text('properties', 'topic') }}) as topic,
+        lower(trim({{ json_text('properties', 'is_machine') }})) as is_machine,
+        lower(trim({{ json_text('properties', 'kind') }})) as hardness
+    from {{ ref('fct_events') }}
+    where type = 'track'
+        and {{ is_in_new_load() }}
+        and event in (
+            {%- for channel in channels %}{% set first = loop.first %}{% for kind in kinds %}
+            {{- ", " if not (first and loop.first) }}'{{ channel }}_{{ kind }}'
+            {%- endfor %}{% endfor -%}
+        )
+)
+
+select
+    receipts.event_id,
+    receipts.source,
+    receipts.load_id,
+    receipts.intent_id,
+    coalesce(intents.person_id, receipts.person_id) as person_id,
+    intents.campaign,
+    intents.step,
+    case
+        {%- for channel in channels %}
+        when receipts.event like '{{ channel }}|_%' escape '|' then '{{ channel }}'
+        {%- endfor %}
+    end as channel,
+    case
+        {%- for kind in kinds %}
+        when receipts.event like '%|_{{ kind }}' escape '|' then '{{ kind }}'
+        {%- endfor %}
+    end as kind,
+    receipts.event_at,
+    nullif(receipts.address, '') as address,
+    coalesce(receipts.topic, '') as topic,
+    coalesce(receipts.is_machine, '') not in ('true', '1', 'yes') as is_human,
+    -- A bounce is hard unless it says that it is soft.
+    coalesce(receipts.hardness, '') != 'soft' as is_hard
+from receipts
+left join {{ ref('stg_landing__intents') }} as intents on receipts.intent_id = intents.intent_id

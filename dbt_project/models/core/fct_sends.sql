@@ -1,0 +1,24 @@
+-- One row per message or action that a destination accepted.
+-- Incremental by the journal's own row number: its mirror is only ever appended to.
+{{ config(materialized='incremental', incremental_strategy='append') }}
+
+select
+    outcomes.seq,
+    outcomes.intent_id,
+    intents.person_id,
+    intents.campaign,
+    intents.version,
+    intents.step,
+    intents.channel,
+    intents.message,
+    intents.class,
+    outcomes.recorded_at as sent_at
+from {{ ref('stg_landing__outcomes') }} as outcomes
+inner join {{ ref('stg_landing__intents') }} as intents on outcomes.intent_id = intents.intent_id
+where outcomes.outcome = 'accepted'
+    {%- if is_incremental() %}
+    and outcomes.seq > (
+        select coalesce(max(held.seq), 0)
+        from {{ this }} as held
+    )
+    {%- endif %}
