@@ -6,23 +6,21 @@ and never given to another. Segments that failed to build or that a guard parked
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
 import duckdb
 
 from tailrace import engine
-from tailrace.engine import literal, statement
+from tailrace.engine import literal
+
+if TYPE_CHECKING:
+    import polars as pl
 
 WORD = 64
-
-LARGEST_ID = (1 << 60) - 1
-"""The largest person_id there can be (see `ids.person_id`)."""
-
-SLICE = 2_500_000
-MOST_SLICES = 64
-"""How many memberships are grouped together, and into how many slices at most."""
 
 
 class Cause(StrEnum):
@@ -73,65 +71,27 @@ def assign(known: Mapping[str, int], names: Collection[str]) -> dict[str, int]:
 
 
 def snapshot(connection: duckdb.DuckDBPyConnection, bits: Collection[Bit], parent: str) -> None:
-    """Make the tables `parent` and `current` (person_id, a word per 64 segments) and `moved` (people who differ).
+    """Make the relations `sides`, `current` and `moved`; a word is named after its number, from 0.
+
+    sides    one row per person who was or is in something, ordered by person_id: person_id, before_<w>, after_<w>
+    current  the people of `sides` who are in something, in that order: person_id, w<w>
+    moved    the people of `sides` whose words differ
 
     `parent` is SQL that reads the parent plan's memberships; words it lacks are 0. Bits without a relation take the
-    parent's value.
+    parent's value, and a person_id that is null is nobody.
     """
-    words = range(_words(bits))
-    _read_parent(connection, parent, len(words))
-    arms = [
-        "select person_id, "
-        + ", ".join(f"{bit.mask if bit.word == word else 0}::ubigint as w{word}" for word in words)
-        + f" from {bit.relation} where person_id between $low and $high"
-        for bit in bits
-        if bit.relation is not None
-    ]
-    arms.append(_kept(bits, len(words)))
-    rows = "\n    union all\n    ".join(arms)
-    sums = ", ".join(f"bit_or(w{word}) as w{word}" for word in words)
-    columns = ", ".join(f"w{word} ubigint" for word in words)
-    connection.execute(f"create or replace temp table current (person_id bigint, {columns})")
-    for low, high in _slices(connection, bits):
-        connection.execute(
-            f"insert into current select person_id, {sums} from (\n    {rows}\n) group by person_id",
-            {"low": low, "high": high},
-        )
-    _compare(connection, len(words))
-
-
-def _slices(connection: duckdb.DuckDBPyConnection, bits: Collection[Bit]) -> list[tuple[int, int]]:
-    """Return ranges of person_id (inclusive) that cover all of them, each small enough to group within the caches.
-
-    Ids are hashes, so equal ranges hold equally many people. Grouping slice by slice takes half of the time and a
-    third of the memory of grouping all at once; tables that are ordered by person_id are read once, not once a slice.
-    """
-    relations = [bit.relation for bit in bits if bit.relation is not None]
-    if not relations:
-        return [(-LARGEST_ID, LARGEST_ID)]
-    counts = " union all ".join(f"select count(*) as n from {relation}" for relation in relations)
-    members = engine.row(connection, f"select sum(n) from ({counts})")[0]
-    parts = max(1, min(MOST_SLICES, int(members) // SLICE))
-    edges = [LARGEST_ID * part // parts for part in range(parts)]
-    return [
-        (-LARGEST_ID if low == 0 else low + 1, high) for low, high in zip(edges, [*edges[1:], LARGEST_ID], strict=True)
-    ]
+    words = _words(bits)
+    _show(connection, _sides(connection, bits, _read_parent(connection, parent, words), words), words)
 
 
 def keep(connection: duckdb.DuckDBPyConnection, bits: Collection[Bit]) -> None:
-    """Give `bits` the parent's value in `current` again and compare anew: what a guard does to what it parks."""
+    """Give `bits` the parent's value again, in all three relations: what a guard does to what it parks."""
     words = _words_of(connection)
-    masks = [_mask(bits, word) for word in range(words)]
     columns = ", ".join(
-        f"(coalesce(current.w{word}, 0) & ~{mask}::ubigint)"
-        f" | (coalesce(parent.w{word}, 0) & {mask}::ubigint) as w{word}"
-        for word, mask in enumerate(masks)
+        f"before_{word}, (after_{word} & ~{mask}::ubigint) | (before_{word} & {mask}::ubigint) as after_{word}"
+        for word, mask in ((word, _mask(bits, word)) for word in range(words))
     )
-    connection.execute(
-        "create or replace temp table current as select coalesce(current.person_id, parent.person_id) as person_id,"
-        f" {columns} from current full outer join parent on parent.person_id = current.person_id"
-    )
-    _compare(connection, words)
+    _show(connection, connection.execute(f"select person_id, {columns} from sides").pl(), words)
 
 
 def moves(connection: duckdb.DuckDBPyConnection, bits: Collection[Bit], before: Mapping[str, int]) -> dict[str, Moves]:
@@ -161,17 +121,81 @@ def changes(bits: Collection[Bit]) -> str:
         f" case when (after_{bit.word} & {bit.mask}::ubigint) <> 0 then 'entered' else 'left' end as change,"
         f" {literal(bit.cause)} as cause from moved"
         f" where (xor(after_{bit.word}, before_{bit.word}) & {bit.mask}::ubigint) <> 0"
-        for bit in bits
+        for bit in sorted(bits, key=lambda bit: bit.segment)
     ]
-    return "\nunion all\n".join(arms) + "\norder by segment, person_id"
+    return "\nunion all\n".join(arms)
 
 
 def memberships(connection: duckdb.DuckDBPyConnection) -> str:
-    """Return SQL for the plan's `memberships`: people who are in something, ordered by person_id."""
-    words = range(_words_of(connection))
-    columns = ", ".join(f"w{word}" for word in words)
-    somewhere = " or ".join(f"w{word} <> 0" for word in words)
-    return f"select person_id, {columns} from current where {somewhere} order by person_id"
+    """Return SQL for the plan's `memberships`: people who are in something, ordered by person_id.
+
+    `sides` is in that order, and DuckDB hands the rows of a scan on in theirs: to sort them again costs as much as to
+    store them.
+    """
+    words = ", ".join(f"w{word}" for word in range(_words_of(connection)))
+    return f"select person_id, {words} from current"
+
+
+def _sides(
+    connection: duckdb.DuckDBPyConnection, bits: Collection[Bit], parent: pl.DataFrame, words: int
+) -> pl.DataFrame:
+    """Return `sides`: the people whom the parent holds, and the strangers who are in something now.
+
+    Nearly everybody is in the parent, in order of person_id: merging a segment's members with it takes a fraction of
+    the time in which a hash table groups the rows of all segments. Only strangers are brought together first.
+    """
+    import polars as pl  # noqa: PLC0415 (a tenth of a second to import, and most commands need none of it)
+
+    threads = int(engine.row(connection, "select current_setting('threads')")[0])
+    built = [bit for bit in bits if bit.relation is not None]
+    kept = [bit for bit in bits if bit.relation is None]
+
+    def members(bit: Bit) -> pl.Series:
+        with connection.cursor() as cursor:
+            query = f"select person_id::bigint as person_id from {bit.relation} where person_id is not null"
+            return cursor.execute(query).pl()["person_id"].sort()
+
+    held, strangers = _held(parent["person_id"], built, members, threads)
+    new = pl.concat([parent["person_id"].clear(), *strangers.values()]).sort().unique(maintain_order=True)
+    held_new, _ = _held(new, built, strangers.__getitem__, threads)
+
+    before = [pl.col(f"w{word}").fill_null(0).alias(f"before_{word}") for word in range(words)]
+    after = [
+        pl.sum_horizontal(
+            pl.col(f"w{word}").fill_null(0) & pl.lit(_mask(kept, word), dtype=pl.UInt64),
+            *(
+                pl.when(bit.segment).then(pl.lit(bit.mask, dtype=pl.UInt64)).otherwise(pl.lit(0, dtype=pl.UInt64))
+                for bit in built
+                if bit.word == word
+            ),
+        ).alias(f"after_{word}")
+        for word in range(words)
+    ]
+    people = pl.concat([parent.with_columns(held), pl.DataFrame([new, *held_new])], how="diagonal")
+    # The streaming engine keeps the order of rows, and holds the terms of the sum for a few thousand rows at a time.
+    return people.lazy().select("person_id", *before, *after).collect(engine="streaming").sort("person_id")
+
+
+def _held(
+    people: pl.Series, bits: Collection[Bit], members: Callable[[Bit], pl.Series], threads: int
+) -> tuple[list[pl.Series], dict[Bit, pl.Series]]:
+    """Return per bit, named by its segment, who of `people` has it, and per bit the members whom `people` lacks.
+
+    `people` and each segment's members are in ascending order. At most `threads` segments are worked on at a time.
+    """
+    import polars as pl  # noqa: PLC0415 (as above)
+
+    places = pl.DataFrame([people]).with_row_index("place").set_sorted("person_id")
+
+    def mark(bit: Bit) -> tuple[pl.Series, pl.Series]:
+        ids = members(bit)
+        place = ids.to_frame().join_asof(places, on="person_id", tolerance=0)["place"]
+        nobody = pl.repeat(False, len(people), dtype=pl.Boolean, eager=True).alias(bit.segment)
+        return nobody.scatter(place.drop_nulls(), True), ids.filter(place.is_null())
+
+    with ThreadPoolExecutor(threads) as pool:
+        marked = list(pool.map(mark, bits))
+    return [held for held, _ in marked], {bit: strangers for bit, (_, strangers) in zip(bits, marked, strict=True)}
 
 
 def _words(bits: Collection[Bit]) -> int:
@@ -186,26 +210,22 @@ def _mask(bits: Collection[Bit], word: int) -> int:
     return sum(bit.mask for bit in bits if bit.word == word)
 
 
-def _read_parent(connection: duckdb.DuckDBPyConnection, parent: str, words: int) -> None:
+def _read_parent(connection: duckdb.DuckDBPyConnection, parent: str, words: int) -> pl.DataFrame:
     held = {column[0] for column in connection.execute(f"select * from {parent} limit 0").description}
-    columns = ", ".join(
-        f"w{word}" if f"w{word}" in held else f"0::ubigint as w{word}" for word in range(max(words, len(held) - 1))
+    columns = ", ".join(f"w{word}" if f"w{word}" in held else f"0::ubigint as w{word}" for word in range(words))
+    return connection.execute(f"select person_id, {columns} from {parent}").pl().sort("person_id")
+
+
+def _show(connection: duckdb.DuckDBPyConnection, sides: pl.DataFrame, words: int) -> None:
+    differs = sides["person_id"].is_null()
+    for word in range(words):
+        differs |= sides[f"after_{word}"] != sides[f"before_{word}"]
+    connection.register("sides", sides.to_arrow())
+    columns = ", ".join(f"after_{word} as w{word}" for word in range(words))
+    somewhere = " or ".join(f"after_{word} <> 0" for word in range(words))
+    connection.execute(
+        f"create or replace temp view current as select person_id, {columns} from sides where {somewhere}"
     )
-    connection.execute(f"create or replace temp table parent as select person_id, {columns} from {parent}")
-
-
-def _kept(bits: Collection[Bit], words: int) -> str:
-    masks = [_mask([bit for bit in bits if bit.relation is None], word) for word in range(words)]
-    columns = ", ".join(f"w{word} & {mask}::ubigint as w{word}" for word, mask in enumerate(masks))
-    some = " or ".join(f"(w{word} & {mask}::ubigint) <> 0" for word, mask in enumerate(masks))
-    return f"select person_id, {columns} from parent where person_id between $low and $high and ({some})"
-
-
-def _compare(connection: duckdb.DuckDBPyConnection, words: int) -> None:
-    columns = ",\n    ".join(
-        f"coalesce(parent.w{word}, 0) as before_{word},\n    coalesce(current.w{word}, 0) as after_{word}"
-        for word in range(words)
-    )
-    differs = " or ".join(f"coalesce(current.w{word}, 0) <> coalesce(parent.w{word}, 0)" for word in range(words))
-    query = statement("tailrace.planning", "memberships").format(words=columns, differs=differs)
-    connection.execute(f"create or replace temp table moved as\n{query}")
+    connection.register("differing", sides.filter(differs).to_arrow())
+    connection.execute("create or replace temp table moved as select * from differing")
+    connection.unregister("differing")
