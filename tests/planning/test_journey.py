@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from tailrace import ids
-from tests.planning.world import DAY, HOUR, START, World, campaign, message
+from tests.planning.world import DAY, HOUR, START, World, campaign, event_trigger, goal, message
 
 TWO_STEPS = [
     {"id": "hello", "send": "hello"},
@@ -45,7 +45,7 @@ def test_a_step_reached_after_its_time_is_expired_not_sent_late(trial: World) ->
 
 
 def test_an_event_triggers_once_in_the_plan_that_first_sees_it(trial: World) -> None:
-    trial.campaigns = [campaign(trigger={"event": "signed_up", "where": None, "where_sql": None, "late": None})]
+    trial.campaigns = [campaign(trigger=event_trigger("signed_up"))]
     trial.event("ada", "signed_up", START + HOUR)
     trial.event("ada", "signed_up", START + 2 * HOUR)
 
@@ -57,7 +57,7 @@ def test_an_event_triggers_once_in_the_plan_that_first_sees_it(trial: World) -> 
 
 def test_an_event_from_before_the_first_plan_triggers_nothing(world: World) -> None:
     world.person("ada")
-    world.campaigns = [campaign(trigger={"event": "signed_up", "where": None, "where_sql": None, "late": None})]
+    world.campaigns = [campaign(trigger=event_trigger("signed_up"))]
     world.event("ada", "signed_up", START - HOUR)
 
     assert world.verdicts(world.plan(START)) == []
@@ -65,7 +65,7 @@ def test_an_event_from_before_the_first_plan_triggers_nothing(world: World) -> N
 
 
 def test_an_event_that_had_landed_but_not_happened_triggers_when_its_time_comes(trial: World) -> None:
-    trial.campaigns = [campaign(trigger={"event": "signed_up", "where": None, "where_sql": None, "late": None})]
+    trial.campaigns = [campaign(trigger=event_trigger("signed_up"))]
     trial.event("ada", "signed_up", START + 30 * HOUR, landed=START + HOUR)
 
     assert trial.verdicts(trial.plan(START + DAY)) == []
@@ -73,7 +73,7 @@ def test_an_event_that_had_landed_but_not_happened_triggers_when_its_time_comes(
 
 
 def test_an_event_that_landed_late_is_considered_and_skipped(trial: World) -> None:
-    trial.campaigns = [campaign(trigger={"event": "signed_up", "where": None, "where_sql": None, "late": 3600})]
+    trial.campaigns = [campaign(trigger=event_trigger("signed_up", late=3600))]
     trial.event("ada", "signed_up", START - DAY, load=2, landed=START + HOUR)
     trial.event("ben", "signed_up", START + HOUR, load=2, landed=START + 2 * HOUR)
 
@@ -84,7 +84,7 @@ def test_an_event_that_landed_late_is_considered_and_skipped(trial: World) -> No
 
 
 def test_a_history_event_triggers_nothing_ever(trial: World) -> None:
-    trial.campaigns = [campaign(trigger={"event": "signed_up", "where": None, "where_sql": None, "late": None})]
+    trial.campaigns = [campaign(trigger=event_trigger("signed_up"))]
     trial.history = {2}
     trial.event("ada", "signed_up", START + HOUR, load=2)
 
@@ -105,7 +105,7 @@ def test_a_backfill_moves_people_with_cause_history_and_sends_nothing(trial: Wor
 
 def test_a_condition_on_the_event_decides(trial: World) -> None:
     where = "try_cast(json_extract_string(properties, '$.\"mrr\"') as double) >= 50"
-    trigger = {"event": "upgraded", "where": "mrr >= 50", "where_sql": where, "late": None}
+    trigger = event_trigger("upgraded", where="mrr >= 50", where_sql=where)
     trial.campaigns = [campaign(trigger=trigger)]
     trial.event("ada", "upgraded", START + HOUR, mrr=99)
     trial.event("ben", "upgraded", START + HOUR, mrr=9)
@@ -125,8 +125,8 @@ def test_nobody_enters_twice(trial: World) -> None:
 
 
 def test_a_goal_with_exit_ends_the_journey_before_anything_is_sent(trial: World) -> None:
-    goal = {"event": "subscribed", "within": 14 * 86_400, "exit": True}
-    trial.campaigns = [campaign(steps=TWO_STEPS, goal=goal)]
+    target = goal(event="subscribed")
+    trial.campaigns = [campaign(steps=TWO_STEPS, goal=target)]
     trial.segment("seg_trial", "ada", "ben")
     trial.plan(START + DAY)
     trial.event("ada", "subscribed", START + 2 * DAY)
@@ -141,8 +141,8 @@ def test_a_goal_with_exit_ends_the_journey_before_anything_is_sent(trial: World)
 
 
 def test_a_goal_without_exit_is_recorded_and_the_journey_goes_on(trial: World) -> None:
-    goal = {"event": "subscribed", "within": 14 * 86_400, "exit": False}
-    trial.campaigns = [campaign(steps=TWO_STEPS, goal=goal)]
+    target = goal(event="subscribed", exit=False)
+    trial.campaigns = [campaign(steps=TWO_STEPS, goal=target)]
     trial.segment("seg_trial", "ada")
     trial.plan(START + DAY)
     trial.event("ada", "subscribed", START + 2 * DAY)
@@ -154,9 +154,9 @@ def test_a_goal_without_exit_is_recorded_and_the_journey_goes_on(trial: World) -
 
 
 def test_who_did_it_between_the_trigger_and_the_run_converts_at_once(trial: World) -> None:
-    goal = {"event": "project_created", "within": 86_400, "exit": True}
-    trigger = {"event": "signed_up", "where": None, "where_sql": None, "late": None}
-    trial.campaigns = [campaign(trigger=trigger, goal=goal)]
+    target = goal(event="project_created", within=86_400)
+    trigger = event_trigger("signed_up")
+    trial.campaigns = [campaign(trigger=trigger, goal=target)]
     trial.event("ada", "signed_up", START + HOUR)
     trial.event("ada", "project_created", START + 2 * HOUR)
 
@@ -240,11 +240,11 @@ def test_a_draft_says_who_would_enter_and_enrols_nobody(trial: World) -> None:
     assert trial.rows(plan, "enrollments:welcome", "status") == []
 
 
-def test_a_paused_campaign_defers_and_sends_when_it_is_live_again(trial: World) -> None:
+def test_a_pause_that_expires_defers_and_sends_when_it_is_live_again(trial: World) -> None:
     trial.campaigns = [campaign(steps=TWO_STEPS)]
     trial.segment("seg_trial", "ada")
     trial.plan(START + DAY)
-    trial.campaigns = [campaign(steps=TWO_STEPS, status="paused")]
+    trial.campaigns = [campaign(steps=TWO_STEPS, status="paused", on_pause="expire")]
     trial.segment("seg_trial", "ada", "ben")
 
     paused = trial.plan(START + 3 * DAY)
@@ -257,20 +257,53 @@ def test_a_paused_campaign_defers_and_sends_when_it_is_live_again(trial: World) 
     assert trial.verdicts(live) == [("ada", "again", "send", None)]
 
 
-def test_messages_that_await_approval_hold_people_where_they_are(trial: World) -> None:
+def test_a_message_that_a_pause_held_past_its_time_is_expired_and_the_person_moves_on(trial: World) -> None:
+    trial.campaigns = [campaign(steps=TWO_STEPS)]
+    trial.segment("seg_trial", "ada")
+    trial.plan(START + DAY)
+    trial.campaigns = [campaign(steps=TWO_STEPS, status="paused", on_pause="expire")]
+    trial.plan(START + 3 * DAY)
+
+    late = trial.plan(START + 5 * DAY)
+
+    assert trial.verdicts(late) == [("ada", "again", "skip", "expired")]
+    assert trial.rows(late, "enrollments:welcome", "status") == [("completed",)]
+
+
+def test_a_pause_holds_the_clocks_and_shifts_them_by_its_length(trial: World) -> None:
+    trial.campaigns = [campaign(steps=TWO_STEPS)]
+    trial.segment("seg_trial", "ada")
+    trial.plan(START + DAY)
+    trial.campaigns = [campaign(steps=TWO_STEPS, status="paused")]
+    held = [trial.plan(START + day * DAY) for day in (2, 6)]
+    trial.campaigns = [campaign(steps=TWO_STEPS)]
+
+    after = [trial.verdicts(trial.plan(START + day * DAY)) for day in (7, 8)]
+
+    assert [trial.verdicts(plan) for plan in held] == [[], []]
+    assert [trial.rows(plan, "enrollments:welcome", "step") for plan in held] == [[("wait_2d",)], [("wait_2d",)]]
+    assert after == [[], [("ada", "again", "send", None)]]
+
+
+def test_a_goal_is_reached_while_the_campaign_is_paused(trial: World) -> None:
+    spec = {"steps": TWO_STEPS, "goal": goal(event="subscribed")}
+    trial.campaigns = [campaign(**spec)]
+    trial.segment("seg_trial", "ada")
+    trial.plan(START + DAY)
+    trial.campaigns = [campaign(**spec, status="paused")]
+    trial.event("ada", "subscribed", START + 2 * DAY)
+
+    assert trial.rows(trial.plan(START + 3 * DAY), "enrollments:welcome", "status") == [("converted",)]
+
+
+def test_a_draft_waits_for_approval_and_the_person_goes_on(trial: World) -> None:
     trial.campaigns = [campaign(steps=TWO_STEPS, sending="draft", expires=30 * 86_400)]
     trial.segment("seg_trial", "ada")
 
-    held = trial.plan(START + DAY)
-    still = trial.plan(START + 9 * DAY)
-    trial.campaigns = [campaign(steps=TWO_STEPS, expires=30 * 86_400)]
-    freed = trial.plan(START + 10 * DAY)
+    plan = trial.plan(START + DAY)
 
-    assert trial.verdicts(held) == [("ada", "hello", "defer", "awaiting_approval")]
-    assert trial.rows(held, "enrollments:welcome", "step") == [("hello",)]
-    assert trial.verdicts(still) == [("ada", "hello", "defer", "awaiting_approval")]
-    assert trial.verdicts(freed) == [("ada", "hello", "send", None)]
-    assert trial.rows(freed, "enrollments:welcome", "step") == [("wait_2d",)]
+    assert trial.verdicts(plan) == [("ada", "hello", "send", "awaiting_approval")]
+    assert trial.rows(plan, "enrollments:welcome", "step") == [("wait_2d",)]
 
 
 def test_an_ended_campaign_lets_nobody_in_and_everybody_out(trial: World) -> None:
@@ -284,6 +317,19 @@ def test_an_ended_campaign_lets_nobody_in_and_everybody_out(trial: World) -> Non
 
     assert trial.verdicts(plan) == [("ben", "(entry)", "skip", "ended")]
     assert trial.rows(plan, "enrollments:welcome", "status", "step") == [("ended", None)]
+
+
+def test_an_ended_campaign_that_drains_lets_people_walk_to_the_end(trial: World) -> None:
+    trial.campaigns = [campaign(steps=TWO_STEPS)]
+    trial.segment("seg_trial", "ada")
+    trial.plan(START + DAY)
+    trial.campaigns = [campaign(steps=TWO_STEPS, status="ended", on_end="drain")]
+    trial.segment("seg_trial", "ada", "ben")
+
+    plan = trial.plan(START + 3 * DAY)
+
+    assert trial.verdicts(plan) == [("ada", "again", "send", None), ("ben", "(entry)", "skip", "ended")]
+    assert trial.rows(plan, "enrollments:welcome", "status", "step") == [("completed", None)]
 
 
 def test_people_in_flight_stay_on_their_version(trial: World) -> None:

@@ -17,6 +17,7 @@ from tailrace.planning.arbitration import Rules
 from tailrace.planning.enrollment import CampaignSpec, MessageSpec
 from tailrace.planning.guards import Limits
 from tailrace.planning.plan import Request, SyncSpec, make_plan
+from tailrace.planning.steps import steps_of
 from tailrace.planning.store import Plan, Store
 from tailrace.settings import Settings
 
@@ -37,6 +38,10 @@ ANSWERS = pa.schema(
 )
 
 OUTCOMES = pa.schema([("intent_id", pa.string()), ("outcome", pa.string()), ("recorded_at", pa.timestamp("us"))])
+
+RESPONSES = pa.schema(
+    [("enrollment_id", pa.string()), ("step", pa.string()), ("status_code", pa.int32()), ("body", pa.string())]
+)
 
 OPEN = Limits(
     segment_left_share=None,
@@ -75,23 +80,45 @@ def message(*required: tuple[str, str], key: str = "m1") -> MessageSpec:
     return MessageSpec(key, "email", "md", json.dumps({"body": key}), frozenset(required), frozenset())
 
 
+_OUTSIDE = ("status", "sending", "priority", "messages", "on_edit", "on_pause", "on_end")
+
+
+def event_trigger(event: str, **changes: Any) -> dict[str, Any]:
+    return {
+        "kind": "event",
+        "event": event,
+        "where": None,
+        "where_sql": None,
+        "occurrence": None,
+        "late": None,
+    } | changes
+
+
+def goal(**changes: Any) -> dict[str, Any]:
+    return {"event": None, "segment": None, "where_sql": None, "within": 14 * 86_400, "exit": True} | changes
+
+
 def campaign(slug: str = "welcome", /, **changes: Any) -> CampaignSpec:
     """A live campaign on seg_trial with one message, changed as told; `steps`, `trigger` … go into the definition."""
     definition: dict[str, Any] = {
         "slug": slug,
         "class": "marketing",
         "topic": "tips",
-        "trigger": {"segment": "seg_trial", "on": "entered"},
+        "trigger": {"kind": "segment", "segment": "seg_trial", "on": "entered"},
         "existing": "skip",
-        "repeat": "never",
+        "repeat": {"kind": "never", "seconds": None},
+        "in_flight": "ignore",
+        "filter": None,
+        "exit": [],
         "goal": None,
         "holdout_bp": 0,
         "expires": 86_400,
+        "window": None,
         "steps": [{"id": "hello", "send": "hello"}],
     }
-    outer = {key: changes.pop(key) for key in ("status", "sending", "priority", "messages") if key in changes}
+    outer = {key: changes.pop(key) for key in _OUTSIDE if key in changes}
     definition |= {key.rstrip("_"): value for key, value in changes.items()}
-    names = [step["send"] for step in definition["steps"] if "send" in step]
+    steps = [step for step in steps_of(definition["steps"]) if step.kind in ("send", "notify", "webhook")]
     version = ids.digest(json.dumps(definition, sort_keys=True))[:16]
     base = CampaignSpec(
         slug=slug,
@@ -100,7 +127,7 @@ def campaign(slug: str = "welcome", /, **changes: Any) -> CampaignSpec:
         status="live",
         sending="automatic",
         priority=50,
-        messages={name: message(key=f"{slug}-{name}") for name in names},
+        messages={step.facts[step.kind]: message(key=f"{slug}-{step.facts[step.kind]}") for step in steps},
     )
     return replace(base, **outer)
 
@@ -126,8 +153,12 @@ class World:
     consents: list[dict[str, Any]] = field(default_factory=list)
     suppressions: list[dict[str, Any]] = field(default_factory=list)
     engagement: list[dict[str, Any]] = field(default_factory=list)
-    rules: Rules = Rules()
+    rules: Rules = field(default_factory=Rules)
     outcomes: list[dict[str, Any]] = field(default_factory=list)
+    responses: list[dict[str, Any]] = field(default_factory=list)
+    belongs: list[tuple[str, str, str]] = field(default_factory=list)
+    objects: list[tuple[str, str, dict[str, Any]]] = field(default_factory=list)
+    object_members: dict[str, set[str]] = field(default_factory=dict)
     threads: int | None = None
 
     @property
@@ -143,7 +174,15 @@ class World:
         return ids.person_id(user_id)
 
     def event(
-        self, user_id: str, name: str, at: datetime, *, load: int = 1, landed: datetime | None = None, **properties: Any
+        self,
+        user_id: str | None,
+        name: str,
+        at: datetime,
+        *,
+        load: int = 1,
+        landed: datetime | None = None,
+        group: str | None = None,
+        **properties: Any,
     ) -> None:
         self.events.append(
             {
@@ -155,6 +194,7 @@ class World:
                 "load_seq": load,
                 "is_history": load in self.history,
                 "properties": json.dumps(properties),
+                "group_id": group,
             }
         )
 
@@ -193,6 +233,7 @@ class World:
             journal_seq=max((answer["seq"] for answer in self.answers), default=0),
             rules=self.rules,
             outcomes=pa.Table.from_pylist(self.outcomes, schema=OUTCOMES),
+            responses=pa.Table.from_pylist(self.responses, schema=RESPONSES),
         )
         plan_id = make_plan(self.settings, self.store, request)
         if apply:
@@ -222,6 +263,8 @@ class World:
             for schema in ("core", "segments", "syncs"):
                 connection.execute(f"create schema {schema}")
             self._write_people(connection)
+            if self.object_members or self.belongs:
+                self._write_objects(connection)
             for segment in self.segments:
                 connection.execute(f"create table {segment.relation} (person_id bigint, note varchar)")
                 self._insert(
@@ -237,7 +280,7 @@ class World:
     def _write_people(self, connection: duckdb.DuckDBPyConnection) -> None:
         connection.execute(
             "create table core.dim_people (person_id bigint, user_id varchar, email varchar, first_name varchar,"
-            " country varchar, timezone varchar, is_unsubscribed boolean)"
+            " country varchar, timezone varchar, is_unsubscribed boolean, plan varchar, born_on date, score integer)"
         )
         people = [
             {"person_id": ids.person_id(user_id), "user_id": user_id, "is_unsubscribed": False} | columns
@@ -252,14 +295,34 @@ class World:
         connection.execute(
             "create table core.fct_events (event_id varchar, source varchar, type varchar, event varchar,"
             " person_id bigint, event_at timestamp, landed_at timestamp, load_seq bigint, is_history boolean,"
-            " properties varchar)"
+            " properties varchar, group_id varchar)"
         )
         rows = [
             {key: value for key, value in event.items() if key != "user_id"}
-            | {"source": "app", "type": "track", "person_id": ids.person_id(event["user_id"])}
+            | {
+                "source": "app",
+                "type": "track",
+                "person_id": None if event["user_id"] is None else ids.person_id(event["user_id"]),
+            }
             for event in self.events
         ]
         self._insert(connection, "core.fct_events", rows)
+
+    def _write_objects(self, connection: duckdb.DuckDBPyConnection) -> None:
+        connection.execute("create table core.fct_object_people (object varchar, object_id varchar, person_id bigint)")
+        belongs = [
+            {"object": kind, "object_id": key, "person_id": ids.person_id(user)} for kind, key, user in self.belongs
+        ]
+        self._insert(connection, "core.fct_object_people", belongs)
+        connection.execute("create table core.dim_objects (object varchar, object_id varchar, attributes varchar)")
+        objects = [
+            {"object": kind, "object_id": key, "attributes": json.dumps(facts)} for kind, key, facts in self.objects
+        ]
+        self._insert(connection, "core.dim_objects", objects)
+        connection.execute("create schema object_segments")
+        for name, members in self.object_members.items():
+            connection.execute(f"create table object_segments.{name} (object_id varchar)")
+            self._insert(connection, f"object_segments.{name}", [{"object_id": key} for key in sorted(members)])
 
     def _write_consent(self, connection: duckdb.DuckDBPyConnection, unsubscribed: Sequence[int]) -> None:
         connection.execute(

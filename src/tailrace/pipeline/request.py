@@ -17,9 +17,10 @@ from tailrace.errors import DefinitionError
 from tailrace.journal.journal import Journal
 from tailrace.landing.contract import load_contract
 from tailrace.landing.loads import Load, event_files
-from tailrace.planning.enrollment import CampaignSpec, MessageSpec
+from tailrace.planning import arbitration
 from tailrace.planning.guards import Limits
 from tailrace.planning.plan import Request, SyncSpec
+from tailrace.planning.run import CampaignSpec, MessageSpec
 from tailrace.planning.store import Plan
 from tailrace.settings import Settings
 from tailrace.warehouse.build import Generation
@@ -45,11 +46,15 @@ class Definitions:
                     campaign.status,
                     campaign.sending,
                     campaign.priority,
+                    campaign.on_edit,
+                    campaign.on_pause,
+                    campaign.on_end,
                     sorted(message.message_key for message in campaign.messages.values()),
                 ]
                 for slug, campaign in self.campaigns.items()
             },
             "guards": [asdict(self.policy.guards), {name: asdict(own) for name, own in self.policy.overrides.items()}],
+            "rules": asdict(rules(self.policy)),
             "connections": self.connections.fingerprint,
         }
         return ids.digest(json.dumps(facts, sort_keys=True, default=str))
@@ -109,7 +114,8 @@ def gather(
     """Return the request for the next plan. Raises DefinitionError when a sync cannot be planned as it is written."""
     seq = parent.inputs.journal_seq if parent else 0
     answers = journal.acknowledged_rows(seq)
-    newest = max(answers.column("seq").to_pylist(), default=seq)
+    outcomes = journal.message_outcomes(seq)
+    newest = max([*answers.column("seq").to_pylist(), *outcomes.column("seq").to_pylist()], default=seq)
     policy = definitions.policy
     limits = {f"segment:{name}": _limits(policy, name) for name in catalog.segments}
     limits |= {f"sync:{name}": _limits(policy, name) for name in catalog.syncs}
@@ -132,6 +138,27 @@ def gather(
         journal_seq=newest,
         people_left_share=policy.guards.people_left_share,
         minimum_members=policy.guards.minimum_members,
+        rules=rules(policy),
+        outcomes=outcomes,
+        responses=journal.responses(0),
+    )
+
+
+def rules(policy: Policy) -> arbitration.Rules:
+    """Return what policy.yml says about messages, as planning takes it."""
+    said = policy.rules
+    quiet, sunset = said.quiet_hours, said.sunset
+    return arbitration.Rules(
+        timezone=said.timezone,
+        holdout_bp=said.holdout_bp,
+        topics={name: topic.default for name, topic in said.topics.items()},
+        limits=tuple(
+            arbitration.Limit(limit.klass, limit.channel, limit.most, int(limit.per.total_seconds()))
+            for limit in said.limits
+        ),
+        quiet_hours=None if quiet is None else arbitration.Hours(tuple(quiet.days), quiet.start, quiet.end),
+        exclusive=tuple(tuple(group) for group in said.exclusive),
+        sunset=None if sunset is None else arbitration.Sunset(sunset.sends, sunset.days),
     )
 
 
@@ -171,6 +198,9 @@ def _campaign(campaign: Campaign) -> CampaignSpec:
         sending=campaign.sending,
         priority=campaign.priority,
         messages={name: _message(message) for name, message in campaign.messages.items()},
+        on_edit=campaign.on_edit,
+        on_pause=campaign.on_pause,
+        on_end=campaign.on_end,
     )
 
 

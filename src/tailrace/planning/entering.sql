@@ -1,11 +1,9 @@
--- One row per person who enters in this plan and has not reached the goal already.
+-- One row per pass of the version that begins in this plan and that neither goal nor exit ended at once.
 select
     enrollment_id,
     person_id,
-    due_at
-from entries
-where refused is null
-    and not exists (
-        select 1 from reached
-        where reached.enrollment_id = entries.enrollment_id and reached.is_exit
-    )
+    arm,
+    entered_at,
+    entered_at as due_at
+from passes
+where campaign = $campaign and version = $version and is_new and over is null

@@ -1,13 +1,15 @@
--- One row per active enrollment of the version that its goal has not ended.
+-- One row per pass of the version whose clock allows it to go on in this run.
 select
     enrollment_id,
     person_id,
+    arm,
+    entered_at,
     step,
     arrived_at
-from enrolled
-where version = $version
+from passes
+where campaign = $campaign
+    and version = $version
     and status = 'active'
-    and not exists (
-        select 1 from reached
-        where reached.enrollment_id = enrolled.enrollment_id and reached.is_exit
-    )
+    and not is_new
+    and over is null
+    and wake_at <= $as_of

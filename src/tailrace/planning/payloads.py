@@ -2,7 +2,8 @@
 
 Fills the table `prepared`, one row per message candidate: its address, its data as JSON text, and the first required
 field that the person lacks. Fields of the customer come from dim_people and dim_person_features, of the segment
-from the segment's table, of the event from what triggered the enrollment.
+from the segment's table, of the event (or `trigger`) from what triggered the enrollment, of the object from
+dim_objects.
 """
 
 from __future__ import annotations
@@ -12,13 +13,21 @@ from collections.abc import Iterable, Mapping
 import duckdb
 
 from tailrace.engine import identifier, literal
-from tailrace.planning.enrollment import MessageSpec
+from tailrace.planning.run import MessageSpec
 
 USABLE_ADDRESS = r"^[^@\s<>,;:\"()\[\]\\]+@[^@\s<>,;:\"()\[\]\\]+\.[^@\s<>,;:\"()\[\]\\.]+$"
 """The shape without which no destination takes an address; what is finer is the destination's to refuse."""
 
+ROOTS = ("customer", "event", "trigger", "segment", "object")
+"""What a payload's data has, an object each; `trigger` is another word for `event`."""
+
 PEOPLE = "wh.core.dim_people"
 FEATURES = "wh.core.dim_person_features"
+
+_OBJECTS = (
+    "left join wh.core.dim_objects as objects"
+    " on objects.object = candidates.object and objects.object_id = candidates.object_id"
+)
 
 
 def prepare(
@@ -36,13 +45,16 @@ def prepare(
     )
     customer = _customer_columns(connection)
     triggered = connection.execute(
-        "select distinct campaign, message, coalesce(trigger_segment, '') from candidates where message is not null"
+        "select distinct campaign, message, coalesce(trigger_segment, ''), coalesce(object, '') from candidates"
+        " where message is not null"
     ).fetchall()
-    for campaign, message, segment in sorted(triggered):
+    for campaign, message, segment, object_type in sorted(triggered):
         spec = messages[campaign, message]
         relation = segment_relations.get(segment)
         columns = _columns_of(connection, relation) if relation else frozenset()
         fields = _Fields(customer, columns)
+        owned = object_type and any(root == "object" for root, _ in spec.required | spec.optional)
+        objects = _OBJECTS if owned else "cross join (select null::varchar as attributes) as objects"
         members = f"left join wh.{relation} as members on members.person_id = candidates.person_id" if relation else ""
         connection.execute(
             f"""
@@ -57,8 +69,10 @@ def prepare(
             left join {PEOPLE} as people on people.person_id = candidates.person_id
             left join {FEATURES} as features on features.person_id = candidates.person_id
             {members}
+            {objects}
             where candidates.campaign = {literal(campaign)} and candidates.message = {literal(message)}
                 and coalesce(candidates.trigger_segment, '') = {literal(segment)}
+                and coalesce(candidates.object, '') = {literal(object_type)}
             """
         )
 
@@ -75,13 +89,15 @@ class _Fields:
             return f"to_json({self._customer[name]}.{identifier(name)})"
         if root == "segment" and name in self._segment:
             return f"to_json(members.{identifier(name)})"
-        if root == "event":
+        if root == "object":
+            return f"json_extract(objects.attributes, {literal(chr(36) + '.' + chr(34) + name + chr(34))})"
+        if root in ("event", "trigger"):
             return f"json_extract(candidates.event, {literal(chr(36) + '.' + chr(34) + name + chr(34))})"
         return "null::json"
 
     def document(self, fields: Iterable[tuple[str, str]]) -> str:
         """Return SQL for the payload: an object per root, a value per field."""
-        roots: dict[str, list[str]] = {"customer": [], "event": [], "segment": []}
+        roots: dict[str, list[str]] = {root: [] for root in ROOTS}
         for root, name in sorted(fields):
             roots[root].append(f"{literal(name)}, {self._sql(root, name)}")
         objects = ", ".join(f"{literal(root)}, json_object({', '.join(pairs)})" for root, pairs in roots.items())

@@ -51,6 +51,16 @@ class SyncSpec:
     segments: tuple[str, ...]
 
 
+_NO_RESPONSES = pa.table(
+    {
+        "enrollment_id": pa.array([], pa.string()),
+        "step": pa.array([], pa.string()),
+        "status_code": pa.array([], pa.int32()),
+        "body": pa.array([], pa.string()),
+    }
+)
+
+
 @dataclass(frozen=True)
 class Request:
     """Everything a plan is made from, besides the warehouse and the store.
@@ -59,7 +69,8 @@ class Request:
     a subject (`segment:x`, `sync:x`) to its guards' limits; `source_hours` a source to the hours it may be silent.
     `answers` are the journal's outcomes of sync rows after the parent's `journal_seq` (see `syncs.SyncPlanner`).
     `people_left_share` and `minimum_members` are what `guards.require_people` goes by. `rules` is policy.yml for
-    messages; `outcomes` (intent_id, outcome) are the journal's about messages since the parent.
+    messages; `outcomes` (intent_id, outcome) are the journal's about messages since the parent; `responses`
+    (enrollment_id, step, status_code, body) every answer to a webhook step so far.
     """
 
     as_of: datetime
@@ -80,7 +91,8 @@ class Request:
     journal_seq: int
     people_left_share: float | None = None
     minimum_members: int = 0
-    rules: Rules = Rules()
+    rules: Rules = field(default_factory=Rules)
+    responses: pa.Table = field(default_factory=lambda: _NO_RESPONSES)
     outcomes: pa.Table = field(
         default_factory=lambda: pa.table({"intent_id": pa.array([], pa.string()), "outcome": pa.array([], pa.string())})
     )
@@ -144,9 +156,20 @@ def _make(connection: duckdb.DuckDBPyConnection, store: Store, request: Request,
         campaigns=draft.campaigns,
         syncs=draft.syncs,
         guards=[reading.row() for reading in draft.readings],
-        counts=summary.counts(connection, draft.relations),
+        counts=summary.counts(connection, draft.relations, _passes(connection, store, draft)),
     )
     return store.save(plan)
+
+
+def _passes(connection: duckdb.DuckDBPyConnection, store: Store, draft: _Draft) -> int:
+    """Return how many passes there are, in campaigns whose folder is gone too."""
+    total = sum(facts["enrolled"] for facts in draft.campaigns.values())
+    for name, pieces in draft.relations.items():
+        kind, _, slug = name.partition(":")
+        if kind == "enrollments" and slug not in draft.campaigns:
+            source = store.pieces(pieces, relations.ENROLLMENTS, relations.KEYS[kind])
+            total += engine.row(connection, f"select count(*) from {source} as kept")[0]
+    return int(total)
 
 
 def _require_people(connection: duckdb.DuckDBPyConnection, request: Request, parent: Plan) -> None:
@@ -283,10 +306,19 @@ def _plan_campaigns(
     bits: Mapping[str, Bit],
 ) -> None:
     """Walk every campaign, judge every candidate, and store what came of it."""
-    enrollment.make_tables(connection)
-    run = enrollment.Run(request.as_of, parent.as_of if parent else None, store, parent, bits, draft.parked)
-    for campaign in request.campaigns:
-        draft.relations |= enrollment.plan_campaign(connection, run, campaign)
+    run = enrollment.Run(
+        as_of=request.as_of,
+        parent_as_of=parent.as_of if parent else None,
+        cause=request.cause,
+        store=store,
+        parent=parent,
+        bits=bits,
+        failed=request.failed,
+        rules=request.rules,
+        relations=draft.relations,
+    )
+    enrollment.make_tables(connection, run, request.responses)
+    notes = {campaign.slug: enrollment.plan_campaign(connection, run, campaign) for campaign in request.campaigns}
     _keep_campaigns_without_file(request, parent, draft)
     specs = _message_specs(connection, store, request, parent)
     payloads.prepare(
@@ -294,17 +326,22 @@ def _plan_campaigns(
         specs,
         {model.name: model.relation for model in request.segments if model.name not in request.failed},
     )
-    arbitration.note_passing(connection, store, request.rules, draft.relations)
     draft.relations |= arbitration.judge(
         connection, store, parent, request.rules, request.campaigns, request.as_of, request.outcomes
     )
-    draft.campaigns |= summary.campaigns(connection, request.campaigns, draft.parked)
+    enrollment.hold_back(connection)
+    described = summary.campaigns(connection, request.campaigns, draft.parked)
+    for campaign in request.campaigns:
+        kept = notes[campaign.slug] | enrollment.keep_campaign(connection, run, campaign)
+        draft.campaigns[campaign.slug] = described[campaign.slug] | kept
     columns = "select moves.* from moves order by campaign, enrollment_id, position"
     draft.relations["transitions"] = (store.put(connection, columns),)
     draft.relations["verdicts"] = (store.put(connection, "select * from verdicts order by intent_id"),)
     draft.relations["suppressed"] = (store.put(connection, arbitration.SUPPRESSED),)
     draft.relations["payloads"] = (store.put(connection, statement("tailrace.planning", "payloads")),)
     draft.relations["messages"] = (store.put(connection, _messages(specs)),)
+    acts = "select intent_id, person_id, campaign, step, kind, name, value from acts order by intent_id, kind, name"
+    draft.relations["acts"] = (store.put(connection, acts),)
 
 
 def _keep_campaigns_without_file(request: Request, parent: Plan | None, draft: _Draft) -> None:
@@ -312,7 +349,7 @@ def _keep_campaigns_without_file(request: Request, parent: Plan | None, draft: _
     slugs = {campaign.slug for campaign in request.campaigns}
     for name, pieces in (parent.relations if parent else {}).items():
         kind, _, slug = name.partition(":")
-        if kind in ("enrollments", "versions") and slug not in slugs:
+        if kind in ("enrollments", "versions", "assignments", "watched") and slug not in slugs:
             draft.relations[name] = pieces
 
 

@@ -5,6 +5,7 @@ select
     $campaign as campaign,
     $version as version,
     $step as step,
+    -1 as position,
     null as message,
     person_id,
     null as channel,
@@ -14,7 +15,10 @@ select
     due_at,
     null as expires_at,
     refused,
+    next_at,
     null as event,
-    null as trigger_segment
+    null as trigger_segment,
+    null as object,
+    null as object_id
 from entries
 where refused is not null

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -23,9 +23,13 @@ import pyarrow.parquet as pq
 from tailrace import clock, crash, durable
 from tailrace.engine import literal
 from tailrace.errors import DataError, StalePlan
+from tailrace.planning import relations
 from tailrace.settings import Settings
 
 ROW_GROUP = 131_072
+
+COMPACT_AT = 4
+"""Pieces over a base are merged with it when they hold more than one part in so many of its rows."""
 
 
 @dataclass(frozen=True)
@@ -194,18 +198,66 @@ class Store:
 
     def source(self, plan: Plan | None, relation: str, empty: str) -> str:
         """Return SQL that reads the relation of `plan`, or the typed empty select `empty` when it has no rows."""
-        return self.pieces(plan.relations.get(relation, ()) if plan else (), empty)
+        key = relations.KEYS.get(relation.partition(":")[0], ())
+        return self.pieces(plan.relations.get(relation, ()) if plan else (), empty, key)
 
-    def pieces(self, pieces: Iterable[Piece], empty: str) -> str:
-        """Return SQL that reads the pieces, or the typed empty select `empty` when they have no rows."""
-        paths = ", ".join(literal(str(self.path(piece))) for piece in pieces if piece.rows)
-        return f"read_parquet([{paths}])" if paths else f"({empty} limit 0)"
+    def pieces(self, pieces: Iterable[Piece], empty: str, key: Sequence[str] = ()) -> str:
+        """Return SQL that reads the pieces, or the typed empty select `empty` when they have no rows.
+
+        With a `key`, a row of a later piece stands for those of earlier ones that have its key.
+        """
+        paths = [literal(str(self.path(piece))) for piece in pieces if piece.rows]
+        if not paths:
+            return f"({empty} limit 0)"
+        if not key or len(paths) == 1:
+            return f"read_parquet([{', '.join(paths)}])"
+        names = ", ".join(key)
+        rows = [f"select *, {place} as piece from read_parquet({path})" for place, path in enumerate(paths)]
+        later = [f"select {names}, {place} as piece from read_parquet({path})" for place, path in enumerate(paths)][1:]
+        same = " and ".join(f"later.{name} = earlier.{name}" for name in key)
+        return (
+            f"(select earlier.* exclude (piece) from ({' union all by name '.join(rows)}) as earlier where not exists"
+            f" (select 1 from ({' union all '.join(later)}) as later where {same} and later.piece > earlier.piece))"
+        )
+
+    def overlay(
+        self,
+        connection: duckdb.DuckDBPyConnection,
+        pieces: Sequence[Piece],
+        query: str,
+        *,
+        key: Sequence[str],
+        order: str,
+        values: Mapping[str, Any] | None = None,
+    ) -> tuple[Piece, ...]:
+        """Store the rows of `query` (in the total order `order`) over `pieces`, which they replace by `key`.
+
+        Returns the pieces of the result: the base, then ever smaller ones. What is small is merged with what came
+        before it, and all of it with the base once it is a quarter of that; so a run writes about what it changes.
+        """
+        written = self.put(connection, f"select * from ({query}) order by {order}", values)
+        kept = [piece for piece in pieces if piece.rows] + [written]
+        if written.rows == 0 and len(kept) > 1:
+            return tuple(kept[:-1])
+        if sum(piece.rows for piece in kept[1:]) * COMPACT_AT > kept[0].rows:
+            return (self._merged(connection, kept, key, order),) if len(kept) > 1 else (written,)
+        while len(kept) > 2 and kept[-1].rows * 2 > kept[-2].rows:
+            kept[-2:] = [self._merged(connection, kept[-2:], key, order)]
+        return tuple(kept)
+
+    def _merged(
+        self, connection: duckdb.DuckDBPyConnection, pieces: Sequence[Piece], key: Sequence[str], order: str
+    ) -> Piece:
+        return self.put(connection, f"select * from {self.pieces(pieces, '', key)} order by {order}")
 
     def table(self, plan: Plan, relation: str) -> pa.Table | None:
         """Return the rows of a relation, or None when the plan does not have it."""
         pieces = plan.relations.get(relation)
         if pieces is None:
             return None
+        if len(pieces) > 1 and relation.partition(":")[0] in relations.KEYS:
+            with duckdb.connect() as connection:
+                return connection.sql(f"select * from {self.source(plan, relation, '')}").to_arrow_table()
         return pa.concat_tables(pq.read_table(self.path(piece)) for piece in pieces)
 
     def path(self, piece: Piece) -> Path:

@@ -9,11 +9,14 @@ import duckdb
 
 from tailrace import engine
 from tailrace.planning.enrollment import CampaignSpec
+from tailrace.planning.steps import steps_of
 from tailrace.planning.store import Piece
 from tailrace.planning.verdict import ENTRY, Verdict
 
 
-def counts(connection: duckdb.DuckDBPyConnection, relations: Mapping[str, tuple[Piece, ...]]) -> dict[str, int]:
+def counts(
+    connection: duckdb.DuckDBPyConnection, relations: Mapping[str, tuple[Piece, ...]], enrollments: int
+) -> dict[str, int]:
     """Return the plan's totals: people, memberships, enrollments, and considered = send + defer + skip."""
     judged = dict(connection.execute("select verdict, count(*) from verdicts group by verdict").fetchall())
     words = [column[0] for column in connection.execute("select * from current limit 0").description][1:]
@@ -22,7 +25,7 @@ def counts(connection: duckdb.DuckDBPyConnection, relations: Mapping[str, tuple[
         "people": engine.row(connection, "select count(*) from wh.core.dim_people")[0],
         "memberships": int(engine.row(connection, f"select coalesce(sum({bits}), 0) from current")[0]),
         "changes": _rows(relations, "changes"),
-        "enrollments": _rows(relations, "enrollments:"),
+        "enrollments": enrollments,
         "transitions": _rows(relations, "transitions"),
         "considered": engine.row(connection, "select count(*) from verdicts")[0],
         "send": judged.get(Verdict.SEND, 0),
@@ -72,7 +75,7 @@ def campaigns(
 
 
 def _messages(spec: CampaignSpec, judged: Sequence[tuple[str, str, str, str, str, int]]) -> dict[str, dict[str, Any]]:
-    steps = [step["id"] for step in spec.definition["steps"] if "send" in step]
+    steps = [step.id for step in steps_of(spec.definition["steps"]) if step.kind == "send"]
     seen = [step for campaign, step, *_ in judged if campaign == spec.slug and step != ENTRY]
     result: dict[str, dict[str, Any]] = {}
     for step in dict.fromkeys([*steps, *seen]):

@@ -29,6 +29,9 @@ class Reason(StrEnum):
     HISTORY = "history"
     LATE = "late"
     ALREADY_ENROLLED = "already_enrolled"
+    IN_FLIGHT = "in_flight"
+    TOO_SOON = "too_soon"
+    FILTERED = "filtered"
     # the person
     SUPPRESSED = "suppressed"
     UNSUBSCRIBED = "unsubscribed"
@@ -60,6 +63,9 @@ IN_WORDS = {
     Reason.HISTORY: "moved because of a backfill",
     Reason.LATE: "the event landed too late to act on",
     Reason.ALREADY_ENROLLED: "is or was in the campaign already",
+    Reason.IN_FLIGHT: "is in the campaign now",
+    Reason.TOO_SOON: "was in the campaign too short a time ago",
+    Reason.FILTERED: "the campaign's filter is not true",
     Reason.SUPPRESSED: "the address is dead or on the suppression list",
     Reason.UNSUBSCRIBED: "has unsubscribed from everything on this channel",
     Reason.UNSUBSCRIBED_TOPIC: "has unsubscribed from this topic",
@@ -94,6 +100,8 @@ class Why(StrEnum):
     EXITED = "exited"
     CONVERTED = "converted"
     ENDED = "ended"
+    EDITED = "edited"
+    RESTARTED = "restarted"
 
 
 WHY_IN_WORDS = {
@@ -111,4 +119,6 @@ WHY_IN_WORDS = {
     Why.EXITED: "an exit step was reached, or an exit condition held",
     Why.CONVERTED: "the goal was reached",
     Why.ENDED: "the campaign has ended",
+    Why.EDITED: "the campaign was edited",
+    Why.RESTARTED: "the trigger named the person again, and a new pass began",
 }
