@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 from tailrace.campaigns.check import check_campaigns
+from tailrace.campaigns.flight import Flight
 from tailrace.campaigns.shelf import load_campaigns
 from tailrace.destinations.connections import Connections, load_connections
 from tailrace.errors import DefinitionError, Problem, nearest
@@ -25,12 +27,15 @@ class Findings:
 
 
 def check_project(
-    settings: Settings, customer_columns: Collection[str], segment_columns: Mapping[str, Collection[str]]
+    settings: Settings,
+    customer_columns: Collection[str],
+    segment_columns: Mapping[str, Collection[str]],
+    flights: Mapping[str, Flight] = MappingProxyType({}),
 ) -> Findings:
     """Return everything that is wrong with what people write.
 
     `customer_columns` and `segment_columns` are what the last build made; where it made nothing yet, the columns
-    that the models' SQL spells out stand in.
+    that the models' SQL spells out stand in. `flights` is what HEAD knows of each campaign.
     """
     shelf = load_campaigns(settings.project_dir, strict=False)
     problems: list[Problem] = []
@@ -41,7 +46,8 @@ def check_project(
         names = set(catalog.segments)
         columns = {name: set(segment_columns.get(name) or catalog.columns(name)) for name in names}
         known = set(customer_columns) or set(catalog.columns("dim_people") + catalog.columns("dim_person_features"))
-        problems += check_campaigns(shelf, names, known, columns)
+        objects = {path.stem for path in (settings.project_dir / "models" / "object_segments").rglob("seg_*.sql")}
+        problems += check_campaigns(shelf, names, known, columns, object_segments=objects, flights=flights)
         problems += _segment_problems(catalog)
         if connections is not None:
             problems += sync_problems(catalog, connections)

@@ -12,6 +12,10 @@ POLICY = """\
 from: {email: hello@example.com, name: Harbour}
 postal_address: "Harbour Ltd, 12 Mill Lane"
 unsubscribe_url: "https://example.com/u?a=1&p={person_id}"
+topics:
+  tips: {summary: Tips}
+  tricks: {summary: Tricks, default: unsubscribed}
+owned_attributes: [onboarding_stage]
 """
 PAGE = '<html><body>{{ body }}<p><a href="{{ unsubscribe_url }}">out</a> {{ postal_address }}</p></body></html>\n'
 TEXT = "{{ body }}\n-- \n{{ unsubscribe_url }}\n{{ postal_address }}\n"

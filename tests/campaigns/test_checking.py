@@ -110,7 +110,7 @@ def test_guards_have_defaults_and_a_subject_may_have_its_own(project: Project) -
 
 def test_an_override_of_a_segment_that_is_not_there_is_a_problem(project: Project) -> None:
     project.write("policy.yml", POLICY + "guards:\n  overrides:\n    seg_trial_endin: {segment_minimum: 1}\n")
-    assert complaints(project)[0].startswith("policy.yml:6: `guards.overrides` names the segment `seg_trial_endin`")
+    assert complaints(project)[0].startswith("policy.yml:10: `guards.overrides` names the segment `seg_trial_endin`")
 
 
 @pytest.mark.parametrize(
@@ -131,7 +131,7 @@ def test_an_override_of_a_segment_that_is_not_there_is_a_problem(project: Projec
         ("https://example.com/u?a=1&p={person_id}", "javascript:{person_id}", 3, "`unsubscribe_url` cannot be used"),
         ("https://example.com/u?a=1&p={person_id}", "https://example.com/{person_id}/{{ x }}", 3, "cannot be used"),
         ('postal_address: "Harbour Ltd, 12 Mill Lane"\n', "", 1, "`postal_address` is missing"),
-        ("postal_address", "limits: {}\npostal_address", 2, "`limits` is not supported yet"),
+        ("postal_address", "limits: {}\npostal_address", 2, "`limits` is a mapping; expected a list"),
         ("postal_address", "guards: {segment_left: 1}\npostal_address", 2, "Did you mean `segment_left_share`"),
         ("postal_address", "guards: {segment_left_share: a lot}\npostal_address", 2, "is not a share"),
         ("postal_address", "guards: {minimum_members: -1}\npostal_address", 2, "expected a whole number"),
@@ -157,6 +157,8 @@ def test_the_campaigns_that_ship_are_right_and_leave_by_themselves() -> None:
     shelf = load_campaigns(SHIPPED)
     assert {"onboarding", "renewal_reminder", "win_back"} <= set(shelf.campaigns)
     assert shelf.notices == ()
+    assert shelf.policy is not None
+    assert set(shelf.policy.rules.topics) >= {campaign.topic for campaign in shelf.campaigns.values() if campaign.topic}
     onboarding = shelf.campaigns["onboarding"]
     assert (onboarding.status, onboarding.sending, onboarding.holdout_bp) == ("live", "automatic", 1000)
     assert [step.id for step in onboarding.sends] == ["welcome", "first_project", "need_a_hand"]

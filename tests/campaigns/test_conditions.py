@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tailrace.campaigns import amounts
-from tailrace.campaigns.conditions import ConditionError, compile_where
+from tailrace.campaigns.conditions import ConditionError, Source, compile_where
 
 Ask = Callable[[str, Any], Any]
 CONNECTION = duckdb.connect()
@@ -149,8 +149,41 @@ def test_an_unknown_property_is_named_with_its_line_and_the_nearest_one() -> Non
     assert raised.value.line == 2
 
 
-def test_the_properties_read_are_listed() -> None:
-    assert compile_where("b = 'x' and (a > 1 or b = 'y')").properties == ("a", "b")
+def test_the_properties_read_are_listed_with_their_lines() -> None:
+    compiled = compile_where("b = 'x'\nand (a > 1 or b = 'y')")
+    assert compiled.fields == ("a", "b")
+    assert dict(compiled.lines) == {"b": 1, "a": 2}
+
+
+def ask_of(source: Source, where: str, value: Any) -> Any:
+    sql = compile_where(where, source=source).sql
+    row = CONNECTION.execute(f"select {sql} from (select ?::varchar as {source})", [json.dumps(value)]).fetchone()
+    assert row is not None
+    return row[0]
+
+
+def test_a_condition_may_be_over_a_person_or_over_an_answer() -> None:
+    assert ask_of("customer", "plan = 'pro' and mrr > 50", {"plan": "pro", "mrr": 60}) is True
+    assert ask_of("customer", "renews_on > date '2026-01-30'", {"renews_on": "2026-01-31"}) is True
+    assert ask_of("customer", "plan = 'pro'", {"plan": None}) is False
+    assert ask_of("body", "deal.owner.id = 7 and ok", {"ok": True, "deal": {"owner": {"id": 7}}}) is True
+    assert ask_of("body", "deal.owner.id = 7", {"deal": [1]}) is False
+    assert ask_of("body", "ok", None) is False
+
+
+@pytest.mark.parametrize(
+    ("source", "where", "words"),
+    [
+        ("customer", "customer.plan = 'x'", "names a table; expected the bare name of a column"),
+        ("customer", "pln = 'x'", r"the person has no column `pln`. Did you mean `plan`"),
+        ("customer", "1 = 2", "expected a column of the person on one side"),
+        ("body", 'a.b.c.d."*" = 1', "cannot be used here|name is too long"),
+        ("body", "a.b['c'] = 1", "cannot be used here"),
+    ],
+)
+def test_what_cannot_be_asked_is_named_in_the_words_of_its_source(source: Source, where: str, words: str) -> None:
+    with pytest.raises(ConditionError, match=words):
+        compile_where(where, known={"plan"} if source == "customer" else None, source=source)
 
 
 NASTY = st.text(alphabet=st.characters(codec="utf-8", exclude_categories=("Cs",)), max_size=40).filter(

@@ -7,7 +7,7 @@ import pytest
 from jsonschema import Draft202012Validator
 from ruamel.yaml import YAML
 
-from tailrace.campaigns import reading
+from tailrace.campaigns import words
 from tailrace.campaigns.definition import EventTrigger, Goal, Repeat, SegmentTrigger, Send, Wait
 from tailrace.campaigns.schema import schema
 from tailrace.campaigns.shelf import load_campaigns
@@ -74,7 +74,7 @@ def test_what_is_not_written_is_quiet(project: Project) -> None:
 def test_a_live_campaign_that_is_not_automatic_is_noticed_and_no_error(project: Project) -> None:
     project.write("campaigns/hello/campaign.yml", CAMPAIGN.replace("sending: automatic\n", ""))
     shelf = load_campaigns(project.root)
-    assert "nothing will leave until it says `sending: automatic`" in shelf.notices[0].message
+    assert "wait for `tailrace drafts approve` until it says `sending: automatic`" in shelf.notices[0].message
 
 
 def test_on_is_a_word_and_not_a_boolean(project: Project) -> None:
@@ -112,11 +112,8 @@ BAD_CAMPAIGNS = [
         "Did you mean `lower`",
     ),
     ("  event: signed_up", "  event: signed_up\n  late: 3 days", 8, "`3 days` is not a duration.*`30m`"),
-    ("  event: signed_up", "  event: signed_up\n  occurrence: cart_id", 8, "`occurrence` is not supported yet"),
     ("sending: automatic", "existing: skip", 8, "`existing` is about people already in a segment"),
-    ("sending: automatic", "sending: automatic\nwindow: {}", 9, "`window` is not supported yet"),
-    ("sending: automatic", "repeat: after_exit", 8, "`repeat: after_exit` is not supported yet"),
-    ("sending: automatic", "repeat: every 30d", 8, "`repeat: every 30d` is not supported yet"),
+    ("sending: automatic", "sensitivity: health", 8, "`sensitivity` is not supported yet"),
     ("sending: automatic", "repeat: nver", 8, "Did you mean `never`"),
     ("sending: automatic", "priority: 101", 8, "`priority` is `101`; expected a whole number from 0 to 100"),
     ("sending: automatic", "priority: '7'", 8, "`priority` is `7`; expected a whole number"),
@@ -129,11 +126,14 @@ BAD_CAMPAIGNS = [
     ("sending: automatic", "goal: done", 8, "`goal` is `done`; expected a mapping"),
     ("  - send: welcome", "  - send: welcom", 10, "no message `welcom`.*Did you mean `welcome`"),
     ("  - send: welcome", "  - wait: 0d", 10, "`0d` is not a duration"),
-    ("  - send: welcome", "  - wait: 1d", 10, "sends nothing"),
+    ("  - send: welcome", "  - wait: 1d", 10, "does nothing"),
     ("  - send: welcome", "  - sned: welcome", 10, "unknown key `sned`.*Did you mean `send`"),
-    ("  - send: welcome", "  - send: welcome\n  - if: {in: seg_x}", 11, "`if` is not supported yet"),
-    ("  - send: welcome", "  - send: welcome\n  - exit", 11, "`exit` is not supported yet"),
-    ("  - send: welcome", "  - {send: welcome, wait: 1d}", 10, "exactly one of `send` and `wait`"),
+    (
+        "  - send: welcome",
+        "  - {send: welcome, wait: 1d}",
+        10,
+        "a step` has `send` and `wait`; expected exactly one of",
+    ),
     ("  - send: welcome", "  - send: welcome\n  - send: welcome", 11, "line 10 has the id `welcome` too"),
     (
         "  - send: welcome",
@@ -214,7 +214,7 @@ def test_all_mistakes_of_all_files_are_raised_at_once(project: Project) -> None:
         ("campaigns/_layout/email.html", "<p>{{ body }}</p>\n<script>\n</script>", 2, "`<script>` cannot be used"),
         ("campaigns/hello/notes.txt", "x", None, "is no part of a campaign"),
         ("campaigns/hello/campain.yml", "x", None, "Did you mean `campaign.yml`"),
-        ("campaigns/hello/welcome.sms.txt", "x", None, "not supported yet"),
+        ("campaigns/hello/welcome.sms.txt", "x", 1, "the message `welcome` has two files"),
         ("campaigns/Hello There/campaign.yml", "x", None, "is not a campaign"),
         ("campaigns/loose.yml", "x", None, "is not a campaign"),
     ],
@@ -249,8 +249,8 @@ def test_marketing_without_a_way_out_is_refused(project: Project) -> None:
 def test_a_message_that_no_step_sends_is_noticed(project: Project) -> None:
     project.write("campaigns/hello/spare.email.md", MESSAGE)
     shelf = load_campaigns(project.root)
-    assert "no step sends the message `spare`" in shelf.notices[0].message
-    assert set(shelf.campaigns["hello"].messages) == {"welcome"}
+    assert "no step uses the message `spare`" in shelf.notices[0].message
+    assert shelf.campaigns["hello"].used_messages == {"welcome"}
 
 
 def test_the_version_ignores_copy_and_words_and_status(project: Project) -> None:
@@ -312,7 +312,7 @@ def test_an_inserted_wait_renames_no_other_step(project: Project) -> None:
 
 def test_the_schema_for_editors_accepts_what_the_loader_accepts(project: Project) -> None:
     made = schema()
-    assert tuple(made["properties"]) == reading.KEYS
+    assert tuple(made["properties"]) == words.KEYS
     validator = Draft202012Validator(made)
     reader = YAML(typ="safe", pure=True)
     assert list(validator.iter_errors(reader.load(FULL))) == []

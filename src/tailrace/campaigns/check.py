@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
+from types import MappingProxyType
 
 from tailrace.campaigns.analysis import Analysis, analyse, rehearse
-from tailrace.campaigns.definition import Campaign, EventTrigger, Message, SegmentTrigger
+from tailrace.campaigns.definition import Campaign, Message
+from tailrace.campaigns.flight import Flight, flight_problems
 from tailrace.campaigns.shelf import Shelf
+from tailrace.campaigns.triggers import BroadcastTrigger, EventTrigger, ObjectTrigger, SegmentTrigger, Trigger
 from tailrace.errors import Problem, nearest
 
 
@@ -15,29 +18,44 @@ def check_campaigns(
     segments: Collection[str],
     customer_columns: Collection[str],
     segment_columns: Mapping[str, Collection[str]],
+    *,
+    object_segments: Collection[str] = (),
+    flights: Mapping[str, Flight] = MappingProxyType({}),
 ) -> list[Problem]:
     """Return what the shelf itself found wrong, and everything in it that does not fit the warehouse, sorted.
 
-    `segments` are the names of the segment models, `customer_columns` the columns of `core.dim_people`,
-    `segment_columns` those of each segment. `shelf.notices` are not among them: they stop nothing.
+    `segments` and `object_segments` are the names of the models, `customer_columns` the columns of `core.dim_people`
+    and `core.dim_person_features`, `segment_columns` those of each segment, `flights` what HEAD knows of the campaigns.
+    `shelf.notices` are not among the problems: they stop nothing.
     """
     problems = [*shelf.problems, *_guard_problems(shelf, segments)]
     for campaign in shelf.campaigns.values():
-        trigger = campaign.trigger
-        if isinstance(trigger, SegmentTrigger) and trigger.segment not in segments:
-            hint = nearest(trigger.segment, segments)
-            problems.append(
-                Problem(
-                    campaign.path,
-                    campaign.trigger_line,
-                    f"segment `{trigger.segment}` does not exist; expected a model in `models/segments/`.{hint}",
-                )
-            )
+        problems += _reference_problems(campaign, segments, object_segments, customer_columns)
+        problems += flight_problems(campaign, flights.get(campaign.slug, Flight()))
         for message in campaign.messages.values():
             found = analyse(message)
             wrong = list(_field_problems(campaign, found, customer_columns, segment_columns))
             problems += wrong or _rehearsal_problems(message, found)
     return sorted(set(problems), key=lambda problem: (problem.path, problem.line or 0, problem.message))
+
+
+def _reference_problems(
+    campaign: Campaign,
+    segments: Collection[str],
+    object_segments: Collection[str],
+    columns: Collection[str],
+) -> Iterable[Problem]:
+    for reference in campaign.references:
+        name = reference.name
+        if reference.what == "segment" and name not in segments:
+            what = f"segment `{name}` does not exist; expected a model in `models/segments/`"
+            yield Problem(campaign.path, reference.line, f"{what}.{nearest(name, segments)}")
+        elif reference.what == "object_segment" and name not in object_segments:
+            what = f"object segment `{name}` does not exist; expected a model in `models/object_segments/`"
+            yield Problem(campaign.path, reference.line, f"{what}.{nearest(name, object_segments)}")
+        elif reference.what == "column" and columns and name not in columns:
+            what = f"the person has no column `{name}`; expected one of `dim_people` or `dim_person_features`"
+            yield Problem(campaign.path, reference.line, f"{what}.{nearest(name, columns)}")
 
 
 def _field_problems(
@@ -58,19 +76,23 @@ def _field_problems(
 
 
 def _trigger_field_problem(
-    trigger: SegmentTrigger | EventTrigger, root: str, name: str, segment_columns: Mapping[str, Collection[str]]
+    trigger: Trigger, root: str, name: str, segment_columns: Mapping[str, Collection[str]]
 ) -> str | None:
     """Return what is wrong with a field of the trigger, or None. Properties of events are not known here."""
-    if isinstance(trigger, EventTrigger):
-        return "the campaign is started by an event; expected `customer` or `event`" if root == "segment" else None
-    if root == "event":
-        return "the campaign is started by a segment; expected `customer` or `segment`"
-    if trigger.on == "left":
-        return f"who left `{trigger.segment}` has no row in it any more; expected a field of `customer`"
-    columns = segment_columns.get(trigger.segment)
+    has_event = isinstance(trigger, EventTrigger) or (isinstance(trigger, ObjectTrigger) and trigger.event is not None)
+    segment = trigger.segment if isinstance(trigger, SegmentTrigger | BroadcastTrigger) else None
+    if root == "event" and has_event:
+        return None
+    if root == "event" or segment is None:
+        what = "an event" if has_event else f"a {trigger.kind}"
+        also = " or `event`" if has_event else " or `segment`" if segment else ""
+        return f"the campaign is started by {what}; expected `customer`{also}"
+    if isinstance(trigger, SegmentTrigger) and trigger.on == "left":
+        return f"who left `{segment}` has no row in it any more; expected a field of `customer`"
+    columns = segment_columns.get(segment)
     if columns is None or name in columns:
         return None
-    return f"there is no such field; expected a column of `{trigger.segment}`.{nearest(name, columns)}"
+    return f"there is no such field; expected a column of `{segment}`.{nearest(name, columns)}"
 
 
 def _rehearsal_problems(message: Message, found: Analysis) -> list[Problem]:

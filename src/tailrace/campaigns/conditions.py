@@ -1,14 +1,15 @@
-"""What may the `where` of an event trigger say, and what SQL does it mean? Parsed and written anew, never pasted.
+"""What may a `where` say, and what SQL does it mean? Parsed and written anew, never pasted.
 
-The author writes names of the event's properties, constants, comparisons and a few functions. What comes out is DuckDB
-SQL over one column, `properties` (JSON text), that is true or false and never null. A property takes the type of what
-it is compared with; one that has another type, or is absent, makes the comparison false. Times are UTC.
+The author writes names of fields (an event's properties, a person's columns, what a webhook answered), constants,
+comparisons and a few functions. What comes out is DuckDB SQL over one column of JSON text that is true or false and
+never null. A field takes the type of what it is compared with; one that has another type, or is absent, makes the
+comparison false. Times are UTC.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Literal
@@ -21,10 +22,17 @@ from tailrace import engine
 from tailrace.errors import nearest
 
 Kind = Literal["text", "number", "boolean", "time"]
+Source = Literal["properties", "customer", "body"]
+"""The column that a condition is over: an event's properties, a person's row, the JSON that a webhook answered."""
 
 LONGEST = 2_000
 """More characters than this are refused: a condition that long is a model."""
 _DEEPEST = 40
+_FIELD: dict[Source, tuple[str, str]] = {
+    "properties": ("the event", "property"),
+    "customer": ("the person", "column"),
+    "body": ("the answer", "field"),
+}
 _NUMBER = re.compile(r"[0-9]{1,15}(\.[0-9]{1,15})?", re.ASCII)
 _NAME = re.compile(r"[^\x00-\x1f\x7f\"\\]{1,100}")
 
@@ -56,15 +64,18 @@ class ConditionError(Exception):
 
 
 @dataclass(frozen=True)
-class Condition:
-    """A checked condition: the SQL it means and the properties it reads, sorted."""
+class Compiled:
+    """A checked condition: the SQL it means, the fields it reads, sorted, and the line (from 1) of each one's first."""
 
     sql: str
-    properties: tuple[str, ...]
+    fields: tuple[str, ...]
+    lines: Mapping[str, int]
 
 
-def compile_where(text: str, known: Collection[str] | None = None) -> Condition:
-    """Return what `text` means. With `known`, names outside it are errors with the nearest known one.
+def compile_where(text: str, known: Collection[str] | None = None, *, source: Source = "properties") -> Compiled:
+    """Return what `text` means as DuckDB SQL over the column `source`.
+
+    With `known`, names outside it are errors with the nearest known one.
 
     Raises ConditionError, in words for the author.
     """
@@ -82,17 +93,19 @@ def compile_where(text: str, known: Collection[str] | None = None) -> Condition:
         ) from None
     except RecursionError:
         raise ConditionError("the condition is nested too deeply") from None
-    compiler = _Compiler(known)
+    compiler = _Compiler(known, source)
     sql = compiler.truth(tree, 0)
-    if not compiler.properties:
-        raise ConditionError("the condition names no property of the event; remove it, or name one")
-    return Condition(f"coalesce({sql}, false)", tuple(sorted(compiler.properties)))
+    if not compiler.lines:
+        owner, noun = _FIELD[source]
+        raise ConditionError(f"the condition names no {noun} of {owner}; remove it, or name one")
+    return Compiled(f"coalesce({sql}, false)", tuple(sorted(compiler.lines)), compiler.lines)
 
 
 class _Compiler:
-    def __init__(self, known: Collection[str] | None) -> None:
-        self.known = known
-        self.properties: set[str] = set()
+    def __init__(self, known: Collection[str] | None, source: Source) -> None:
+        self.known, self.source = known, source
+        self.owner, self.noun = _FIELD[source]
+        self.lines: dict[str, int] = {}
 
     def truth(self, node: exp.Expr, depth: int) -> str:  # noqa: PLR0911 (one return for each kind of node)
         """Return SQL of a boolean."""
@@ -135,7 +148,7 @@ class _Compiler:
         if isinstance(node, exp.Paren):
             return self.value(node.this, kind, depth + 1)
         if isinstance(node, exp.Column):
-            return _typed(self._property(node), kind)
+            return _typed(self._field(node), kind)
         if isinstance(node, exp.Coalesce):
             parts = [node.this, *node.expressions]
             return "coalesce(" + ", ".join(self.value(part, kind, depth + 1) for part in parts) + ")"
@@ -182,23 +195,27 @@ class _Compiler:
     def _kind(self, parts: list[exp.Expr], node: exp.Expr, *, ordered: bool = False) -> Kind:
         """Return the kind that the parts agree on; two properties are compared as text, ordered ones as numbers."""
         if not any(part.find(exp.Column) for part in parts):
-            raise ConditionError("compares two constants; expected a property of the event on one side", _line(node))
+            what = f"a {self.noun} of {self.owner}"
+            raise ConditionError(f"compares two constants; expected {what} on one side", _line(node))
         kinds = [kind for kind in map(_own_kind, parts) if kind is not None]
         return kinds[0] if kinds else "number" if ordered else "text"
 
-    def _property(self, node: exp.Column) -> str:
-        if node.args.get("table") is not None or not isinstance(node.this, exp.Identifier):
-            raise ConditionError("names a table; expected the bare name of a property", _line(node))
-        name = node.name
-        if name == "*" or not _NAME.fullmatch(name):  # DuckDB reads the path `$."*"` as all fields
+    def _field(self, node: exp.Column) -> str:
+        parts = node.parts
+        if not all(isinstance(part, exp.Identifier) for part in parts) or (len(parts) > 1 and self.source != "body"):
+            raise ConditionError(f"names a table; expected the bare name of a {self.noun}", _line(node))
+        # DuckDB reads the path `$."*"` as all fields.
+        if any(part.name == "*" or not _NAME.fullmatch(part.name) for part in parts):
             raise ConditionError(
-                "a property's name is too long or has quotes, backslashes or control characters", _line(node)
+                f"a {self.noun}'s name is too long or has quotes, backslashes or control characters", _line(node)
             )
+        name = ".".join(part.name for part in parts)
         if self.known is not None and name not in self.known:
-            raise ConditionError(f"the event has no property `{name}`.{nearest(name, self.known)}", _line(node))
-        self.properties.add(name)
-        path = '$."' + name + '"'
-        return f"json_extract_string(properties, {engine.literal(path)})"
+            hint = nearest(name, self.known)
+            raise ConditionError(f"{self.owner} has no {self.noun} `{name}`.{hint}", _line(node))
+        self.lines.setdefault(name, _line(node))
+        path = "$" + "".join(f'."{part.name}"' for part in parts)
+        return f"json_extract_string({self.source}, {engine.literal(path)})"
 
     def _refused(self, node: exp.Expr, expected: str) -> ConditionError:
         if isinstance(node, exp.Func) and not isinstance(node, exp.And | exp.Or):

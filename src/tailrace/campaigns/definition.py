@@ -14,11 +14,14 @@ from types import MappingProxyType
 from typing import Any, Literal
 
 from tailrace import ids
+from tailrace.campaigns.hours import Hours
 from tailrace.campaigns.steps import (
     Condition,
+    Notify,
     Send,
     Step,
     Wait,
+    Webhook,
     every_step,
     seconds,
     step_facts,
@@ -33,6 +36,7 @@ __all__ = [
     "Goal",
     "Hours",
     "Message",
+    "MessageFile",
     "Reference",
     "RenderError",
     "Repeat",
@@ -85,28 +89,23 @@ class Repeat:
 
 
 @dataclass(frozen=True)
-class Hours:
-    """A span of local time on some days (Monday is 1), in minutes of the day.
+class Reference:
+    """A name in campaign.yml of something outside of it, and its line: what only others can say to be there."""
 
-    One that ends before it starts goes on after midnight and belongs to the day on which it began.
-    """
-
-    days: tuple[int, ...]
-    start: int
-    end: int
-
-    def facts(self) -> dict[str, Any]:
-        """Return the hours as a definition has them."""
-        return {"days": list(self.days), "from": self.start, "to": self.end}
+    what: Literal["segment", "object_segment", "column", "topic", "owned_attribute"]
+    name: str
+    line: int
 
 
 @dataclass(frozen=True)
-class Reference:
-    """A name in campaign.yml of something outside of it. `what` says of what kind: see `VOCABULARY` in `check`."""
+class MessageFile:
+    """A message file as its name tells: `<name>.<channel>.<kind>`, the kind with or without `.liquid` after it."""
 
-    what: Literal["segment", "manual_segment", "object_segment", "column", "event"]
     name: str
-    line: int
+    channel: str
+    kind: str
+    is_liquid: bool
+    path: str
 
 
 @dataclass(frozen=True)
@@ -158,8 +157,10 @@ class Message:
 class Campaign:
     """One campaign, checked. `holdout_bp` is in basis points (1,000 is 10 %); `path` is its campaign.yml.
 
-    `exits` are conditions, or the word `left_trigger`. `messages` are those that its steps name and that can be
-    rendered. `references` are the names that only the warehouse can judge.
+    `exits` are conditions, or the word `left_trigger`. `files` are the message files of its folder, also those that
+    only people on an earlier version still get; `messages` those of them that can be rendered. `references` are the
+    names that only policy.yml or the warehouse can judge.
+    `is_edit_chosen` says that `on_edit` is written there and not left to its default.
     """
 
     slug: str
@@ -186,8 +187,11 @@ class Campaign:
     on_pause: Literal["hold", "expire"] = "hold"
     on_end: Literal["exit", "drain"] = "exit"
     messages: dict[str, Message] = field(default_factory=dict)
+    files: dict[str, MessageFile] = field(default_factory=dict)
     trigger_line: int = 1
+    window_line: int = 1
     references: tuple[Reference, ...] = ()
+    is_edit_chosen: bool = False
 
     @property
     def all_steps(self) -> tuple[Step, ...]:
@@ -198,6 +202,11 @@ class Campaign:
     def sends(self) -> tuple[Send, ...]:
         """The steps that send something to the person, in the order in which they are written."""
         return tuple(step for step in self.all_steps if isinstance(step, Send))
+
+    @property
+    def used_messages(self) -> frozenset[str]:
+        """The names of the messages that its steps name."""
+        return frozenset(step.message for step in self.all_steps if isinstance(step, Send | Notify | Webhook))
 
     def definition(self) -> dict[str, Any]:
         """Return what decides who gets what when, JSON-able; `restored` makes a campaign of it again.

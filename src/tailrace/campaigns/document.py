@@ -115,6 +115,18 @@ class Node:
         self.wrong(f"`{self.name}` is {self.kind()}; expected `true` or `false`")
         return None
 
+    def plain(self) -> str | int | float | bool | None:
+        """Return a scalar as the JSON value it is written as; None for nothing, and for what is reported as wrong."""
+        value, tag = self.scalar(), str(self.raw.tag).removeprefix("tag:yaml.org,2002:")
+        if value is None or tag in ("str", "timestamp"):
+            return self.text("text, a number, `true`, `false` or `null`") if tag != "timestamp" else value
+        if tag in ("bool", "null"):
+            return value == "true" if tag == "bool" else None
+        if not _NUMBER.fullmatch(value.removeprefix("-")):
+            self.wrong(f"`{self.name}` is {self.kind()}; expected a number in plain digits")
+            return None
+        return int(value) if tag == "int" else float(value)
+
     def duration(self) -> timedelta | None:
         """Return a duration such as `48h`."""
         return self.convert(amounts.duration)

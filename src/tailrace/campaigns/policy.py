@@ -1,4 +1,4 @@
-"""What holds for every campaign? `policy.yml`: who writes, where to unsubscribe, and how far numbers may move."""
+"""What holds for every campaign? `policy.yml`: who writes, who hears how much, and how far numbers may move."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ from email_validator import EmailNotValidError, validate_email
 
 from tailrace.campaigns import amounts
 from tailrace.campaigns.document import Node, Table, document, free_table, read_text
+from tailrace.campaigns.rules import KEYS as RULES
+from tailrace.campaigns.rules import Rules, read_rules
 from tailrace.errors import DefinitionError, Problem
 
 PERSON = "{person_id}"
@@ -50,6 +52,7 @@ class Policy:
     guards: Guards = Guards()
     overrides: Mapping[str, Guards] = field(default_factory=lambda: MappingProxyType({}))
     override_lines: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
+    rules: Rules = field(default_factory=Rules)
 
     def guards_for(self, subject: str) -> Guards:
         """Return the guards of one segment, sync or source."""
@@ -81,7 +84,7 @@ def read_policy(project_dir: Path, problems: list[Problem]) -> Policy | None:
     """Return the policy, or None having added what is wrong to `problems`."""
     text = read_text(project_dir / "policy.yml", "policy.yml", problems)
     root = document("policy.yml", text, problems) if text is not None else None
-    table = root.table(("from", "postal_address", "unsubscribe_url", "guards"), ("limits",)) if root else None
+    table = root.table(("from", "postal_address", "unsubscribe_url", "guards", *RULES)) if root else None
     if table is None:
         return None
     before = len(problems)
@@ -103,9 +106,11 @@ def read_policy(project_dir: Path, problems: list[Problem]) -> Policy | None:
             " once, after the host"
         )
     defaults, overrides, lines = _guards(table.get("guards"))
+    folder = project_dir / "campaigns"
+    rules = read_rules(table, {entry.name for entry in folder.iterdir()} if folder.is_dir() else ())
     if len(problems) > before:
         return None
-    return Policy(email or "", name or "", postal or "", url or "", defaults, overrides, lines)
+    return Policy(email or "", name or "", postal or "", url or "", defaults, overrides, lines, rules)
 
 
 def unsubscribe_template(url: str, *, escape: bool) -> str:

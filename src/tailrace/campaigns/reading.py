@@ -2,76 +2,92 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Collection
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from tailrace.campaigns import amounts
-from tailrace.campaigns.conditions import ConditionError, compile_where
-from tailrace.campaigns.definition import Campaign, EventTrigger, Goal, Message, Repeat, SegmentTrigger, Send, Wait
+from tailrace.campaigns import amounts, words
+from tailrace.campaigns.definition import Campaign, Goal, Message, MessageFile, Reference, Repeat
 from tailrace.campaigns.document import Node, Table, document
-from tailrace.campaigns.steps import Step
-from tailrace.errors import Problem, nearest
-
-KEYS = (
-    *("purpose", "owner", "status", "class", "topic", "priority", "trigger", "existing", "repeat", "goal"),
-    *("holdout", "sending", "expires", "steps"),
+from tailrace.campaigns.hours import read_hours
+from tailrace.campaigns.naming_steps import identified
+from tailrace.campaigns.reading_conditions import (
+    Place,
+    event_name,
+    read_condition,
+    read_where,
+    segment_name,
 )
-LATER = ("window", "exit", "on_edit", "limits", "sensitivity")
-TRIGGER_LATER = ("attribute", "date", "form", "broadcast", "object", "occurrence", "from", "to", "offset", "at")
-STEP_LATER = ("if", "then", "else", "wait_until", "split", "webhook", "notify", "update", "exit", "in", "timeout")
-STATUSES = ("draft", "live", "paused", "ended")
-CLASSES = ("marketing", "transactional")
-REPEAT_LATER = ("after_exit", "each_occurrence")
+from tailrace.campaigns.reading_steps import StepReader, read_name
+from tailrace.campaigns.reading_triggers import read_trigger
+from tailrace.campaigns.steps import (
+    Condition,
+    Exit,
+    If,
+    Split,
+    Step,
+    Wait,
+    WaitUntil,
+    every_step,
+)
+from tailrace.campaigns.triggers import DateTrigger, EventTrigger, SegmentTrigger, Trigger
+from tailrace.errors import Problem
+
 DEFAULT_EXPIRES = timedelta(hours=48)
-MOST_STEPS = 100
-NAME = re.compile(r"[a-z][a-z0-9_]{0,63}", re.ASCII)
 
 
 @dataclass(frozen=True)
 class Found:
-    """The messages of a campaign's folder: those that are right, and the names of all that are there."""
+    """What a campaign's folder has: the messages that are right and can be made, and all message files, by name."""
 
-    messages: dict[str, Message]
-    names: frozenset[str]
+    messages: Mapping[str, Message]
+    files: Mapping[str, MessageFile]
 
 
 def read_campaign(path: str, slug: str, text: str, found: Found, problems: list[Problem]) -> Campaign | None:
     """Return the campaign that `text` defines, or None having added to `problems`."""
     before = len(problems)
     root = document(path, text, problems)
-    table = root.table(KEYS, LATER) if root else None
+    table = root.table(words.KEYS, words.LATER) if root else None
     if table is None:
         return None
+    references: list[Reference] = []
     facts: dict[str, Any] = {
         "purpose": _text(table, "purpose", "one sentence: what is this for?"),
         "owner": _text(table, "owner", "who answers for it, such as `growth@example.com`"),
-        "status": _choice(table, "status", STATUSES) or "draft",
-        "klass": _choice(table, "class", CLASSES, needed=True),
-        "sending": _choice(table, "sending", ("draft", "automatic")) or "draft",
-        "repeat": _repeat(table),
-        "goal": _goal(table.get("goal")),
+        "klass": _choice(table, "class", needed=True),
+        **{key: _choice(table, key) for key in ("status", "sending", "on_edit", "on_pause", "on_end", "in_flight")},
     }
-    facts["topic"] = _topic(table, facts["klass"])
+    facts["topic"] = _topic(table, facts["klass"], references)
     priority, holdout, expires = table.get("priority"), table.get("holdout"), table.get("expires")
     facts["priority"] = priority.whole(0, 100) if priority else 50
     facts["holdout_bp"] = holdout.convert(amounts.basis_points) if holdout else 0
     facts["expires"] = expires.duration() if expires else DEFAULT_EXPIRES
-    trigger = table.need("trigger", "`segment: seg_…` or `event: …`")
-    facts["trigger"] = _trigger(trigger) if trigger else None
+    trigger = table.need("trigger", "`segment: seg_…`, `event: …` or another kind")
+    facts["trigger"] = read_trigger(trigger, references) if trigger else None
+    facts["repeat"] = _repeat(table, facts["trigger"])
     facts["existing"] = _existing(table, facts["trigger"])
+    _check_in_flight(table, facts["repeat"], facts["trigger"])
     steps = table.need("steps", "a list such as `- send: welcome`")
-    facts["steps"] = _steps(steps, found) if steps else ()
+    reader = StepReader(found.files, references)
+    facts["steps"] = _steps(steps, reader, path, problems) if steps else ()
+    condition, window = table.get("filter"), table.get("window")
+    facts["filter"] = read_condition(condition, Place(references, None)) if condition else None
+    facts["exits"] = _exits(table.get("exit"), facts["trigger"], Place(references, reader.answered))
+    facts["goal"] = _goal(table.get("goal"), references)
+    facts["window"] = read_hours(window) if window else None
     if len(problems) > before:
         return None
-    used = {step.message for step in facts["steps"] if isinstance(step, Send)}
     return Campaign(
         slug=slug,
         path=path,
-        messages={name: message for name, message in found.messages.items() if name in used},
+        messages=dict(found.messages),
+        files=dict(found.files),
         trigger_line=trigger.line if trigger else 1,
+        window_line=window.line if window else 1,
+        references=tuple(references),
+        is_edit_chosen=table.get("on_edit") is not None,
         **facts,
     )
 
@@ -81,158 +97,117 @@ def _text(table: Table, name: str, expected: str) -> str | None:
     return node.text(expected) if node else None
 
 
-def _choice(table: Table, name: str, options: Collection[str], *, needed: bool = False) -> str | None:
+def _choice(table: Table, name: str, *, needed: bool = False) -> str | None:
+    options = words.CHOICES[name]
     node = table.need(name, " or ".join(f"`{option}`" for option in options)) if needed else table.get(name)
-    return node.choice(options) if node else None
+    return node.choice(options) if node else options[0]
 
 
-def _repeat(table: Table) -> Repeat:
-    node = table.get("repeat")
-    if node is not None:
-        written = node.scalar() or ""
-        node.choice(("never",), later=(*REPEAT_LATER, written) if written.startswith("every ") else REPEAT_LATER)
-    return Repeat()
-
-
-def _topic(table: Table, klass: str | None) -> str | None:
+def _topic(table: Table, klass: str | None, references: list[Reference]) -> str | None:
     node = table.get("topic")
     if node is None:
         if klass == "marketing":
             table.need("topic", "what people can unsubscribe from, such as `product_tips`; marketing needs it")
         return None
-    return _name(node)
+    name = read_name(node)
+    if name is not None:
+        references.append(Reference("topic", name, node.line))
+    return name
 
 
-def _name(node: Node) -> str | None:
-    value = node.text("a name such as `product_tips`")
-    if value is not None and not NAME.fullmatch(value):
-        node.wrong(f"`{node.name}: {value}` is not a name; expected small letters, digits and `_`, a letter first")
-        return None
-    return value
+def _repeat(table: Table, trigger: Trigger | None) -> Repeat | None:
+    node = table.get("repeat")
+    repeat = _read_repeat(node) if node else Repeat()
+    if repeat is None or trigger is None:
+        return repeat
+    trigger_node = table.nodes["trigger"]
+    if isinstance(trigger, EventTrigger) and trigger.occurrence and repeat.kind != "each_occurrence":
+        trigger_node.wrong(
+            "`occurrence` tells one pass from another; expected `repeat: each_occurrence` with it, or no `occurrence`"
+        )
+    if isinstance(trigger, DateTrigger) and trigger.every != "once" and repeat.kind == "never":
+        trigger_node.wrong(
+            f"`every: {trigger.every}` comes again, but `repeat: never` lets a person in once; expected"
+            " `repeat: each_occurrence`, or `every: once`"
+        )
+    return repeat
 
 
-def _existing(table: Table, trigger: SegmentTrigger | EventTrigger | None) -> str:
+def _read_repeat(node: Node) -> Repeat | None:
+    written = node.scalar() or ""
+    if written.startswith("every "):
+        every = node.convert(lambda text: amounts.duration(text.removeprefix("every ")))
+        return None if every is None else Repeat("every", every)
+    word = node.choice((*words.REPEATS, "every 30d"))
+    kinds: dict[str, Repeat] = {
+        "never": Repeat("never"),
+        "after_exit": Repeat("after_exit"),
+        "each_occurrence": Repeat("each_occurrence"),
+    }
+    return kinds.get(word or "")
+
+
+def _existing(table: Table, trigger: Trigger | None) -> str:
     node = table.get("existing")
     if node is None:
         return "skip"
-    if isinstance(trigger, EventTrigger) or (isinstance(trigger, SegmentTrigger) and trigger.on == "left"):
+    if trigger is not None and not (isinstance(trigger, SegmentTrigger) and trigger.on == "entered"):
         node.wrong("`existing` is about people already in a segment; remove it from this kind of trigger")
-    return node.choice(("skip", "enroll")) or "skip"
+    return node.choice(words.CHOICES["existing"]) or "skip"
 
 
-def _goal(node: Node | None) -> Goal | None:
-    table = node.table(("event", "within", "exit")) if node else None
-    if table is None:
+def _check_in_flight(table: Table, repeat: Repeat | None, trigger: Trigger | None) -> None:
+    node = table.get("in_flight")
+    if node is None or node.scalar() != "restart":
+        return
+    if repeat is not None and repeat.kind != "after_exit":
+        node.wrong(
+            "`in_flight: restart` is for who may enter again; expected `repeat: after_exit` with it, or remove it"
+        )
+    if trigger is not None and not isinstance(trigger, EventTrigger):
+        node.wrong("`in_flight: restart` needs an `event` or `form` trigger; remove it from this kind of trigger")
+
+
+def _exits(node: Node | None, trigger: Trigger | None, place: Place) -> tuple[Condition | str, ...]:
+    found: list[Condition | str] = []
+    for row in (node.rows() or []) if node else []:
+        row.name = "a condition of `exit`"
+        if row.scalar() is None:
+            condition = read_condition(row, place)
+            found += [] if condition is None else [condition]
+        elif row.choice((words.LEFT_TRIGGER,)):
+            if trigger is not None and not isinstance(trigger, SegmentTrigger):
+                row.wrong("`left_trigger` needs a `segment` trigger: nobody leaves this one; remove it")
+            found.append(words.LEFT_TRIGGER)
+    return tuple(found)
+
+
+def _goal(node: Node | None, references: list[Reference]) -> Goal | None:
+    table = node.table(words.GOAL) if node else None
+    if node is None or table is None:
         return None
-    event = _text(table, "event", "the name of an event")
+    event, segment = table.get("event"), table.get("segment")
+    if (event is None) == (segment is None) and (event is not None or table.written <= set(words.GOAL)):
+        node.wrong("`goal` needs exactly one of `event` and `segment`")
+    name = event_name(event) if event else None
+    entered = segment_name(segment, references) if segment else None
+    if segment is not None and "where" in table.nodes:
+        table.nodes["where"].wrong("`where` does not go with `segment`; remove it")
+    where = read_where(table.get("where"))
     within = table.need("within", "a duration such as `14d`")
     leaves = table.get("exit")
     length = within.duration() if within else None
     is_exit = leaves.flag() if leaves else True
-    return Goal(event, length, bool(is_exit)) if event and length else None
-
-
-def _trigger(node: Node) -> SegmentTrigger | EventTrigger | None:
-    table = node.table(("segment", "on", "event", "where", "late"), TRIGGER_LATER)
-    if table is None:
+    if length is None or not (name or entered):
         return None
-    segment, event = table.get("segment"), table.get("event")
-    if (segment is None) == (event is None):
-        node.wrong("`trigger` needs exactly one of `segment: seg_…` and `event: …`")
-        return None
-    allowed = ("segment", "on") if segment else ("event", "where", "late")
-    for name, other in table.nodes.items():
-        if name not in allowed:
-            other.wrong(f"`{name}` does not go with `{allowed[0]}`; remove it")
-    if segment is not None:
-        return _segment_trigger(segment, table.get("on"))
-    return _event_trigger(table, event) if event else None
+    return Goal(name, length, bool(is_exit), entered, where[0] if where else None, where[1].sql if where else None)
 
 
-def _segment_trigger(segment: Node, on: Node | None) -> SegmentTrigger | None:
-    name = segment.text("the name of a segment, such as `seg_trial_ending`")
-    if name is not None and not name.startswith("seg_"):
-        segment.wrong(f"`segment: {name}` is not a segment; expected a model in `models/segments/`, named `seg_…`")
-    moment = on.choice(("entered", "left")) if on else "entered"
-    return SegmentTrigger(name, "left" if moment == "left" else "entered") if name and moment else None
-
-
-def _event_trigger(table: Table, event: Node) -> EventTrigger | None:
-    name = event.text("the name of an event, such as `signed_up`")
-    late, where = table.get("late"), table.get("where")
-    limit = late.duration() if late else None
-    written = where.text("a condition such as `plan = 'pro'`") if where else None
-    sql = None
-    if where is not None and written is not None:
-        try:
-            sql = compile_where(written).sql
-        except ConditionError as error:
-            line = where.text_line + error.line - 1
-            where.problems.append(Problem(where.path, line, f"`where`: {error}"))
-    return EventTrigger(name, written, sql, limit) if name else None
-
-
-def _steps(node: Node, found: Found) -> tuple[Step, ...]:
-    rows = node.rows() or []
-    if len(rows) > MOST_STEPS:
-        node.wrong(f"`steps` has {len(rows)} steps; expected at most {MOST_STEPS}")
+def _steps(node: Node, reader: StepReader, path: str, problems: list[Problem]) -> tuple[Step, ...]:
+    before = len(problems)
+    steps = reader.read(node)
+    if len(problems) > before:
         return ()
-    read = [_step(row, found) for row in rows]
-    if rows and all(isinstance(step, Wait | None) for step, _ in read) and not any(step is None for step, _ in read):
-        node.wrong("`steps` sends nothing; expected at least one `- send: …`")
-    return _identified([(step, row) for (step, row) in read if step is not None])
-
-
-def _step(row: Node, found: Found) -> tuple[Step | None, Node]:
-    row.name = "a step"
-    word = row.scalar()
-    if word in STEP_LATER:
-        row.wrong(f"`{word}` is not supported yet; remove it for now")
-        return None, row
-    table = row.table(("send", "wait", "id"), STEP_LATER)
-    if table is None:
-        return None, row
-    send, wait, own = table.get("send"), table.get("wait"), table.get("id")
-    step_id = _name(own) if own else ""
-    if (send is None) == (wait is None):
-        if not set(table.written) & set(STEP_LATER):
-            row.wrong("a step needs exactly one of `send` and `wait`")
-        return None, row
-    if send is not None:
-        return _send(send, step_id or "", row, found), row
-    duration = wait.duration() if wait else None
-    return (Wait(step_id or "", duration, row.line) if duration else None), row
-
-
-def _send(send: Node, step_id: str, row: Node, found: Found) -> Send | None:
-    message = send.text("the name of a message file, such as `welcome` for `welcome.email.md`")
-    if message is None:
-        return None
-    if message not in found.names:
-        hint = nearest(message, found.names)
-        send.wrong(f"there is no message `{message}` in this folder; expected a file `{message}.email.md`.{hint}")
-        return None
-    return Send(step_id, message, row.line)
-
-
-def _identified(steps: list[tuple[Step, Node]]) -> tuple[Step, ...]:
-    """Return the steps with their ids: a send is its message, a wait is `wait_before_<next send>`.
-
-    A wait's id says what it leads to, neither its place nor its length, so that an edit elsewhere renames nothing.
-    """
-    done: list[Step] = []
-    following = "the_end"
-    for step, _ in reversed(steps):
-        if isinstance(step, Send):
-            done.append(Send(step.id or step.message, step.message, step.line))
-            following = done[-1].id
-        else:
-            done.append(Wait(step.id or f"wait_before_{following}", step.duration, step.line))
-    done.reverse()
-    seen: dict[str, int] = {}
-    for named, (_, row) in zip(done, steps, strict=True):
-        if named.id in seen:
-            what = f"the step on line {seen[named.id]} has the id `{named.id}` too"
-            row.wrong(f"{what}; expected each id once: give this one an `id:` of its own, or join the two")
-        seen.setdefault(named.id, named.line)
-    return tuple(done)
+    if all(isinstance(step, Wait | WaitUntil | If | Split | Exit) for step in every_step(steps)):
+        node.wrong("`steps` does nothing; expected at least one `- send: …` or another act")
+    return identified(steps, path, problems)

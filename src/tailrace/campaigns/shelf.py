@@ -7,15 +7,27 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from tailrace.campaigns.agreement import agreement
 from tailrace.campaigns.analysis import LAYOUTS, analyse
-from tailrace.campaigns.definition import Campaign, Message
+from tailrace.campaigns.definition import Campaign, Message, MessageFile
 from tailrace.campaigns.document import Table, document, read_text
 from tailrace.campaigns.policy import Policy, read_policy
-from tailrace.campaigns.reading import NAME, Found, read_campaign
+from tailrace.campaigns.reading import Found, read_campaign
+from tailrace.campaigns.words import NAME
 from tailrace.errors import DefinitionError, Problem, nearest
 
-_MESSAGE = re.compile(r"([a-z][a-z0-9_]{0,63})\.email\.(md|html)", re.ASCII)
-_LATER = re.compile(r".+\.(email\.(mjml|txt)|sms\.txt|push\.yml|slack\.md|webhook\.yml|liquid)", re.ASCII)
+_KINDS = {
+    "email": ("md", "html", "mjml", "liquid"),
+    "sms": ("txt", "liquid"),
+    "push": ("yml",),
+    "slack": ("md",),
+    "webhook": ("yml",),
+}
+"""The kinds of message file of each channel; all but `liquid` itself may have `.liquid` after them."""
+_MESSAGE = re.compile(r"([a-z][a-z0-9_]{0,63})\.([a-z]+)\.([a-z]+?)(\.liquid)?", re.ASCII)
+_RENDERED = {("email", "md"): "md", ("email", "html"): "html"}
+"""The channels and kinds of which `_message` makes a Message. The others are found by their name and no more: steps may
+name them, and only a draft may rest on them. Whoever makes one of them real adds it here and reads it in `_message`."""
 _HEADER = re.compile(r"---[ \t]*\n(.*?)^---[ \t]*$\n?", re.DOTALL | re.MULTILINE)
 _KEYS = ("subject", "preheader", "from_name", "layout")
 
@@ -84,48 +96,74 @@ def _campaign(
     problems: list[Problem],
     notices: list[Problem],
 ) -> Campaign | None:
-    files = [entry for entry in sorted(folder.iterdir()) if not entry.name.startswith(".")]
-    named = {entry.name: match for entry in files if (match := _MESSAGE.fullmatch(entry.name))}
-    for entry in files:
-        if entry.name not in named and entry.name not in ("campaign.yml", "README.md"):
-            problems.append(Problem(f"{path}/{entry.name}", None, _stranger(entry.name)))
     before = len(problems)
     messages: dict[str, Message] = {}
-    for name, match in named.items():
-        message = _message(folder / name, f"{path}/{name}", folder.name, match, layouts, policy, problems)
-        if match.group(1) in messages:
-            problems.append(Problem(f"{path}/{name}", 1, f"the message `{match.group(1)}` has two files; keep one"))
-        elif message is not None:
-            messages[message.name] = message
+    files: dict[str, MessageFile] = {}
+    for entry in sorted(folder.iterdir()):
+        if entry.name.startswith(".") or entry.name in ("campaign.yml", "README.md"):
+            continue
+        file = _message_file(entry.name, f"{path}/{entry.name}")
+        if file is None:
+            problems.append(Problem(f"{path}/{entry.name}", None, _stranger(entry.name)))
+            continue
+        if file.name in files:
+            problems.append(Problem(file.path, 1, f"the message `{file.name}` has two files; keep one"))
+            continue
+        files[file.name] = file
+        if (file.channel, file.kind) in _RENDERED and not file.is_liquid:
+            message = _message(entry, folder.name, file, layouts, policy, problems)
+            if message is not None:
+                messages[message.name] = message
     definition = f"{path}/campaign.yml"
     text = read_text(folder / "campaign.yml", definition, problems)
     if text is None:
         return None
-    found = Found(messages, frozenset(match.group(1) for match in named.values()))
-    campaign = read_campaign(definition, folder.name, text, found, problems)
+    campaign = read_campaign(definition, folder.name, text, Found(messages, files), problems)
     if campaign is None or len(problems) > before:
         return None
+    problems += agreement(campaign, policy) if policy else ()
+    problems += _unmade(campaign)
     _check_unsubscribe(campaign, problems)
-    notices.extend(_notices(campaign, messages))
+    notices.extend(_notices(campaign))
     return campaign if len(problems) == before else None
 
 
+def _message_file(name: str, path: str) -> MessageFile | None:
+    """Return what the name of a message file says, or None when it is no message's name."""
+    match = _MESSAGE.fullmatch(name)
+    if match is None or match.group(3) not in _KINDS.get(match.group(2), ()):
+        return None
+    kind, is_liquid = match.group(3), match.group(3) == "liquid" or match.group(4) is not None
+    return (
+        None
+        if kind == "liquid" and match.group(4)
+        else MessageFile(match.group(1), match.group(2), kind, is_liquid, path)
+    )
+
+
 def _stranger(name: str) -> str:
-    if _LATER.fullmatch(name):
-        return f"`{name}`: this kind of message is not supported yet; expected `<name>.email.md` or `.email.html`"
+    channels = ", ".join(f"`<name>.{channel}.{kinds[0]}`" for channel, kinds in _KINDS.items())
     hint = nearest(name, ("campaign.yml",))
-    return f"`{name}` is no part of a campaign; expected `campaign.yml`, `<name>.email.md`, `<name>.email.html`.{hint}"
+    return f"`{name}` is no part of a campaign; expected `campaign.yml`, {channels}.{hint}"
+
+
+def _unmade(campaign: Campaign) -> Iterable[Problem]:
+    for name in sorted(campaign.used_messages - set(campaign.messages)):
+        if campaign.status != "draft":
+            what = f"`{name}` is a kind of message that cannot be made yet"
+            expected = "expected `.email.md` or `.email.html`, or `status: draft`"
+            yield Problem(campaign.files[name].path, None, f"{what}; {expected}")
 
 
 def _message(
     file: Path,
-    path: str,
     slug: str,
-    match: re.Match[str],
+    found: MessageFile,
     layouts: dict[str, tuple[str, str]],
     policy: Policy | None,
     problems: list[Problem],
 ) -> Message | None:
+    path = found.path
     text = read_text(file, path, problems)
     header = _HEADER.match(text) if text is not None else None
     if text is None or header is None:
@@ -145,9 +183,9 @@ def _message(
     page, plain = layouts[facts["layout"]]
     message = Message(
         campaign=slug,
-        name=match.group(1),
-        channel="email",
-        kind="md" if match.group(2) == "md" else "html",
+        name=found.name,
+        channel=found.channel,
+        kind="md" if found.kind == "md" else "html",
         path=path,
         subject=facts["subject"],
         preheader=facts.get("preheader", ""),
@@ -201,9 +239,9 @@ def _check_unsubscribe(campaign: Campaign, problems: list[Problem]) -> None:
             )
 
 
-def _notices(campaign: Campaign, messages: Iterable[str]) -> Iterable[Problem]:
+def _notices(campaign: Campaign) -> Iterable[Problem]:
     if campaign.status == "live" and campaign.sending == "draft":
-        yield Problem(campaign.path, None, "nothing will leave until it says `sending: automatic` (drafts come later)")
-    for name in messages:
-        if name not in campaign.messages:
-            yield Problem(campaign.path, None, f"no step sends the message `{name}`")
+        what = "its messages wait for `tailrace drafts approve` until it says `sending: automatic`"
+        yield Problem(campaign.path, None, what)
+    for name in sorted(set(campaign.files) - campaign.used_messages):
+        yield Problem(campaign.path, None, f"no step uses the message `{name}`")

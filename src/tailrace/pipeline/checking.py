@@ -1,9 +1,16 @@
-"""What does `tailrace check` read? The project, and the columns that the last build made."""
+"""What does `tailrace check` read? The project, the columns that the last build made, and who is on the way in HEAD."""
 
 from __future__ import annotations
 
-from tailrace import checks
+import json
+from collections import defaultdict
+from typing import Any
+
+from tailrace import checks, engine
+from tailrace.campaigns.flight import Flight
 from tailrace.pipeline.published import published
+from tailrace.planning import relations
+from tailrace.planning.store import Store
 from tailrace.settings import Settings
 
 
@@ -22,4 +29,38 @@ def check(settings: Settings) -> checks.Findings:
                 segments.setdefault(table, set()).add(column)
             elif table in ("dim_people", "dim_person_features"):
                 customer.add(column)
-    return checks.check_project(settings, customer, segments)
+    return checks.check_project(settings, customer, segments, flights(settings))
+
+
+def flights(settings: Settings) -> dict[str, Flight]:
+    """Return what HEAD knows of each campaign, by slug; empty before the first plan is applied."""
+    store = Store(settings)
+    head = store.head()
+    if head is None:
+        return {}
+    plan = store.read(head)
+    found: dict[str, Flight] = {}
+    with engine.connect(settings) as connection:
+        for slug, facts in plan.campaigns.items():
+            source = store.source(plan, f"versions:{slug}", relations.VERSIONS)
+            known = connection.execute(f"select version, source from {source}").fetchall()
+            source = store.source(plan, f"enrollments:{slug}", relations.ENROLLMENTS)
+            rows = connection.execute(
+                "select version, case when status = 'active' then step end as step, count(*)"
+                f" from {source} group by all order by all"
+            ).fetchall()
+            found[slug] = _flight(facts, {version: json.loads(text) for version, text in known}, rows)
+    return found
+
+
+def _flight(
+    facts: dict[str, Any], definitions: dict[str, dict[str, Any]], rows: list[tuple[str, str | None, int]]
+) -> Flight:
+    resting: dict[str, dict[str, int]] = defaultdict(dict)
+    for version, step, people in rows:
+        if step is not None:
+            resting[version][step] = people
+    # A draft that somebody entered has been live before.
+    lived = [facts["version"]] if facts["status"] != "draft" else [version for version, *_ in rows]
+    kinds = [definitions[version]["trigger"]["kind"] for version in lived if version in definitions]
+    return Flight(kinds[-1] if kinds else None, definitions, dict(resting))
