@@ -13,7 +13,7 @@ import duckdb
 import typer
 
 from tailrace import __version__
-from tailrace.cli import campaigns, operations, output, people, running, segments
+from tailrace.cli import broadcasting, campaigns, drafts, operations, output, people, running, segments
 from tailrace.errors import TailraceError
 from tailrace.settings import is_debugging
 
@@ -27,8 +27,10 @@ app = typer.Typer(
 )
 running.register(app)
 people.register(app)
+broadcasting.register(app)
 app.add_typer(segments.app, name="segment")
 app.add_typer(campaigns.app, name="campaign")
+app.add_typer(drafts.app, name="drafts")
 app.add_typer(operations.quarantine, name="quarantine")
 app.add_typer(operations.guard, name="guard")
 app.add_typer(operations.unknown, name="unknown")

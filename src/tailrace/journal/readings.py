@@ -183,11 +183,17 @@ class Readings:
 
     def intents_of(self, person_id: int) -> list[Intent]:
         """Return every message that plans wanted the person to get, in the order of applying."""
+        return self._intents("intents.person_id = $value order by intents.seq", person_id)
+
+    def intent(self, intent_id: str) -> Intent | None:
+        """Return one message that a plan wanted a person to get, or None."""
+        return next(iter(self._intents("intents.intent_id = $value", intent_id)), None)
+
+    def _intents(self, where: str, value: int | str) -> list[Intent]:
         rows = self._db.all(
             "select intents.*, states.state, states.attempt from intents"
-            " inner join states on states.item_id = intents.intent_id"
-            " where intents.person_id = $person order by intents.seq",
-            {"person": person_id},
+            f" inner join states on states.item_id = intents.intent_id where {where}",
+            {"value": value},
         )
         return [
             Intent(
