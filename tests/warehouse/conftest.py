@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ import pytest
 
 from tailrace import clock
 from tailrace.settings import Settings
+from tailrace.warehouse import runner
 from tailrace.warehouse.build import Generation, build
 from tailrace.warehouse.landed import LoadFiles
 from tests.warehouse.cast import PROJECT, cast_events, land
@@ -34,6 +35,11 @@ class Built:
             return connection.execute(sql, list(parameters)).fetchall()
         finally:
             connection.close()
+
+    def copy(self, to: Path) -> Built:
+        """Return a copy in the data directory `to`, to be built on: it is as a first build leaves it."""
+        shutil.copytree(self.settings.data_dir, to)
+        return replace(self, settings=replace(self.settings, data_dir=to))
 
     def members(self, segment: str) -> set[str]:
         rows = self.ask(f"select user_id from segments.{segment} join core.dim_people using (person_id)")
@@ -66,6 +72,20 @@ def cast(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Built]:
 def settings(tmp_path: Path) -> Settings:
     """An empty installation of its own, with the project of the repository."""
     return Settings(data_dir=tmp_path / "data", project_dir=PROJECT, memory_limit="1GB")
+
+
+@pytest.fixture
+def parsed(settings: Settings, cast: Built) -> Settings:
+    """An installation without a warehouse whose dbt has read the project before."""
+    work = shutil.ignore_patterns("run", "compiled", "run_results.json")
+    shutil.copytree(runner.directory(cast.settings), runner.directory(settings), ignore=work)
+    return settings
+
+
+@pytest.fixture
+def started(cast: Built, tmp_path: Path) -> Built:
+    """The cast in an installation of its own, after a first build as of AS_OF."""
+    return cast.copy(tmp_path / "data")
 
 
 @pytest.fixture
