@@ -213,7 +213,7 @@ def triggers(draw: st.DrawFn) -> dict[str, Any]:
     if kind == "date":
         return {
             "kind": kind,
-            "attribute": "birthday",
+            "attribute": "born_on",
             "offset_days": draw(st.sampled_from([-2, 0, 1])),
             "at": draw(st.sampled_from([0, 9 * 60, 23 * 60 + 59])),
             "every": draw(st.sampled_from(["year", "month", "once"])),
@@ -338,7 +338,7 @@ def people(draw: st.DrawFn) -> dict[str, dict[str, Any]]:
             "score": draw(st.sampled_from([1, 5, 9, None])),
             "timezone": draw(st.sampled_from(ZONES)),
             "country": draw(st.sampled_from(["NZ", "DE", None])),
-            "birthday": draw(
+            "born_on": draw(
                 st.sampled_from([date(2000, 2, 29), date(1990, 3, 1), date(1985, 1, 31), date(2026, 2, 28), None])
             ),
         }
@@ -377,7 +377,7 @@ def cases(draw: st.DrawFn) -> Case:
             for name in draw(st.sets(st.sampled_from(PEOPLE), max_size=3)):
                 crowd[name]["plan"] = draw(st.sampled_from(["free", "pro", None]))
                 crowd[name]["score"] = draw(st.sampled_from([1, 5, 9, None]))
-            now = [_edited(draw, each) for each in now]
+            now = [_edited(draw, each, f"n{len(turns)}_") for each in now]
         turns.append(
             Turn(
                 minutes=minutes,
@@ -414,7 +414,7 @@ def _happens(draw: st.DrawFn, before: int, until: int) -> Happens:
     )
 
 
-def _edited(draw: st.DrawFn, campaign: Campaign) -> Campaign:
+def _edited(draw: st.DrawFn, campaign: Campaign, prefix: str) -> Campaign:
     what = draw(st.sampled_from(["", "", "", "status", "filter", "steps", "weights", "sending"]))
     definition = dict(campaign.definition)
     if what == "status":
@@ -424,7 +424,7 @@ def _edited(draw: st.DrawFn, campaign: Campaign) -> Campaign:
     if what == "filter":
         definition["filter"] = draw(st.none() | conditions(since_entry=False, depth=1))
     elif what == "steps":
-        definition["steps"] = [*definition["steps"][draw(st.integers(0, 1)) :], *draw(steps(prefix="n", depth=1))]
+        definition["steps"] = [*definition["steps"][draw(st.integers(0, 1)) :], *draw(steps(prefix=prefix, depth=1))]
         webhooks = {step["id"] for step in every_step(definition["steps"]) if "webhook" in step}
         if not _responses(definition["steps"]) <= webhooks:
             return campaign

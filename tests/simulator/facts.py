@@ -92,5 +92,5 @@ class Facts:
     object_members: Mapping[str, frozenset[str]] = field(default_factory=dict)
     refused: Callable[[int, str, str, str | None], str | None] = lambda *_: None
     truths: Mapping[str, Callable[[Mapping[str, Any]], bool]] = field(default_factory=dict)
-    answers: Mapping[tuple[str, str], tuple[int, Mapping[str, Any]]] = field(default_factory=dict)
+    answers: Mapping[tuple[str, str], tuple[int | None, Mapping[str, Any]]] = field(default_factory=dict)
     lost: frozenset[str] = frozenset()

@@ -54,5 +54,7 @@ class Scope:
             return False
         code, body = answer
         wanted = condition["status"]
+        if code is None:
+            return False
         right = wanted is None or wanted in (str(code), f"{code // 100}xx")
         return right and true(self.facts, condition, body)

@@ -1,0 +1,38 @@
+"""Engine and simulator make the same of every case: who stands where, who moved, every verdict, every act."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+
+from tests.simulator.cases import Case, cases
+from tests.simulator.engine import (
+    Player,
+    engine_acts,
+    engine_moves,
+    engine_passes,
+    engine_verdicts,
+    simulated_acts,
+    simulated_moves,
+    simulated_passes,
+    simulated_verdicts,
+)
+
+pytestmark = pytest.mark.slow
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@given(cases())
+def test_engine_and_simulator_agree_on_every_pass_move_verdict_and_act(case: Case) -> None:
+    with tempfile.TemporaryDirectory() as root:
+        player = Player(case, Path(root))
+        for number, (plan, ran) in enumerate(player.play()):
+            world, here = player.world, f"turn {number}"
+            slugs = {each.id: slug for slug, passes in player.simulator.passes.items() for each in passes.values()}
+            assert engine_moves(world, plan) == simulated_moves(ran), here
+            assert engine_verdicts(world, plan) == simulated_verdicts(ran), here
+            assert engine_passes(world, plan) == simulated_passes(player.simulator), here
+            assert engine_acts(world, plan) == simulated_acts(ran, slugs), here
