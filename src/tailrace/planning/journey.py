@@ -197,11 +197,12 @@ def _split(step: Step, version: _Version) -> _Rule:
 
 def _webhook(step: Step, version: _Version) -> _Rule:
     answered, deferred = (_listed(relation, step) for relation in ("responses", version.deferred))
+    planned = f"(here.why is not null or {deferred})"
     return _Rule(
-        "case when here.arm <> 'treated' then 'passed' when here.why is not null then null"
+        f"case when here.arm <> 'treated' then 'passed' when {planned} then null"
         f" when {answered} then 'answered' when {_after(version.expires)} <= {NOW} then 'unanswered' end",
         f"case when way = 'passed' then here.due_at else {NOW} end",
-        f"here.why is not null or way is null and {deferred}",
+        planned,
     )
 
 
