@@ -82,8 +82,9 @@ def define_time(connection: duckdb.DuckDBPyConnection) -> None:
 def zones(connection: duckdb.DuckDBPyConnection, project_zone: str) -> int:
     """Make `zones` (person_id, zone, is_unknown) for the people of the table `asked`; return how many are unknown.
 
-    A person's zone is `dim_people.timezone` if it is an IANA name that DuckDB knows (in any case), else the main zone
-    of `dim_people.country` (a code or an English name), else `project_zone`: then it is unknown.
+    Those are added to `zoneless` (person_id), for people's zones are asked more than once while a plan is made. A
+    person's zone is `dim_people.timezone` if it is an IANA name that DuckDB knows (in any case), else the main zone of
+    `dim_people.country` (a code or an English name), else `project_zone`: then it is unknown.
     """
     connection.register("iana_zones", pa.table({"name": _iana_zones()}))
     countries = _country_zones()
@@ -95,6 +96,8 @@ def zones(connection: duckdb.DuckDBPyConnection, project_zone: str) -> int:
     connection.execute(f"create or replace temp table zones as {query}", {"project_zone": project_zone})
     connection.unregister("iana_zones")
     connection.unregister("country_zones")
+    connection.execute("create temp table if not exists zoneless (person_id bigint)")
+    connection.execute("insert into zoneless select person_id from zones where is_unknown")
     return int(engine.row(connection, "select count(*) from zones where is_unknown")[0])
 
 
