@@ -42,6 +42,8 @@ class Enemy:
 
     def __init__(self, random: Random, daring: float = 0.05) -> None:
         self.random, self.daring, self.count = random, daring, 0
+        # Who writes keys in one order, without spaces, is believed most: such lines must lie as often as others.
+        self.is_orderly = random.random() < 0.5
 
     def _dares(self) -> bool:
         return self.random.random() < self.daring
@@ -125,12 +127,13 @@ class Enemy:
         if self._dares():
             key = self.random.choice((*pairs, "other"))
             written.insert(self.random.randrange(len(written) + 1), f'"{key}":{pairs.get(key, "1")}')
-        self.random.shuffle(written)
+        if not self.is_orderly:
+            self.random.shuffle(written)
         return self._space() + "{" + ("," + self._space()).join(written) + self._space() + "}" + self._space()
 
     def line(self) -> bytes:
         """Return one line without its end."""
-        self.is_loose = self.random.random() < 0.3
+        self.is_loose = self.random.random() < (0.05 if self.is_orderly else 0.3)
         if self.random.random() < 0.05:
             calls = [self.call() for _ in range(self.random.randrange(4))]
             extra = self.random.choice(("", ',"sentAt":"2026-10-01T08:00:01Z"', ',"context":{"n":1.10}', ',"a":NaN'))

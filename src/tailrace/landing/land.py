@@ -350,7 +350,8 @@ class Draft:
             text = text.replace("{" + key + "}", value)
         copied = self.stage.connection.execute(
             f"copy ({text}) to {engine.literal(str(target))} (format parquet, compression zstd, compression_level 1,"
-            " row_group_size_bytes 8388608)"
+            # Ids and bodies are nearly all different: a dictionary of them would be built in vain.
+            " row_group_size_bytes 8388608, dictionary_size_limit 1000)"
         ).fetchone()
         assert copied is not None
         return ParquetFile(name=target.name, rows=copied[0], bytes=target.stat().st_size, sha256=chunks.sha256(target))

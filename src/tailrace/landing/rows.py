@@ -18,7 +18,14 @@ from tailrace.settings import Settings
 
 _TEXTS = ("event", "user_id", "anonymous_id", "previous_id", "group_id", "message_id")
 _IDS = ("user_id", "anonymous_id", "previous_id", "group_id", "message_id")
-_SPLIT_RAW = {"is_odd": "false", "is_verbatim": "false", "shape": "null", "is_shape_new": "false", "is_uncovered": "false", "n_found": "0"}
+_SPLIT_RAW = {
+    "is_odd": "false",
+    "is_verbatim": "false",
+    "shape": "null",
+    "is_shape_new": "false",
+    "is_uncovered": "false",
+    "n_found": "0",
+}
 
 
 @contextmanager

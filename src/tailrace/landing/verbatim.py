@@ -21,7 +21,7 @@ def is_verbatim(rows: Iterable[dict[str, Any]], texts: tuple[str, ...], bodies: 
     """
     known = {*texts, *bodies}
     left = [row for row in rows if row and known.issuperset(row)]
-    whens = []
+    whens: list[str] = []
     while left and len(whens) < _MAX_ORDERS:
         order = _order(left)
         fitting = [row for row in left if list(row) == [key for key in order if key in row]]
@@ -64,7 +64,8 @@ def _written(order: list[str], rows: list[dict[str, Any]], bodies: tuple[str, ..
         if key in sure:
             pieces += [(opening, True), (value, False), (closing, True)]
             continue
-        absent = "null" if sum(key in row for row in rows) * 2 < len(rows) else _null(key, before=before)
+        nulls, gaps = sum(key in row and row[key] is None for row in rows), sum(key not in row for row in rows)
+        absent = _null(key, before=before) if nulls > gaps else "null"
         pieces.append((f"case when {value} is null then {absent} else {engine.literal(opening)} end", False))
         pieces.append((value, False))
         pieces.append((f"case when {value} is not null then {engine.literal(closing)} end", False))
