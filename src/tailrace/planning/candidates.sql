@@ -15,11 +15,11 @@ select
     passes.arm,
     walked.due_at,
     walked.due_at + to_seconds($expires) as expires_at,
-    $refused as refused,
+    $refused::varchar as refused,
     null::timestamp as next_at,
     passes.event,
-    $segment as trigger_segment,
-    $object as object,
+    $segment::varchar as trigger_segment,
+    $object::varchar as object,
     passes.object_id
 from walked
 inner join passes on passes.enrollment_id = walked.enrollment_id and passes.campaign = $campaign

@@ -55,7 +55,7 @@ def migrate(connection: duckdb.DuckDBPyConnection, campaign: CampaignSpec, versi
     """
     if campaign.on_edit == "keep":
         return
-    older = "campaign = $campaign and status = 'active' and version <> $version"
+    older = "passes.campaign = $campaign and passes.status = 'active' and passes.version <> $version"
     values = {"campaign": campaign.slug, "version": campaign.version}
     stir(connection, campaign.slug, f"wake_at < {relations.FOREVER} and version <> '{campaign.version}'")
     if campaign.on_edit == "exit":
@@ -70,7 +70,7 @@ def migrate(connection: duckdb.DuckDBPyConnection, campaign: CampaignSpec, versi
     connection.register("movable", pa.Table.from_pylist(movable, schema=_MOVABLE))
     connection.execute(
         "update passes set version = $version, wake_at = arrived_at + to_seconds(movable.seconds), is_changed = true"
-        f" from movable where passes.{older} and movable.version = passes.version and movable.step = passes.step",
+        f" from movable where {older} and movable.version = passes.version and movable.step = passes.step",
         values,
     )
     connection.unregister("movable")

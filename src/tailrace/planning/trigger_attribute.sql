@@ -6,7 +6,7 @@ select
     '' as tie,
     null::varchar as event,
     null::varchar as object_id,
-    $refused as refused
+    $refused::varchar as refused
 from wh.core.dim_people as people
 left join watching on watching.key = people.person_id::varchar
 left join watched on watched.key = people.person_id::varchar

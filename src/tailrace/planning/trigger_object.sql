@@ -6,7 +6,7 @@ select
     '' as tie,
     null::varchar as event,
     moved.key as object_id,
-    $refused as refused
+    $refused::varchar as refused
 from (
     select coalesce(watching.key, watched.key) as key
     from watching
