@@ -11,7 +11,7 @@ from tailrace import ids
 from tailrace.planning.journey import compile_version
 from tailrace.planning.steps import KINDS, conditions_of, steps_of
 from tailrace.planning.verdict import WHY_IN_WORDS, Why
-from tests.planning.ground import BITS, DAY, HOUR, NOW, SECOND, Ground, choose, event, send, split, until, wait
+from tests.planning.ground import BITS, DAY, HOUR, MINUTE, NOW, SECOND, Ground, choose, event, send, split, until, wait
 
 WEBHOOK = {"id": "crm", "webhook": "crm_task"}
 EXIT = {"id": "out", "exit": True}
@@ -300,6 +300,19 @@ def test_a_holdout_walks_the_same_steps_and_passes_a_webhook_at_once(ground: Gro
         "e3": ["u passed", "u!", "a passed", "a!", "w passed"],
     }
     assert {row["due_at"] for row in rows if row["enrollment_id"] == "e1"} == {NOW - HOUR}
+
+
+def test_each_pass_of_one_person_goes_its_own_way(ground: Ground) -> None:
+    ground.put("flight", ("p1", 1, "treated", NOW - 2 * DAY, "w", NOW - DAY))
+    ground.put("entering", ("p2", 1, "treated", NOW, NOW), ("p3", 1, "holdout", NOW - HOUR, NOW - HOUR))
+    ground.event(1, "paid", NOW - 30 * MINUTE)
+    steps = [choose("q", event("paid"), [wait("w", DAY)], []), split("s", x=(1, [])), until("u", IN_A, DAY, [], [])]
+
+    assert ground.story(steps) == {
+        "p1": ["s waited", "s!", "u arm"],
+        "p2": ["q entered", "s no", "s!", "u arm"],
+        "p3": ["q entered", "w yes"],
+    }
 
 
 def test_who_rests_on_a_step_that_this_version_does_not_have_stays_there(ground: Ground) -> None:
