@@ -43,21 +43,24 @@ def run(arguments: Sequence[str], environment: Mapping[str, str], folder: Path) 
     request = {"arguments": list(arguments), "environment": dict(environment), "folder": str(folder)}
     said, to_say = os.pipe()
     status, to_tell = os.pipe()
-    with open(said, encoding="utf-8", errors="replace") as words, open(status, "rb") as code:  # noqa: PTH123
+    with open(said, encoding="utf-8", errors="replace") as words, open(status, "rb") as end:  # noqa: PTH123
         try:
             server = _send(json.dumps(request).encode(), [to_say, to_tell], environment)
         finally:
             os.close(to_say)
             os.close(to_tell)
         try:
-            text, told = words.read(), code.read()
+            text, told = words.read(), end.read()
         except BaseException:
             # Nobody will read what dbt does now: it must not go on writing.
             _stop(server)
             raise
-    if not told:
-        _stop(server)
-    return int(told or -signal.SIGKILL), text
+    if told:
+        return int(told), text
+    # Only a server that is gone tells nothing; its forks are gone with it.
+    code = server.process.wait()
+    _stop(server)
+    return code or -signal.SIGKILL, text
 
 
 def _send(message: bytes, pipes: list[int], environment: Mapping[str, str]) -> _Server:
