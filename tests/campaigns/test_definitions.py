@@ -11,8 +11,10 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 from ruamel.yaml import YAML
 
+from tailrace.campaigns import words
 from tailrace.campaigns.definition import Campaign, MessageFile
 from tailrace.campaigns.reading import Found, read_campaign
+from tailrace.campaigns.rules import KEYS as RULE_KEYS
 from tailrace.campaigns.schema import schema
 from tailrace.errors import Problem
 from tests.campaigns import examples
@@ -405,3 +407,24 @@ def test_a_draft_may_name_messages_that_cannot_be_made_yet_and_a_live_campaign_m
 def test_a_file_that_is_no_message_is_a_mistake(project: Project, name: str) -> None:
     project.write(f"campaigns/hello/{name}", MESSAGE)
     assert f"`{name}` is no part of a campaign" in project.complaints()[0]
+
+
+PAGE = (Path(__file__).parents[2] / "docs" / "campaigns.md").read_text(encoding="utf-8")
+CHANNELS = {"send": "email", "notify": "slack", "webhook": "webhook"}
+
+
+@pytest.mark.parametrize("block", re.findall(r"^```yaml\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL))
+def test_what_the_page_for_authors_shows_can_be_written(block: str) -> None:
+    text = block if "purpose:" in block else examples.HEAD + block
+    text += "" if "trigger:" in text else "trigger: {segment: seg_x}\n"
+    text += "" if "steps:" in text else examples.SEND
+    named = re.findall(r"(send|notify|webhook): (\w+)", text)
+    files = {name: MessageFile(name, CHANNELS[step], "md", False, "") for step, name in named}
+    problems: list[Problem] = []
+    assert read_campaign("campaign.yml", "hello", text, Found({}, files), problems) is not None, problems
+
+
+def test_the_page_for_authors_lists_every_key() -> None:
+    listed = re.findall(r"^\| `(\w+)` \|", PAGE, re.MULTILINE)
+    assert listed[: len(words.KEYS)] == list(words.KEYS)
+    assert set(RULE_KEYS) <= set(listed)
