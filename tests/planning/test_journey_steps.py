@@ -3,6 +3,7 @@
 import json
 import re
 from datetime import timedelta
+from itertools import count
 from typing import Any
 
 import pytest
@@ -164,7 +165,8 @@ def test_who_rests_within_a_branch_goes_on_behind_it(ground: Ground) -> None:
 
 
 def test_a_split_follows_the_bucket_and_assigns_each_person_once(ground: Ground) -> None:
-    people = range(400)
+    edges = [next(n for n in count() if ids.bucket(n, "split:welcome:s") == place) for place in (7_499, 7_500)]
+    people = {*range(400), *edges}
     ground.enter(*people)
     steps = [split("s", x=(3, [wait("wx", DAY)]), y=(0, [wait("wy", DAY)]), z=(1, []))]
 
