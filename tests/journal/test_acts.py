@@ -77,6 +77,27 @@ def test_an_answer_is_kept_with_its_outcome_and_its_body_is_not_mirrored(journal
     assert "canary" not in repr(Record(None, "accepted", "x", status_code=200, body="canary"))
 
 
+@pytest.mark.parametrize("how", ["rejected", "expired", "cancelled", "settled"])
+def test_a_step_that_ended_without_an_answer_is_told_with_none(journal, intents, at, how):
+    journal.apply_plan("p1", None, at, at, intents("a", channel="webhook", klass="action", expires=at), [])
+    journal.apply_plan("p2", "p1", at, at, intents("mail"), [])
+    epoch = journal.start_epoch(at)
+    items = journal.due_messages("webhook", at, 9).items
+    if how == "expired":
+        journal.expire(epoch, at.replace(hour=9))
+    elif how == "cancelled":
+        journal.claim(epoch, at, items, destination="hook", is_idempotent=False, withdrawn={"a": "why"})
+    else:
+        (claim,) = journal.claim(epoch, at, items, destination="hook", is_idempotent=False).claims
+        journal.record(epoch, at, [Record(claim, "rejected" if how == "rejected" else "unknown", "call:url")])
+    if how == "settled":
+        assert journal.responses(0).num_rows == 0
+        journal.settle("a", "accepted", "kim", "asked them", at)
+    (row,) = journal.responses(0).to_pylist()
+    assert (row["intent_id"], row["enrollment_id"], row["status_code"], row["body"]) == ("a", "e-a", None, None)
+    assert journal.mirror("responses", 0).num_rows == 0
+
+
 @pytest.mark.parametrize("outcome", ["retry_later", "blocked", "unknown"])
 def test_an_answer_that_is_not_the_last_is_not_kept(journal, intents, at, outcome):
     answered(journal, intents, at, outcome=outcome, code="http:503", status_code=503, next_at=at)

@@ -142,14 +142,12 @@ class Readings:
             return connection.sql(statement(_PACKAGE, "answer_rows")).to_arrow_table()
 
     def responses(self, since_seq: int) -> pa.Table:
-        """Return the answers to webhook steps with a `seq` above it, one per intent, oldest first.
+        """Return the webhook steps whose outcome is known, in outcomes with a `seq` above it, one row per intent.
 
-        Columns: seq, intent_id, enrollment_id, step, status_code, body (JSON text or null: it may name people),
-        recorded_at (zone-less UTC).
+        Columns: seq (the outcome's), intent_id, enrollment_id, step, status_code, body (JSON text: it may name people),
+        recorded_at (zone-less UTC). Both are null for a step that ended without an answer.
         """
-        names = ", ".join(_RESPONSES.names)
-        sql = f"select {names} from responses where seq > $after order by seq"
-        return self._arrow(sql, {"after": since_seq}, _RESPONSES)
+        return self._arrow(statement(_PACKAGE, "responses"), {"after": since_seq}, _RESPONSES)
 
     def message_outcomes(self, since_seq: int) -> pa.Table:
         """Return what became of messages and webhook steps, in outcomes with a `seq` above it, oldest first.

@@ -3,6 +3,9 @@
 -- the topic that consent is asked about; null when the intent's class has none
 alter table intents add column topic text;
 
+-- Webhook steps are few among messages, and every plan asks what became of them.
+create index intents_to_call on intents (intent_id) where channel = 'webhook';
+
 -- a person's decision on a draft: approved, rejected
 create table approvals (
     seq integer primary key autoincrement,
