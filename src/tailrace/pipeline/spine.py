@@ -32,6 +32,7 @@ from tailrace.planning.plan import make_plan
 from tailrace.planning.reader import PlanReader
 from tailrace.planning.store import Plan, Store
 from tailrace.settings import Settings
+from tailrace.warehouse import runner
 from tailrace.warehouse.build import build
 from tailrace.warehouse.catalog import project_fingerprint, read_catalog
 from tailrace.warehouse.publish import publish
@@ -131,6 +132,8 @@ def _prepare(settings: Settings, journal: Journal, result: Result) -> None:
     """Finish what a crash left, land the inbox, give waiting history a plan of its own, and plan."""
     _heal(settings, journal)
     _require_time(settings, result.as_of)
+    # dbt is imported while files are landed.
+    runner.warm_up()
     with _timed(result, "land"):
         _note_landing(result, land_inbox(settings, as_of=result.as_of))
     _plan_history(settings, journal, Result(result.as_of))
