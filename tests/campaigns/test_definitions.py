@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 from ruamel.yaml import YAML
 
-from tailrace.campaigns import words
+from tailrace.campaigns import steps, triggers, words
 from tailrace.campaigns.definition import Campaign, MessageFile
 from tailrace.campaigns.reading import Found, read_campaign
 from tailrace.campaigns.rules import KEYS as RULE_KEYS
@@ -363,11 +363,11 @@ def test_the_order_of_keys_and_comments_change_no_version(data: st.DataObject, t
     st.sampled_from(examples.every_text()),
 )
 def test_a_definition_restored_is_the_same_definition(
-    trigger: str, steps: list[str], condition: str, rule: str, today: str
+    trigger: str, written: list[str], condition: str, rule: str, today: str
 ) -> None:
     nested = [
         f"- if: {condition}\n  id: i{number}\n  then:\n" + examples.indented(each, "    ")
-        for number, each in enumerate(steps)
+        for number, each in enumerate(written)
     ]
     text = f"{examples.HEAD}trigger: {trigger}\n{rule}\nsteps:\n{examples.indented(''.join(nested))}"
     earlier, problems = read(text)
@@ -428,3 +428,29 @@ def test_the_page_for_authors_lists_every_key() -> None:
     listed = re.findall(r"^\| `(\w+)` \|", PAGE, re.MULTILINE)
     assert listed[: len(words.KEYS)] == list(words.KEYS)
     assert set(RULE_KEYS) <= set(listed)
+
+
+def test_every_trigger_and_step_can_be_said_in_words() -> None:
+    said = [triggers.in_words(right(examples.of_trigger(text)).trigger) for text, _ in examples.TRIGGERS]
+    assert len(set(said)) == len(said)
+    assert {
+        "left seg_x",
+        "event cart_left where plan = 'pro'",
+        "form newsletter",
+        "plan changes from trial to paid",
+        "3 days before trial_ends_at at 07:30",
+        "on renews_on at 09:00",
+        "everybody in seg_x at 2026-12-01T08:00:00Z",
+        "event limit_reached of the account where plan = 'pro'",
+        "account left seg_big_accounts",
+    } <= set(said)
+    walked = [step for text, _ in examples.STEPS for step in right(examples.of_steps(text)).all_steps]
+    assert {
+        "send welcome",
+        "wait until",
+        "if",
+        "split short / none",
+        "add to seg_x",
+        "update onboarding_stage",
+        "exit",
+    } <= {steps.in_words(step) for step in walked}

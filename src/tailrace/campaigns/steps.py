@@ -219,3 +219,17 @@ def _step_from(step: Mapping[str, Any]) -> Step:  # noqa: PLR0911 (one return fo
 def seconds(duration: timedelta) -> int:
     """Return the duration in whole seconds."""
     return duration.days * 86_400 + duration.seconds
+
+
+def in_words(step: Step) -> str:
+    """Return what the step does, in a few words; of a wait, not how long."""
+    words = step.kind.replace("_", " ")
+    if isinstance(step, Send | Webhook | Notify):
+        return f"{words} {step.message}"
+    if isinstance(step, AddTo | RemoveFrom):
+        return f"{words} {step.segment}"
+    if isinstance(step, Update):
+        return f"{words} {', '.join(sorted(step.values))}"
+    if isinstance(step, Split):
+        return f"{words} {' / '.join(arm.name for arm in step.arms)}"
+    return words

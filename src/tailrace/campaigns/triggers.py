@@ -186,3 +186,29 @@ def _seconds(length: timedelta | None) -> int | None:
 
 def _length(seconds: int | None) -> timedelta | None:
     return None if seconds is None else timedelta(seconds=seconds)
+
+
+def in_words(trigger: Trigger) -> str:
+    """Return what starts people, in a few words."""
+    if isinstance(trigger, SegmentTrigger):
+        said = f"{trigger.on} {trigger.segment}"
+    elif isinstance(trigger, AttributeTrigger):
+        sides = (("from", trigger.before), ("to", trigger.after))
+        said = " ".join([f"{trigger.attribute} changes", *(f"{word} {value}" for word, value in sides if value)])
+    elif isinstance(trigger, DateTrigger):
+        days = f"{abs(trigger.offset_days)} days {'before' if trigger.offset_days < 0 else 'after'} "
+        every = "" if trigger.every == "once" else f"every {trigger.every}, "
+        clock_time = f"{trigger.at // 60:02}:{trigger.at % 60:02}"
+        said = f"{every}{days if trigger.offset_days else 'on '}{trigger.attribute} at {clock_time}"
+    elif isinstance(trigger, BroadcastTrigger):
+        said = (
+            "tailrace broadcast" if trigger.at is None else f"everybody in {trigger.segment} at {clock.iso(trigger.at)}"
+        )
+    elif isinstance(trigger, ObjectTrigger) and trigger.segment is not None:
+        said = f"{trigger.object} {trigger.on} {trigger.segment}"
+    elif isinstance(trigger, EventTrigger) and trigger.form:
+        said = f"form {trigger.form}"
+    else:
+        said = f"event {trigger.event}" + (f" of the {trigger.object}" if isinstance(trigger, ObjectTrigger) else "")
+    where = trigger.where if isinstance(trigger, EventTrigger | ObjectTrigger) else None
+    return f"{said} where {where}" if where else said

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from tailrace import engine
-from tailrace.campaigns.definition import Campaign, SegmentTrigger, Send
+from tailrace.campaigns import steps, triggers
+from tailrace.campaigns.definition import Campaign, Send, Wait
 from tailrace.campaigns.shelf import load_campaigns
 from tailrace.errors import DefinitionError, Problem, nearest
 from tailrace.pipeline.standing import outcomes
@@ -125,10 +126,7 @@ def _row(connection: engine.Connection, store: Store, plan: Plan | None, campaig
 
 def trigger_in_words(campaign: Campaign) -> str:
     """Return what starts the campaign, in words."""
-    trigger = campaign.trigger
-    if isinstance(trigger, SegmentTrigger):
-        return f"{trigger.on} {trigger.segment}"
-    return f"event {trigger.event}" + (f" where {trigger.where}" if trigger.where else "")
+    return triggers.in_words(campaign.trigger)
 
 
 def in_words(duration: timedelta) -> str:
@@ -229,7 +227,7 @@ def _steps(
             )
     standing = outcomes(settings) if plan is not None else {}
     rows = []
-    for step in campaign.steps:
+    for step in campaign.all_steps:
         here = resting.get(step.id, 0)
         if isinstance(step, Send):
             sums = [
@@ -240,5 +238,6 @@ def _steps(
             send, defer, skip = sums
             rows.append(StepRow(step.id, f"send {step.message}", here, send, defer, skip, where))
         else:
-            rows.append(StepRow(step.id, f"wait {in_words(step.duration)}", here, None, None, None, {}))
+            said = f"wait {in_words(step.duration)}" if isinstance(step, Wait) else steps.in_words(step)
+            rows.append(StepRow(step.id, said, here, None, None, None, {}))
     return rows
