@@ -194,6 +194,8 @@ def _say_what_waits(result: Result) -> None:
         output.note(problem)
     if delivered.get("unknown_now"):
         output.note(f"messages of unknown fate: {delivered['unknown_now']:,}; look with `tailrace unknown list`")
+    if delivered.get("drafts_now"):
+        output.note(f"messages that wait for approval: {delivered['drafts_now']:,}; look with `tailrace drafts list`")
     if any("no_live_lease" in code for kind in ("messages", "rows") for code in _codes(delivered, kind)):
         output.note("what was held back waits for the live lease: `tailrace live show` says why")
     if result.tripped:

@@ -1,6 +1,7 @@
 """What was to be sent, and what became of it? The memory of every effect, and the only writer of its file.
 
-The journal stops a second send; everything else in the data directory can be rebuilt. It holds people by id only.
+The journal stops a second send; everything else in the data directory can be rebuilt. It holds people by id only; what
+webhooks answered is kept as it came.
 """
 
 from __future__ import annotations
