@@ -168,7 +168,7 @@ def show(settings: Settings, slug: str) -> CampaignDetail:
         klass=campaign.klass,
         topic=campaign.topic,
         trigger=trigger_in_words(campaign),
-        goal=None if goal is None else f"{goal.event} within {in_words(goal.within)}",
+        goal=None if goal is None else f"{goal.event or goal.segment} within {in_words(goal.within)}",
         holdout=campaign.holdout_bp / 10_000,
         expires=in_words(campaign.expires),
         version=campaign.version,

@@ -137,7 +137,9 @@ def _campaign(
         purpose=campaign.purpose,
         status=campaign.status,
         trigger=trigger_in_words(campaign),
-        goal=None if campaign.goal is None else f"{campaign.goal.event} within {in_words(campaign.goal.within)}",
+        goal=None
+        if campaign.goal is None
+        else f"{campaign.goal.event or campaign.goal.segment} within {in_words(campaign.goal.within)}",
         parked=planned["parked"],
         entered=entered,
         held_out=held_out,
