@@ -26,6 +26,7 @@ _INTENT = (
     "priority",
 )
 _TIMES = ("deliver_after", "expires_at")
+_OPTIONAL = {"topic": None, "is_draft": False}
 _ACT = ("intent_id", "person_id", "campaign", "step", "kind", "name", "value")
 
 
@@ -57,7 +58,7 @@ class Plans(Epochs):
                 "insert into plans (plan_id, parent_id, as_of, applied_at) values ($plan, $parent, $as_of, $at)",
                 {"plan": plan_id, "parent": parent_id, "as_of": micros(as_of), "at": micros(at)},
             )
-            names = (*_INTENT, "topic", *_TIMES, "plan_id")
+            names = (*_INTENT, *_OPTIONAL, *_TIMES, "plan_id")
             self._db.many(
                 f"insert into intents ({', '.join(names)}) values ({', '.join('?' for _ in names)})"
                 " on conflict (intent_id) do nothing",
@@ -67,14 +68,10 @@ class Plans(Epochs):
             self._db.run(
                 "insert into states"
                 " (item_id, kind, lane, state, attempt, tries, priority, place, next_at, expires_at)"
-                " select intent_id, 'message', channel, 'pending', 0, 0, priority, seq, deliver_after, expires_at"
+                " select intent_id, 'message', channel, case is_draft when 1 then 'draft' else 'pending' end, 0, 0,"
+                " priority, seq, deliver_after, expires_at"
                 " from intents where plan_id = $plan on conflict (item_id) do nothing",
                 {"plan": plan_id},
-            )
-            self._db.many(
-                "update states set state = 'draft' where item_id = $intent_id and state = 'pending'"
-                " and exists (select 1 from intents where intent_id = $intent_id and plan_id = $plan)",
-                [{"intent_id": intent_id, "plan": plan_id} for intent_id in _drafts(intents)],
             )
             self._db.run(statement("tailrace.journal", "place_remembered"), {"plan": plan_id})
             if acts is not None:
@@ -141,16 +138,10 @@ class Plans(Epochs):
 def _rows(intents: pa.Table, plan_id: str) -> list[tuple[Any, ...]]:
     """Return the intents as SQLite takes them; times (zone-less UTC, or with a zone) as microseconds."""
     columns = [intents.column(name).to_pylist() for name in _INTENT]
-    has_topic = "topic" in intents.column_names
-    columns.append(intents.column("topic").to_pylist() if has_topic else [None] * intents.num_rows)
+    for name, otherwise in _OPTIONAL.items():
+        has = name in intents.column_names
+        columns.append(intents.column(name).to_pylist() if has else [otherwise] * intents.num_rows)
     for name in _TIMES:
         column = intents.column(name)
         columns.append(column.cast(pa.timestamp("us", column.type.tz)).cast(pa.int64()).to_pylist())
     return [(*row, plan_id) for row in zip(*columns, strict=True)]
-
-
-def _drafts(intents: pa.Table) -> list[str]:
-    if "is_draft" not in intents.column_names:
-        return []
-    drafts: list[str] = intents.filter(intents.column("is_draft")).column("intent_id").to_pylist()
-    return drafts

@@ -3,6 +3,9 @@
 -- the topic that consent is asked about; null when the intent's class has none
 alter table intents add column topic text;
 
+-- whether the plan wanted it approved by a person
+alter table intents add column is_draft integer not null default 0;
+
 -- Webhook steps are few among messages, and every plan asks what became of them.
 create index intents_to_call on intents (intent_id) where channel = 'webhook';
 
