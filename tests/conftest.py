@@ -32,8 +32,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put the files that take longest first; `--dist loadfile` keeps each on one worker, for its fixtures build."""
     ranks = {Path(__file__).parent / name: rank for rank, name in enumerate(FIRST)}
 
-    def rank(item: pytest.Item) -> tuple[bool, int]:
-        return item.get_closest_marker("slow") is None, ranks.get(item.path, len(ranks))
+    def rank(item: pytest.Item) -> tuple[int, bool]:
+        return ranks.get(item.path, len(ranks)), item.get_closest_marker("slow") is None
 
     items.sort(key=rank)
 
