@@ -62,5 +62,5 @@ def _flight(
             resting[version][step] = people
     # A draft that somebody entered has been live before.
     lived = [facts["version"]] if facts["status"] != "draft" else [version for version, *_ in rows]
-    kinds = [definitions[version]["trigger"]["kind"] for version in lived if version in definitions]
+    kinds = [definitions[version]["trigger"].get("kind") for version in lived if version in definitions]
     return Flight(kinds[-1] if kinds else None, definitions, dict(resting))
