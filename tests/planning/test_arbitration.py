@@ -630,7 +630,7 @@ cases = st.builds(
 
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Court]:
-    own = Settings(data_dir=tmp_path_factory.mktemp("shared"), project_dir=Path(), threads=2)
+    own = Settings(data_dir=tmp_path_factory.mktemp("shared"), project_dir=Path(), threads=1)
     connection = engine.connect(own)
     connection.execute("attach ':memory:' as wh; create schema wh.core")
     yield Court(connection, Store(own))
@@ -680,7 +680,7 @@ def set_up(court: Court, case: Case, order: random.Random | None) -> None:
     court.parent = plan_of(NOW - DAY, {"said": (court.store.put(court.connection, "select * from said_given"),)})
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(case=cases, seed=st.integers(0, 99))
 def test_no_order_of_campaigns_limits_or_rows_changes_a_verdict(shared: Court, case: Case, seed: int) -> None:
     set_up(shared, case, None)
@@ -690,7 +690,7 @@ def test_no_order_of_campaigns_limits_or_rows_changes_a_verdict(shared: Court, c
     assert shared.judge() == expected
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(case=cases)
 def test_caps_are_what_going_through_each_persons_messages_one_by_one_gives(shared: Court, case: Case) -> None:
     set_up(shared, case, None)

@@ -184,6 +184,7 @@ def test_a_zone_is_the_attribute_else_the_country_else_the_projects_and_the_last
     }
     with duckdb.connect() as connection:
         connection.execute("attach ':memory:' as wh; create schema wh.core")
+        zones.define_time(connection)
         connection.execute("create table wh.core.dim_people (person_id bigint, timezone varchar, country varchar)")
         rows = [(number, *said[name]) for number, name in enumerate(sorted(said))]
         connection.executemany("insert into wh.core.dim_people values (?, ?, ?)", rows)
@@ -205,6 +206,7 @@ def test_a_zone_is_the_attribute_else_the_country_else_the_projects_and_the_last
 def test_people_without_such_columns_live_by_the_projects_clock() -> None:
     with duckdb.connect() as connection:
         connection.execute("attach ':memory:' as wh; create schema wh.core")
+        zones.define_time(connection)
         connection.execute("create table wh.core.dim_people as select 1::bigint as person_id")
         connection.execute("create temp table asked as select 1::bigint as person_id")
 

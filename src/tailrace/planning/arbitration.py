@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import duckdb
 import pyarrow as pa
 
-from tailrace import clock
+from tailrace import clock, engine
 from tailrace.engine import statement
 from tailrace.planning import relations
 from tailrace.planning.enrollment import CampaignSpec
@@ -79,7 +79,7 @@ class Sunset(NamedTuple):
 class Rules:
     """What policy.yml says about everybody's messages. `topics` maps a topic to its default, `subscribed` or not.
 
-    `holdout_bp` is for whoever gives the arms (at entry); here an arm is only a reason. `exclusive` are groups of slugs.
+    `holdout_bp` is for whoever gives the arms, at entry; here an arm is only a reason. `exclusive`: groups of slugs.
     """
 
     timezone: str = "UTC"
@@ -110,8 +110,8 @@ def judge(
 ) -> dict[str, tuple[Piece, ...]]:
     """Make `verdicts`, a row per candidate, and return the relations `said` and `consents`.
 
-    `outcomes` (intent_id, outcome) are the journal's about messages since the parent plan. `zones` afterwards holds the
-    zones of the people whose local time mattered, and which of them nobody knows.
+    `outcomes` (intent_id, outcome) are the journal's about messages since the parent plan. `zoneless` gets the people
+    whose local time mattered and whose zone nobody knows.
     """
     now = {"as_of": clock.naive(as_of)}
     _note_rules(connection, store, parent, rules, campaigns)
@@ -126,7 +126,10 @@ def judge(
         {**now, "off": [name for name, state in rules.topics.items() if state != "subscribed"]},
     )
     _carry(connection, store, parent, rules, outcomes, now)
-    _make(connection, "capped", "capped", now)
+    if rules.caps:
+        _make(connection, "capped", "capped", now)
+    else:
+        connection.execute("create or replace temp table capped (intent_id varchar, fits boolean, next_at timestamp)")
     query = statement(_PACKAGE, "verdicts").replace(
         "{next_at}", "candidates.next_at" if "next_at" in _columns(connection, "candidates") else "null::timestamp"
     )
@@ -134,19 +137,6 @@ def judge(
     said = store.put(connection, statement(_PACKAGE, "said"))
     consents = store.put(connection, "select * from consents order by person_id, channel, topic, class, reason")
     return {"said": (said,), "consents": (consents,)}
-
-
-def note_passing(
-    connection: duckdb.DuckDBPyConnection, store: Store, rules: Rules, kept: Mapping[str, tuple[Piece, ...]]
-) -> None:
-    """Make `passing` from the enrollments that a plan keeps (`enrollments:<slug>`), of campaigns in exclusive groups."""
-    connection.execute("create or replace temp table passing (campaign varchar, person_id bigint)")
-    for slug in sorted({slug for group in rules.exclusive for slug in group}):
-        source = store.pieces(kept.get(f"enrollments:{slug}", ()), relations.ENROLLMENTS)
-        connection.execute(
-            "insert into passing select distinct campaign, person_id"
-            f" from {source} where status = 'active' and arm = 'treated'"
-        )
 
 
 def _note_rules(
@@ -223,18 +213,18 @@ def _find_openings(connection: duckdb.DuckDBPyConnection, rules: Rules, as_of: d
     connection.execute(
         f"create or replace temp table timed as {statement(_PACKAGE, 'timed')}", {"quiet": quiet is not None}
     )
+    if not engine.row(connection, "select count(*) from timed")[0]:
+        connection.execute("create or replace temp table opened (intent_id varchar, opens_at timestamp)")
+        return
     connection.execute("create or replace temp table asked as select distinct person_id from timed")
     zones(connection, rules.timezone)
-    _make(
-        connection,
-        "hours",
-        "hours",
-        {
-            "quiet_days": list(quiet.days) if quiet else None,
-            "quiet_from": quiet.from_minute if quiet else None,
-            "quiet_to": quiet.to_minute if quiet else None,
-        },
-    )
+    spans = {
+        "quiet_days": list(quiet.days) if quiet else None,
+        "quiet_from": quiet.from_minute if quiet else None,
+        "quiet_to": quiet.to_minute if quiet else None,
+    }
+    _make(connection, "waiting", "waiting", spans)
+    _make(connection, "hours", "hours", {})
     openings(connection, as_of)
     _make(connection, "opened", "opened", {})
 

@@ -8,7 +8,7 @@ days as (
     select range::integer as day from range(-2, 18)
 ),
 
-samples as (
+samples as materialized (
     select
         zoned.zone,
         date_trunc('minute', $as_of::timestamp) + to_days(days.day) as sampled_at,
@@ -33,7 +33,7 @@ turns as (
     qualify east <> lead(east) over (partition by zone order by sampled_at)
 ),
 
-changes_of_clock as (
+changes_of_clock as materialized (
     select
         turns.zone,
         min(turns.sampled_at + to_minutes(minutes.range)) as moment
@@ -71,20 +71,25 @@ moments as (
     inner join changes_of_clock on changes_of_clock.zone = hours.zone
 ),
 
-judged as (
+lived as materialized (
     select
-        moments.hours_id,
-        min(moments.moment) as opens_at
+        hours.hours_id,
+        moments.moment,
+        local_time(hours.zone, moments.moment) as local
     from moments
     inner join hours on hours.hours_id = moments.hours_id
     where moments.moment >= $as_of::timestamp
-        and coalesce(
-            in_hours(local_time(hours.zone, moments.moment), hours.days, hours.from_minute, hours.to_minute), true
-        )
-        and not coalesce(
-            in_hours(local_time(hours.zone, moments.moment), hours.quiet_days, hours.quiet_from, hours.quiet_to), false
-        )
-    group by moments.hours_id
+),
+
+judged as (
+    select
+        lived.hours_id,
+        min(lived.moment) as opens_at
+    from lived
+    inner join hours on hours.hours_id = lived.hours_id
+    where coalesce(in_hours(lived.local, hours.days, hours.from_minute, hours.to_minute), true)
+        and not coalesce(in_hours(lived.local, hours.quiet_days, hours.quiet_from, hours.quiet_to), false)
+    group by lived.hours_id
 )
 
 select

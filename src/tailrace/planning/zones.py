@@ -74,7 +74,8 @@ _MACROS = {
 
 
 def define_time(connection: duckdb.DuckDBPyConnection) -> None:
-    """Make the SQL macros local_time, seconds_east, in_hours and at_local on the connection."""
+    """Make the SQL macros local_time, seconds_east, in_hours and at_local, and, unless it is there, `zoneless`."""
+    connection.execute("create temp table if not exists zoneless (person_id bigint)")
     for name, meaning in _MACROS.items():
         connection.execute(f"create or replace temp macro {name} as {meaning}")
 
@@ -82,9 +83,9 @@ def define_time(connection: duckdb.DuckDBPyConnection) -> None:
 def zones(connection: duckdb.DuckDBPyConnection, project_zone: str) -> int:
     """Make `zones` (person_id, zone, is_unknown) for the people of the table `asked`; return how many are unknown.
 
-    Those are added to `zoneless` (person_id), for people's zones are asked more than once while a plan is made. A
-    person's zone is `dim_people.timezone` if it is an IANA name that DuckDB knows (in any case), else the main zone of
-    `dim_people.country` (a code or an English name), else `project_zone`: then it is unknown.
+    Those are added to `zoneless` (`define_time` makes it): zones are asked for more than once while a plan is made.
+    A person's zone is `dim_people.timezone` if it is an IANA name that DuckDB knows (in any case), else the main zone
+    of `dim_people.country` (a code or an English name), else `project_zone`: then it is unknown.
     """
     connection.register("iana_zones", pa.table({"name": _iana_zones()}))
     countries = _country_zones()
@@ -96,7 +97,6 @@ def zones(connection: duckdb.DuckDBPyConnection, project_zone: str) -> int:
     connection.execute(f"create or replace temp table zones as {query}", {"project_zone": project_zone})
     connection.unregister("iana_zones")
     connection.unregister("country_zones")
-    connection.execute("create temp table if not exists zoneless (person_id bigint)")
     connection.execute("insert into zoneless select person_id from zones where is_unknown")
     return int(engine.row(connection, "select count(*) from zones where is_unknown")[0])
 
