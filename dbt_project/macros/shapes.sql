@@ -12,6 +12,21 @@
     {%- endif -%}
 {% endmacro %}
 
+{% macro check_object_segment_shape() %}
+    {%- if execute -%}
+        {%- if not (config.get('meta') or {}).get('object') -%}
+            {{ exceptions.raise_compiler_error("its meta names no object; expected `meta={'object': 'account', …}` in its config") }}
+        {%- endif -%}
+        {%- set columns = adapter.get_columns_in_relation(this) | map(attribute='name') | list -%}
+        {%- if columns[0] != 'object_id' -%}
+            {{ exceptions.raise_compiler_error(
+                "the first column is `" ~ columns[0] ~ "`; expected `object_id`: an object segment has one row per object"
+            ) }}
+        {%- endif -%}
+        {{ check_grain(['object_id']) }}
+    {%- endif -%}
+{% endmacro %}
+
 {% macro check_sync_shape() %}
     {%- if execute -%}
         {%- set keys = (config.get('meta') or {}).get('keys') or [] -%}

@@ -23,6 +23,7 @@ select
     event_on,
     landed_at,
     properties,
-    traits
+    traits,
+    context
 from {{ ref('int_events_attributed') }}
 where {{ is_in_new_load() }}

@@ -16,5 +16,6 @@ select
     event_on,
     landed_at,
     properties,
-    traits
+    traits,
+    context
 from {{ ref('stg_landing__events') }}

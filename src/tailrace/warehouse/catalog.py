@@ -1,4 +1,4 @@
-"""Which segments and syncs does the project have, and what decides who is in them? Read from dbt's manifest.
+"""Which segments (of people, of objects) and syncs does the project have, and what decides who is in them? By dbt's manifest.
 
 A fingerprint changes when the SQL that decides membership changes: the model's, its ancestors', the macros, vars and
 seeds they use. Comments, white space, `config()`, `as_of` and the way a model is built (whole or incremental) are not
@@ -71,6 +71,20 @@ class SegmentModel:
 
 
 @dataclass(frozen=True)
+class ObjectSegmentModel:
+    """One segment of objects of the kind `object`. Campaigns watch it; no person is a member, plans keep no bit."""
+
+    name: str
+    relation: str
+    fingerprint: str
+    object: str
+    summary: str
+    owner: str
+    line: int
+    path: Path
+
+
+@dataclass(frozen=True)
 class SyncModel:
     """One sync. `segments` are the segments upstream of it; `columns` its output columns, keys first."""
 
@@ -94,6 +108,7 @@ class Catalog:
     """The segments and syncs of the project, by name, and what stands on what."""
 
     segments: Mapping[str, SegmentModel]
+    object_segments: Mapping[str, ObjectSegmentModel]
     syncs: Mapping[str, SyncModel]
     _nodes: Mapping[str, Node] = field(repr=False)
 
@@ -136,6 +151,19 @@ def read_catalog(settings: Settings) -> Catalog:
         )
         for node in _models(nodes, "segments")
     }
+    object_segments = {
+        node.name: ObjectSegmentModel(
+            name=node.name,
+            relation=node.relation,
+            fingerprint=prints.of(node.unique_id),
+            object=str(node.meta.get("object", "")),
+            summary=str(node.meta.get("summary", "")),
+            owner=str(node.meta.get("owner", "")),
+            line=_config_line(node.code),
+            path=settings.project_dir / node.path,
+        )
+        for node in _models(nodes, "object_segments")
+    }
     syncs = {
         node.name: SyncModel(
             name=node.name,
@@ -156,7 +184,7 @@ def read_catalog(settings: Settings) -> Catalog:
         )
         for node in _models(nodes, "syncs")
     }
-    return Catalog(segments, syncs, nodes)
+    return Catalog(segments, object_segments, syncs, nodes)
 
 
 def read_nodes(settings: Settings) -> dict[str, Node]:

@@ -1,0 +1,60 @@
+-- One row per object (account) known at as_of, with its attributes as one JSON text: of each key the latest value not null.
+-- By event time, then event id and source, so the order of files and rows cannot matter. `object` and `is_member` are ours.
+with calls as (
+    select
+        object,
+        object_id,
+        event_at,
+        event_id,
+        source,
+        traits
+    from {{ ref('fct_group_calls') }}
+    where event_at <= {{ as_of() }}
+),
+
+told as (
+    {{ json_entries('calls', ['object', 'object_id', 'event_at', 'event_id', 'source'], 'traits') }}
+),
+
+latest as (
+    select
+        object,
+        object_id,
+        key,
+        value,
+        row_number() over (
+            partition by object, object_id, key
+            order by event_at desc, event_id desc, source desc
+        ) as nth
+    from told
+    where value <> 'null'
+        and key not in ('object', 'is_member')
+),
+
+attributes as (
+    select
+        object,
+        object_id,
+        {{ json_object_of('key', 'value') }} as attributes
+    from latest
+    where nth = 1
+    group by object, object_id
+),
+
+known as (
+    select
+        object,
+        object_id,
+        min(event_at) as first_seen_at
+    from calls
+    group by object, object_id
+)
+
+select
+    known.object,
+    known.object_id,
+    coalesce(attributes.attributes, '{}') as attributes,
+    known.first_seen_at
+from known
+left join attributes on known.object = attributes.object and known.object_id = attributes.object_id
+order by known.object, known.object_id

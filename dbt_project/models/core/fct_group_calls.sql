@@ -1,0 +1,37 @@
+-- One row per `group` call: what somebody said about an object (an account), and whether its person belongs to it.
+-- The last call of a person about an object counts; `is_member: false` in its traits ends the belonging. Incremental by load.
+{{ config(
+    materialized='incremental',
+    incremental_strategy='append',
+    tags=['by_load'],
+    pre_hook="{{ forget_loads() }}",
+) }}
+
+with calls as (
+    select
+        event_id,
+        source,
+        load_id,
+        event_at,
+        person_id,
+        coalesce(nullif(trim({{ json_text('traits', 'object') }}), ''), '{{ var("objects")[0] }}') as object,
+        group_id as object_id,
+        lower(trim({{ json_text('traits', 'is_member') }})) as is_member,
+        traits
+    from {{ ref('fct_events') }}
+    where type = 'group'
+        and group_id is not null
+        and {{ is_in_new_load() }}
+)
+
+select
+    event_id,
+    source,
+    load_id,
+    event_at,
+    person_id,
+    object,
+    object_id,
+    coalesce(is_member, 'true') not in ('false', 'no', '0') as is_member,
+    traits
+from calls
