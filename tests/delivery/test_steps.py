@@ -36,7 +36,7 @@ class Receiver:
                 body = self.rfile.read(int(self.headers.get("content-length") or 0))
                 headers = {name.lower(): value for name, value in self.headers.items()}
                 receiver.calls.append((self.command, self.path, headers, body))
-                receiver.seen[headers["webhook-id"]] += 1
+                receiver.seen[headers.get("webhook-id", "")] += 1
                 receiver.some_seen.set()
                 told = receiver.answers.pop(0) if receiver.answers else receiver.otherwise
                 if told == "reset":
@@ -216,6 +216,26 @@ def test_in_the_outbox_a_step_is_a_file_and_has_no_answer(world):
     (path,) = (world.settings.outbox / "webhook").glob("*.json")
     assert json.loads(json.loads(path.read_text())["text"])["url"] == "https://crm.test/tasks"
     assert list(responses(world).values()) == [(None, None)]
+
+
+def test_word_to_the_house_goes_to_slack_whatever_its_person_has_withdrawn(world, receiver, monkeypatch):
+    from delivery_world import withdrawn
+
+    monkeypatch.setenv("SLACK_URL", f"http://127.0.0.1:{receiver.port}/services/canary-of-a-secret")
+    receiver.otherwise, receiver.kind = (200, b"ok"), "text/plain"
+    world.destinations(
+        "connections:\n  chat: {type: slack, url_env: SLACK_URL, private_network: true}\nchannels: {slack: chat}\n"
+    )
+    said = (withdrawn(PEOPLE[0], klass="", reason="suppressed"), withdrawn(PEOPLE[0]))
+    world.apply(PEOPLE[:1], channel="slack", klass="staff", consents=said)
+    world.go_live()
+    done = world.deliver()
+    assert done.messages.codes == {"accepted:ok": 1}
+    ((_, path, _, body),) = receiver.calls
+    assert (path, json.loads(body)["text"]) == ("/services/canary-of-a-secret", "Dear Kim, welcome.")
+    assert responses(world) == {}
+    for file in world.settings.data_dir.rglob("*"):
+        assert not file.is_file() or b"canary-of-a-secret" not in file.read_bytes()
 
 
 @pytest.mark.parametrize("point", ["deliver.claimed", "deliver.copied", "deliver.handed_over:2", "deliver.recorded"])
