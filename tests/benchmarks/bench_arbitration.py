@@ -46,11 +46,13 @@ def main(n: int) -> None:
         for query in (
             "attach ':memory:' as wh; create schema wh.core",
             (
-                "create table wh.core.dim_people as select range as person_id, null as country, (select list(name order by"
-                " name) from pg_timezone_names() where name like '%/%')[1 + range % 400] as timezone from range(1000000)"
+                "create table wh.core.dim_people as select range as person_id, null as country, (select"
+                " list(name order by name) from pg_timezone_names() where name like '%/%')[1 + range % 400] as timezone"
+                " from range(1000000)"
             ),
             (
-                "create table wh.core.dim_consents as select range as person_id, '' as channel, 't' || range % 7 as topic,"
+                "create table wh.core.dim_consents as select range as person_id, '' as channel, 't' || range % 7"
+                " as topic,"
                 " case when range % 10 = 0 then 'unsubscribed' else 'subscribed' end as state from range(1000000)"
             ),
             (
@@ -63,7 +65,8 @@ def main(n: int) -> None:
             ),
             f"create table candidates ({TABLES['candidates']})",
             (
-                f"insert into candidates by name select md5(range::varchar) as intent_id, range::varchar as enrollment_id,"
+                f"insert into candidates by name select md5(range::varchar) as intent_id, range::varchar"
+                f" as enrollment_id,"
                 f" 'c' || range % 20 as campaign, [{versions}][1 + range % 20] as version, 'hello' as step,"
                 f" 'hello' as message, (range * 7919) % {n * 2 // 3} as person_id, 'email' as channel,"
                 f" 'marketing' as class, range % 20 as priority, 'treated' as arm, timestamp '{as_of}' as due_at,"

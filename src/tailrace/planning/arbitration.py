@@ -27,12 +27,6 @@ _PACKAGE = "tailrace.planning"
 
 MARKETING = "marketing"
 
-SUPPRESSED = """
-select distinct person_id from consents
-where topic = '' and channel in ('', 'email') and class in ('', 'marketing') order by person_id
-"""
-"""The relation `suppressed`: whom no marketing message may reach, whatever its topic."""
-
 # Outcomes after which a message was not said after all.
 _TAKEN_BACK = ("rejected", "expired", "cancelled", "blocked")
 

@@ -337,7 +337,6 @@ def _plan_campaigns(
     columns = "select moves.* from moves order by campaign, enrollment_id, position"
     draft.relations["transitions"] = (store.put(connection, columns),)
     draft.relations["verdicts"] = (store.put(connection, "select * from verdicts order by intent_id"),)
-    draft.relations["suppressed"] = (store.put(connection, arbitration.SUPPRESSED),)
     draft.relations["payloads"] = (store.put(connection, statement("tailrace.planning", "payloads")),)
     draft.relations["messages"] = (store.put(connection, _messages(specs)),)
     acts = "select intent_id, person_id, campaign, step, kind, name, value from acts order by intent_id, kind, name"

@@ -92,9 +92,6 @@ select
     0::bigint as person_id, ''::varchar as channel, ''::varchar as topic, ''::varchar as class, ''::varchar as reason
 """
 
-# person whom no marketing message may reach at as_of
-SUPPRESSED = "select 0::bigint as person_id"
-
 # key that a sync adds, updates or removes. Holds personal data.
 SYNC_OPS = """
 select

@@ -17,7 +17,10 @@ from tailrace.planning.verdict import ENTRY, Verdict
 def counts(
     connection: duckdb.DuckDBPyConnection, relations: Mapping[str, tuple[Piece, ...]], enrollments: int
 ) -> dict[str, int]:
-    """Return the plan's totals: people, memberships, enrollments, and considered = send + defer + skip."""
+    """Return the plan's totals: people, memberships, enrollments, and considered = send + defer + skip.
+
+    `unknown_zones` are the people whose local time mattered and whose zone nobody knows.
+    """
     judged = dict(connection.execute("select verdict, count(*) from verdicts group by verdict").fetchall())
     words = [column[0] for column in connection.execute("select * from current limit 0").description][1:]
     bits = " + ".join(f"bit_count({word})::bigint" for word in words)
@@ -32,6 +35,7 @@ def counts(
         "defer": judged.get(Verdict.DEFER, 0),
         "skip": judged.get(Verdict.SKIP, 0),
         "sync_ops": _rows(relations, "sync_ops:"),
+        "unknown_zones": engine.row(connection, "select count(distinct person_id) from zoneless")[0],
     }
 
 
