@@ -1,4 +1,4 @@
-"""Accounts from real `group` calls, through real dbt: who belongs to them, what is known of them, which are in a segment."""
+"""Accounts from `group` calls, through real dbt: who belongs to them, what is known of them, which a segment has."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""Which segments (of people, of objects) and syncs does the project have, and what decides who is in them? By dbt's manifest.
+"""Which segments, object segments and syncs does the project have, and what decides who is in them?
 
-A fingerprint changes when the SQL that decides membership changes: the model's, its ancestors', the macros, vars and
-seeds they use. Comments, white space, `config()`, `as_of` and the way a model is built (whole or incremental) are not
-in it.
+Read from dbt's manifest. A fingerprint changes when the SQL that decides membership changes: the model's, its
+ancestors', the macros, vars and seeds they use. Comments, white space, `config()`, `as_of` and the way a model is built
+(whole or incremental) are not in it.
 """
 
 from __future__ import annotations
