@@ -92,6 +92,8 @@ def _is_message(each: Candidate) -> bool:
 def _alone(facts: Facts, each: Candidate, countries: Mapping[str, str]) -> str | None:
     """Return the first reason that does not depend on anybody else."""
     person = facts.people.get(each.person, {})
+    if each.klass == "act":
+        return each.arm
     if each.campaign.status == "paused" and facts.as_of <= each.expires:
         return "paused"
     if _is_message(each):

@@ -71,6 +71,7 @@ class Naming:
             event.at,
             "late" if event.landed_at - event.at > limit else None,
             event.properties,
+            f"{event.event_id}:{event.source}",
         )
 
     def _by_attribute(self, facts: Facts, slug: str, trigger: Mapping[str, Any]) -> list[Trigger]:
@@ -108,7 +109,7 @@ class Naming:
     def _by_broadcast(self, facts: Facts, slug: str, trigger: Mapping[str, Any]) -> list[Trigger]:
         if trigger["segment"] is not None:
             at = datetime.fromisoformat(trigger["at"])
-            if facts.as_of < at or (facts.parent_as_of is not None and facts.parent_as_of >= at):
+            if facts.parent_as_of is None or not facts.parent_as_of < at <= facts.as_of:
                 return []
             return [Trigger(each, trigger["at"], facts.as_of) for each in facts.members[trigger["segment"]]]
         wanted = {"event": "broadcast_requested", "where_sql": None, "late": None, "occurrence": "key"}

@@ -63,6 +63,7 @@ class Trigger:
     due: datetime
     refused: str | None = None
     event: Mapping[str, Any] | None = None
+    tie: str = ""
 
 
 @dataclass

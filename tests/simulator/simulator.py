@@ -129,11 +129,11 @@ class Simulator:
         self, facts: Facts, campaign: Campaign, memory: _Memory, passes: dict[str, Pass], ran: Ran
     ) -> list[Pass]:
         named = self._naming.named(facts, campaign, was_live=memory.status == "live")
-        if campaign.definition["repeat"]["kind"] != "each_occurrence":
-            first: dict[int, Trigger] = {}
-            for each in sorted(named, key=lambda each: (each.due, each.occurrence)):
-                first.setdefault(each.person, each)
-            named = list(first.values())
+        each_one = campaign.definition["repeat"]["kind"] == "each_occurrence"
+        first: dict[tuple[int, str], Trigger] = {}
+        for each in sorted(named, key=lambda each: (each.due, each.occurrence, each.tie)):
+            first.setdefault((each.person, each.occurrence if each_one else ""), each)
+        named = list(first.values())
         entering: list[Pass] = []
         for each in named:
             made, reason, next_at = self._admit(facts, campaign, each, passes, ran)

@@ -88,10 +88,12 @@ class Walk:
             self._webhook(each, node, state, way)
         elif node.kind == "notify":
             way.candidates.append((node.place, self._candidate(each, node, "notify", state.due, "staff")))
+        elif node.kind in ("update", "add_to", "remove_from") and each.arm != "treated":
+            way.candidates.append((node.place, self._candidate(each, node, node.kind, state.due, "act")))
         elif node.kind == "update":
-            for name, value in node.facts["update"].items() if each.arm == "treated" else ():
+            for name, value in node.facts["update"].items():
                 way.acts.append((node.place, Act(each.id, node.id, "update", name, value)))
-        elif node.kind in ("add_to", "remove_from") and each.arm == "treated":
+        elif node.kind in ("add_to", "remove_from"):
             kind = "add" if node.kind == "add_to" else "remove"
             way.acts.append((node.place, Act(each.id, node.id, kind, node.facts[node.kind], None)))
         return node.follows
@@ -146,7 +148,7 @@ class Walk:
             enrollment=each.id,
             campaign=self._campaign,
             step=node.id,
-            message=node.facts[word],
+            message=str(node.facts[word]),
             person=each.person,
             klass=klass or definition["class"],
             topic=definition["topic"],
