@@ -9,11 +9,11 @@ from typing import Any
 import duckdb
 
 from tailrace import clock, engine
-from tailrace.engine import statement
+from tailrace.engine import literal, statement
 from tailrace.planning import people, relations
 from tailrace.planning.condition import needs, truth
-from tailrace.planning.passes import stir
-from tailrace.planning.run import CampaignSpec, Run
+from tailrace.planning.passes import stir_people
+from tailrace.planning.run import GOALS_REACHED, CampaignSpec, Run
 from tailrace.planning.trigger import left_trigger
 
 _PACKAGE = "tailrace.planning"
@@ -23,64 +23,69 @@ Versions = Mapping[str, Mapping[str, Any]]
 
 def reach_goals(connection: duckdb.DuckDBPyConnection, run: Run, campaign: CampaignSpec, versions: Versions) -> None:
     """Note in `passes` who reached the goal of their version, and end those passes that it ends (`converted`)."""
-    slug = campaign.slug
     for names in _alike(versions, lambda definition: definition["goal"]):
         goal = versions[names[0]]["goal"]
         if goal is None:
             continue
-        _find_reached(connection, run, campaign, names, goal)
-        if not engine.row(connection, "select exists (select 1 from reached)")[0]:
-            if not goal["exit"]:
-                continue
-        else:
-            stir(connection, slug, "enrollment_id in (select enrollment_id from reached)")
-            connection.execute(
-                "update passes set goal_at = reached.goal_at, is_changed = true from reached"
-                " where passes.campaign = $campaign and passes.enrollment_id = reached.enrollment_id",
-                {"campaign": slug},
-            )
+        query, values = _goal(connection, run, goal)
+        if query is not None:
+            _note_reached(connection, campaign, names, query, values)
         if goal["exit"]:
             connection.execute(
-                "update passes set over = 'converted' where campaign = $campaign and status = 'active' and over is null"
-                " and goal_at is not null and list_contains($versions, version)",
-                {"campaign": slug, "versions": names},
+                f"update passes set over = 'converted' where {_STANDING} and goal_at is not null and {_of(names)}",
+                {"campaign": campaign.slug},
             )
 
 
-def _find_reached(
+_STANDING = "campaign = $campaign and status = 'active' and over is null"
+
+
+def _goal(
+    connection: duckdb.DuckDBPyConnection, run: Run, goal: Mapping[str, Any]
+) -> tuple[str | None, dict[str, Any]]:
+    """Return the statement that finds who reached the goal, and its values; None when nobody can have."""
+    now = {"as_of": clock.naive(run.as_of)}
+    if goal["segment"] is not None:
+        return statement(_PACKAGE, "goals_by_segment"), now | {"segment": goal["segment"], "within": goal["within"]}
+    events = statement(_PACKAGE, "goal_events").replace("{where}", goal["where_sql"] or "true")
+    connection.execute(f"create or replace temp table goal_events as {events}", now | {"event": goal["event"]})
+    if not engine.row(connection, "select exists (select 1 from goal_events)")[0]:
+        return None, {}
+    return statement(_PACKAGE, "goals"), {"within": goal["within"]}
+
+
+def _note_reached(
     connection: duckdb.DuckDBPyConnection,
-    run: Run,
     campaign: CampaignSpec,
     names: Sequence[str],
-    goal: Mapping[str, Any],
+    query: str,
+    values: Mapping[str, Any],
 ) -> None:
-    """Make `reached` (enrollment_id, goal_at). What is in `passes` may be on another version than `enrolled` says."""
-    now = {"as_of": clock.naive(run.as_of)}
-    connection.execute("create or replace temp table reached (enrollment_id varchar, goal_at timestamp)")
-    values: dict[str, Any] = {"versions": list(names), "within": goal["within"]}
-    if goal["event"] is not None:
-        query = statement(_PACKAGE, "goals")
-        events = statement(_PACKAGE, "goal_events").replace("{where}", goal["where_sql"] or "true")
-        connection.execute(f"create or replace temp table goal_events as {events}", now | {"event": goal["event"]})
-        if not engine.row(connection, "select exists (select 1 from goal_events)")[0]:
-            return
-    else:
-        query = statement(_PACKAGE, "goals_by_segment")
-        values |= now | {"segment": goal["segment"]}
-    mine = "campaign = $campaign and enrollment_id"
-    connection.execute(f"insert into reached {query.replace('{hopeful}', 'enrolled')}", values)
+    """Set goal_at in `passes`. People are found first, from few columns; only then their passes are read."""
+    reading = "(select person_id, entered_at, person_id as enrollment_id, status, goal_at, version from every_row)"
     connection.execute(
-        f"delete from reached where enrollment_id in (select enrollment_id from passes where {mine} is not null)",
+        f"create or replace temp table hopeful as select distinct enrollment_id as person_id"
+        f" from ({query.replace('{hopeful}', reading).replace('{versions}', _of(names, 'hopeful.'))})",
+        values,
+    )
+    stir_people(connection, campaign.slug, "hopeful", "goal_at is null")
+    known = "" if "goal_events" in query else " and not is_new"
+    over = "coalesce(over, '') not in ('edited', 'restarted')"
+    mine = f"(select * from passes where campaign = $campaign and {over}{known})"
+    connection.execute(
+        "create or replace temp table reached as"
+        f" {query.replace('{hopeful}', mine).replace('{versions}', _of(names, 'hopeful.'))}",
+        {**values, "campaign": campaign.slug},
+    )
+    connection.execute(
+        "update passes set goal_at = reached.goal_at, is_changed = true from reached"
+        " where passes.campaign = $campaign and passes.enrollment_id = reached.enrollment_id",
         {"campaign": campaign.slug},
     )
-    is_known = "" if goal["event"] is not None else " and not is_new"
-    looked_at = f"(select * from passes where campaign = $campaign and coalesce(over, '') not in ({_GONE}){is_known})"
+    connection.execute(GOALS_REACHED)
     connection.execute(
-        f"insert into reached {query.replace('{hopeful}', looked_at)}", values | {"campaign": campaign.slug}
+        "insert into goals_reached select $campaign, enrollment_id from reached", {"campaign": campaign.slug}
     )
-
-
-_GONE = "'edited', 'restarted'"
 
 
 def leave(connection: duckdb.DuckDBPyConnection, run: Run, campaign: CampaignSpec, versions: Versions) -> None:
@@ -90,13 +95,30 @@ def leave(connection: duckdb.DuckDBPyConnection, run: Run, campaign: CampaignSpe
         if not definition["exit"]:
             continue
         conditions = [each for each in definition["exit"] if each != "left_trigger"]
-        whom = (
-            f"select person_id from enrolled where wake_at < {relations.FOREVER}"
-            " union select person_id from passes where is_new"
+        active = f"wake_at < {relations.FOREVER}"
+        people.describe(
+            connection,
+            needs(conditions).columns,
+            f"select person_id from every_row where {active} union select person_id from passes where is_new",
         )
-        people.describe(connection, needs(conditions).columns, whom)
         holds = " or ".join(_holds(run, definition, each) for each in definition["exit"])
-        _end_those(connection, run, campaign, names, holds)
+        values = {"as_of": clock.naive(run.as_of)} if "$as_of" in holds else {}
+        connection.execute(
+            "create or replace temp table leaving as select distinct person_id from every_row as standing"
+            f" where {active} and {_of(names)} and ({holds})",
+            values,
+        )
+        stir_people(connection, campaign.slug, "leaving", active)
+        connection.execute(
+            "create or replace temp table leaving as select enrollment_id from passes as standing"
+            f" where {_STANDING} and {_of(names)} and ({holds})",
+            {**values, "campaign": campaign.slug},
+        )
+        connection.execute(
+            f"update passes set over = 'exited' where {_STANDING}"
+            " and enrollment_id in (select enrollment_id from leaving)",
+            {"campaign": campaign.slug},
+        )
 
 
 def _holds(run: Run, definition: Mapping[str, Any], condition: Any) -> str:
@@ -111,34 +133,8 @@ def _holds(run: Run, definition: Mapping[str, Any], condition: Any) -> str:
     )
 
 
-def _end_those(
-    connection: duckdb.DuckDBPyConnection, run: Run, campaign: CampaignSpec, names: Sequence[str], holds: str
-) -> None:
-    values: dict[str, Any] = {"versions": list(names)}
-    if "$as_of" in holds:
-        values["as_of"] = clock.naive(run.as_of)
-    active = f"wake_at < {relations.FOREVER} and list_contains($versions, version)"
-    connection.execute(
-        f"create or replace temp table leaving as select enrollment_id from enrolled as standing"
-        f" where {active} and ({holds})",
-        values,
-    )
-    mine = values | {"campaign": campaign.slug}
-    connection.execute(
-        "delete from leaving where enrollment_id in (select enrollment_id from passes where campaign = $campaign)",
-        {"campaign": campaign.slug},
-    )
-    stir(connection, campaign.slug, "enrollment_id in (select enrollment_id from leaving)")
-    connection.execute(
-        f"insert into leaving select enrollment_id from passes as standing where campaign = $campaign"
-        f" and over is null and {active} and ({holds})",
-        mine,
-    )
-    connection.execute(
-        "update passes set over = 'exited' where campaign = $campaign and over is null and status = 'active'"
-        " and enrollment_id in (select enrollment_id from leaving)",
-        {"campaign": campaign.slug},
-    )
+def _of(names: Sequence[str], table: str = "") -> str:
+    return f"{table}version in ({', '.join(literal(name) for name in names)})"
 
 
 def end(connection: duckdb.DuckDBPyConnection, campaign: CampaignSpec) -> None:

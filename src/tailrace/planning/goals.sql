@@ -4,7 +4,7 @@ select
     min(goal_events.event_at) as goal_at
 from {hopeful} as hopeful
 inner join goal_events on goal_events.person_id = hopeful.person_id
-where list_contains($versions, hopeful.version)
+where {versions}
     and hopeful.goal_at is null
     and hopeful.status not in ('ended', 'edited', 'exited', 'restarted')
     and goal_events.event_at > hopeful.entered_at

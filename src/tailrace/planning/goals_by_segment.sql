@@ -4,7 +4,7 @@ select
     $as_of::timestamp as goal_at
 from {hopeful} as hopeful
 inner join changes on changes.person_id = hopeful.person_id
-where list_contains($versions, hopeful.version)
+where {versions}
     and hopeful.goal_at is null
     and hopeful.status not in ('ended', 'edited', 'exited', 'restarted')
     and changes.segment = $segment

@@ -8,6 +8,7 @@ before it walks). Pieces are ordered by `wake_at`, so that whose clock does not 
 from __future__ import annotations
 
 import duckdb
+import pyarrow.parquet as pq
 
 from tailrace import clock, engine
 from tailrace.engine import literal, statement
@@ -32,7 +33,11 @@ def make_tables(connection: duckdb.DuckDBPyConnection) -> None:
 
 
 def show_enrolled(connection: duckdb.DuckDBPyConnection, run: Run, slug: str) -> None:
-    """Make the view `enrolled`: the campaign's passes as the parent plan left them."""
+    """Make the view `enrolled`: the campaign's passes as the parent plan left them.
+
+    The view `every_row` has the rows that later ones replaced too. It is cheaper to read, and good for finding whom to
+    look at: those who are found in vain are looked at in `passes`, as they are.
+    """
     source = run.store.source(run.parent, f"enrollments:{slug}", relations.ENROLLMENTS)
     found = {column[0] for column in connection.execute(f"select * from {source} as kept limit 0").description}
     # A plan of an earlier release has neither column: there every active pass is looked at.
@@ -40,6 +45,9 @@ def show_enrolled(connection: duckdb.DuckDBPyConnection, run: Run, slug: str) ->
     lacking = [sql for name, sql in (("object_id", "null as object_id"), ("wake_at", wake_at)) if name not in found]
     columns = ", ".join(["*", *lacking])
     connection.execute(f"create or replace temp view enrolled as select {columns} from {source} as kept")
+    pieces = run.parent.relations.get(f"enrollments:{slug}", ()) if run.parent else ()
+    every = run.store.pieces(pieces, relations.ENROLLMENTS)
+    connection.execute(f"create or replace temp view every_row as select {columns} from {every} as kept")
 
 
 def stir(connection: duckdb.DuckDBPyConnection, slug: str, which: str) -> None:
@@ -51,6 +59,12 @@ def stir(connection: duckdb.DuckDBPyConnection, slug: str, which: str) -> None:
     )
 
 
+def stir_people(connection: duckdb.DuckDBPyConnection, slug: str, table: str, which: str) -> None:
+    """Copy the passes of the people in `table` for which `which` holds to `passes`, unless they are there."""
+    if engine.row(connection, f"select exists (select 1 from {table})")[0]:
+        stir(connection, slug, f"{which} and person_id in (select person_id from {table})")
+
+
 def store(connection: duckdb.DuckDBPyConnection, run: Run, campaign: CampaignSpec) -> int:
     """Store the campaign's passes as its moves left them; return how many there are in all.
 
@@ -58,6 +72,8 @@ def store(connection: duckdb.DuckDBPyConnection, run: Run, campaign: CampaignSpe
     """
     slug, name = campaign.slug, f"enrollments:{campaign.slug}"
     pieces: tuple[Piece, ...] = run.parent.relations.get(name, ()) if run.parent else ()
+    if pieces and "wake_at" not in pq.read_schema(run.store.path(pieces[0])).names:
+        pieces = (run.store.put(connection, f"select * from enrolled order by {ORDER}"),)
     run.relations[name] = run.store.overlay(
         connection,
         pieces,
