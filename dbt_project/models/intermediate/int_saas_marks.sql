@@ -1,5 +1,7 @@
 -- One row per person, moment at which their lifecycle state may change, and what is new then: a few per person.
 -- A mark may lie after as_of; the state model cuts.
+{{ config(enabled='saas' in var('programmes')) }}
+
 with levels as (
     select 'at_risk' as mark, {{ var('saas_at_risk_days') }} as n_days
     union all

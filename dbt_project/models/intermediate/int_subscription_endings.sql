@@ -1,5 +1,7 @@
 -- One row per end of a subscription that took effect (mark `ended`), and per payment that followed one (mark `paid`).
 -- Paying again before the end voids the cancellation. An end may lie after as_of.
+{{ config(enabled='saas' in var('programmes')) }}
+
 with payments as (
     select
         person_id,

@@ -1,4 +1,6 @@
 -- One row per person and day of use (and for the moment they were first seen), with the use before and after it.
+{{ config(enabled='saas' in var('programmes')) }}
+
 with activity as (
     select
         person_id,

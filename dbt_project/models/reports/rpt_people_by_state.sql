@@ -1,4 +1,6 @@
 -- One row per state of the saas programme: how many people are in it at as_of, and how many of them pay.
+{{ config(enabled='saas' in var('programmes')) }}
+
 select
     states.state,
     count(*) as n_people,

@@ -1,5 +1,5 @@
 -- One row per person in the state dormant: no use for thirty days, not yet for ninety.
-{{ config(meta={'owner': 'success@example.com', 'summary': 'No use for 30 to 90 days'}) }}
+{{ config(enabled='saas' in var('programmes'), meta={'owner': 'success@example.com', 'summary': 'No use for 30 to 90 days'}) }}
 
 select
     states.person_id,

@@ -1,5 +1,7 @@
 -- One row per person and period in a lifecycle state of the saas programme, up to as_of; the current period is open.
 -- Periods of a person follow each other without gap or overlap. docs/segments.md says what each state means.
+{{ config(enabled='saas' in var('programmes')) }}
+
 with marks as (
     select
         person_id,

@@ -1,5 +1,5 @@
 -- One row per power user, as the CRM shall know them: the key first, then the fields.
-{{ config(meta={
+{{ config(enabled='saas' in var('programmes'), meta={
     'owner': 'product@example.com',
     'destination': 'crm_webhook',
     'target': 'power_users',

@@ -1,0 +1,25 @@
+-- One row per event of a person's shopping: a product seen, put into a cart, checked out, paid for, or a payment that failed.
+-- JSON is parsed here once, when its load comes in. Incremental by load, like fct_events.
+{{ config(
+    enabled='commerce' in var('programmes'),
+    materialized='incremental',
+    incremental_strategy='append',
+    tags=['by_load'],
+    pre_hook="{{ forget_loads() }}",
+) }}
+
+select
+    event_id,
+    source,
+    load_id,
+    person_id,
+    event_at,
+    event,
+    nullif(trim({{ json_text('properties', 'cart_id') }}), '') as cart_id,
+    nullif(trim({{ json_text('properties', 'product') }}), '') as product,
+    {{ parse_amount(json_text('properties', 'value')) }} as value
+from {{ ref('fct_events') }}
+where type = 'track'
+    and event in ('viewed_product', 'add_to_cart', 'checkout_started', 'payment_error', 'checkout_completed')
+    and person_id is not null
+    and {{ is_in_new_load() }}
