@@ -46,7 +46,7 @@ def check_project(
         names = set(catalog.segments)
         columns = {name: set(segment_columns.get(name) or catalog.columns(name)) for name in names}
         known = set(customer_columns) or set(catalog.columns("dim_people") + catalog.columns("dim_person_features"))
-        objects = {path.stem for path in (settings.project_dir / "models" / "object_segments").rglob("seg_*.sql")}
+        objects = set(catalog.object_segments)
         problems += check_campaigns(shelf, names, known, columns, object_segments=objects, flights=flights)
         problems += _segment_problems(catalog)
         if connections is not None:

@@ -49,8 +49,9 @@ Status = Literal["draft", "live", "paused", "ended"]
 Class = Literal["marketing", "transactional"]
 Sending = Literal["draft", "automatic"]
 
-ROOTS = ("customer", "event", "segment")
-"""What a template may name: the person's columns, the trigger's properties, the trigger segment's columns."""
+ROOTS = ("customer", "event", "trigger", "segment", "object")
+"""What a template may name: the person's columns, the trigger's properties (by two names), the trigger segment's
+columns, the columns of the object that started the person."""
 
 
 class RenderError(DataError):
@@ -160,7 +161,8 @@ class Campaign:
     `exits` are conditions, or the word `left_trigger`. `files` are the message files of its folder, also those that
     only people on an earlier version still get; `messages` those of them that can be rendered. `references` are the
     names that only policy.yml or the warehouse can judge.
-    `is_edit_chosen` says that `on_edit` is written there and not left to its default.
+    `is_edit_chosen` says that `on_edit` is written there and not left to its default. `programme` is the worked
+    programme with which it goes on and off; None is always on.
     """
 
     slug: str
@@ -192,6 +194,7 @@ class Campaign:
     window_line: int = 1
     references: tuple[Reference, ...] = ()
     is_edit_chosen: bool = False
+    programme: str | None = None
 
     @property
     def all_steps(self) -> tuple[Step, ...]:

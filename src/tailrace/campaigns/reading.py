@@ -59,6 +59,8 @@ def read_campaign(path: str, slug: str, text: str, found: Found, problems: list[
         "klass": _choice(table, "class", needed=True),
         **{key: _choice(table, key) for key in ("status", "sending", "on_edit", "on_pause", "on_end", "in_flight")},
     }
+    programme = table.get("programme")
+    facts["programme"] = read_name(programme) if programme else None
     facts["topic"] = _topic(table, facts["klass"], references)
     priority, holdout, expires = table.get("priority"), table.get("holdout"), table.get("expires")
     facts["priority"] = priority.whole(0, 100) if priority else 50

@@ -148,6 +148,7 @@ def _steps() -> list[dict[str, Any]]:
 _TOP: dict[str, Any] = {
     "purpose": _TEXT,
     "owner": _TEXT,
+    "programme": _NAME,
     "topic": _NAME,
     "priority": {"type": "integer", "minimum": 0, "maximum": 100, "default": 50},
     "trigger": {"oneOf": _triggers()},

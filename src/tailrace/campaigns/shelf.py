@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
 
 from tailrace.campaigns.agreement import agreement
 from tailrace.campaigns.analysis import LAYOUTS, analyse
@@ -34,12 +37,16 @@ _KEYS = ("subject", "preheader", "from_name", "layout")
 
 @dataclass(frozen=True)
 class Shelf:
-    """All campaigns that are right, by slug in order; what is wrong with the others; and what is worth knowing."""
+    """All campaigns that are right, by slug in order; what is wrong with the others; and what is worth knowing.
+
+    `off` are those whose programme is off: they are right in themselves, and nobody plans them.
+    """
 
     campaigns: dict[str, Campaign]
     policy: Policy | None
     problems: tuple[Problem, ...]
     notices: tuple[Problem, ...]
+    off: dict[str, Campaign] = field(default_factory=dict)
 
 
 def load_campaigns(project_dir: Path, *, strict: bool = True) -> Shelf:
@@ -53,7 +60,9 @@ def load_campaigns(project_dir: Path, *, strict: bool = True) -> Shelf:
     policy = read_policy(project_dir, problems)
     folder = project_dir / "campaigns"
     layouts = _layouts(folder / "_layout", problems)
+    programmes = _programmes(project_dir, problems)
     campaigns: dict[str, Campaign] = {}
+    off: dict[str, Campaign] = {}
     for entry in sorted(folder.iterdir()) if folder.is_dir() else ():
         if entry.name.startswith(".") or entry.name in ("_layout", "README.md"):
             continue
@@ -64,11 +73,30 @@ def load_campaigns(project_dir: Path, *, strict: bool = True) -> Shelf:
             continue
         campaign = _campaign(entry, path, layouts, policy, problems, notices)
         if campaign is not None:
-            campaigns[campaign.slug] = campaign
+            is_on = campaign.programme is None or campaign.programme in programmes
+            (campaigns if is_on else off)[campaign.slug] = campaign
     found = tuple(sorted(set(problems), key=lambda problem: (problem.path, problem.line or 0, problem.message)))
     if strict and found:
         raise DefinitionError(found)
-    return Shelf(campaigns, policy, found, tuple(notices))
+    return Shelf(campaigns, policy, found, tuple(notices), off)
+
+
+def _programmes(project_dir: Path, problems: list[Problem]) -> frozenset[str]:
+    """Return the worked programmes that are on: the var of dbt_project.yml by which models go on and off, too."""
+    path = project_dir / "dbt_project.yml"
+    if not path.is_file():
+        return frozenset()
+    try:
+        said = (YAML(typ="safe").load(path.read_text(encoding="utf-8")) or {}).get("vars") or {}
+    except (YAMLError, AttributeError):
+        # dbt says what is wrong with the file when it reads the project.
+        return frozenset()
+    names = said.get("programmes", [])
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        what = "`vars: programmes` is not a list of names; expected such as `[saas]`, or `[]` for none"
+        problems.append(Problem("dbt_project.yml", None, what))
+        return frozenset()
+    return frozenset(names)
 
 
 def _layouts(folder: Path, problems: list[Problem]) -> dict[str, tuple[str, str]]:

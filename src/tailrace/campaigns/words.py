@@ -12,6 +12,7 @@ KEYS = (
     *(
         "purpose",
         "owner",
+        "programme",
         "status",
         "class",
         "topic",

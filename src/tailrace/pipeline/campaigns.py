@@ -93,16 +93,21 @@ class CampaignDetail:
 
 
 def overview(settings: Settings) -> list[CampaignRow]:
-    """Return every campaign of the project."""
-    campaigns = load_campaigns(settings.project_dir).campaigns
+    """Return every campaign of the project, those whose programme is off last."""
+    shelf = load_campaigns(settings.project_dir)
     store = Store(settings)
     head = store.head()
     plan = store.read(head) if head else None
     with engine.connect(settings) as connection:
-        return [_row(connection, store, plan, campaign) for campaign in campaigns.values()]
+        return [
+            *(_row(connection, store, plan, campaign, campaign.status) for campaign in shelf.campaigns.values()),
+            *(_row(connection, store, plan, campaign, "off") for campaign in shelf.off.values()),
+        ]
 
 
-def _row(connection: engine.Connection, store: Store, plan: Plan | None, campaign: Campaign) -> CampaignRow:
+def _row(
+    connection: engine.Connection, store: Store, plan: Plan | None, campaign: Campaign, status: str
+) -> CampaignRow:
     counts: tuple[int | None, ...] = (None, None, None)
     if plan is not None and f"enrollments:{campaign.slug}" in plan.relations:
         source = store.source(plan, f"enrollments:{campaign.slug}", relations.ENROLLMENTS)
@@ -115,7 +120,7 @@ def _row(connection: engine.Connection, store: Store, plan: Plan | None, campaig
         slug=campaign.slug,
         purpose=campaign.purpose,
         owner=campaign.owner,
-        status=campaign.status,
+        status=status,
         sending=campaign.sending,
         trigger=trigger_in_words(campaign),
         active=counts[0],
@@ -140,8 +145,13 @@ def in_words(duration: timedelta) -> str:
 
 
 def find(settings: Settings, slug: str) -> Campaign:
-    """Return the campaign. Raises DefinitionError when there is none of that name."""
-    campaigns = load_campaigns(settings.project_dir).campaigns
+    """Return the campaign. Raises DefinitionError when there is none of that name, or its programme is off."""
+    shelf = load_campaigns(settings.project_dir)
+    campaigns = shelf.campaigns
+    if slug in shelf.off:
+        programme = shelf.off[slug].programme
+        what = f"its programme `{programme}` is off; expected `{programme}` in `vars: programmes` of dbt_project.yml"
+        raise DefinitionError(Problem(shelf.off[slug].path, None, what))
     if slug not in campaigns:
         raise DefinitionError(
             Problem(
