@@ -1,6 +1,6 @@
 """Does a condition hold for somebody? Each one becomes one SQL expression that is true or false, never null.
 
-The expression reads the plan's tables by correlated `exists`: `current` (who is in which segment), `customers`
+The expression reads the plan's tables by `in` and `exists`: `current` (who is in which segment), `customers`
 (person_id, customer), `responses` (enrollment_id, step, status_code, body), the warehouse `wh`, and the parameter
 `$as_of`. Which conditions there are, and when each is true, is in docs/engine.md.
 """
@@ -99,10 +99,15 @@ def _truth(condition: Mapping[str, Any], row: _Row, bits: Mapping[str, Bit]) -> 
         case {"response": step}:
             sql = _answered(step, condition, row)
         case {"where_sql": where}:
-            sql = _exists("customers", f"customers.person_id = {row.person}", where)
+            sql = _among(row.person, "select person_id from customers", where)
         case _:
             raise ValueError(f"no condition has the keys {sorted(condition)}")
     return sql
+
+
+def _among(who: str, select: str, *filters: str | None) -> str:
+    """Return SQL for being in a set that does not depend on the row: it is found once, where `exists` joins the rows."""
+    return f"({who} in ({select} where {' and '.join(f'({each})' for each in filters if each)}))"
 
 
 def _exists(relation: str, *filters: str | None) -> str:
@@ -113,7 +118,7 @@ def _exists(relation: str, *filters: str | None) -> str:
 def _is_member(bit: Bit | None, row: _Row) -> str:
     if bit is None:  # a segment that the plan does not have has no members
         return "false"
-    return _exists("current", f"current.person_id = {row.person}", f"(current.w{bit.word} & {bit.mask}::ubigint) <> 0")
+    return _among(row.person, "select person_id from current", f"(w{bit.word} & {bit.mask}::ubigint) <> 0")
 
 
 def _happened(event: str, condition: Mapping[str, Any], row: _Row) -> str:
@@ -122,13 +127,15 @@ def _happened(event: str, condition: Mapping[str, Any], row: _Row) -> str:
     if since == "entry" and row.entered_at is None:
         raise ValueError(f"an event since entry ({event!r}) is asked of a row that has not entered")
     begins = f">= {row.entered_at}" if since == "entry" else f"> {now} - to_seconds({int(since)})"
-    return _exists(
-        "wh.core.fct_events as happened",
-        f"happened.person_id = {row.person}",
+    matching = (
         f"happened.event = {literal(event)} and happened.type = 'track'",
         f"happened.event_at <= {now} and happened.event_at {begins}",
         condition.get("where_sql"),
     )
+    events = "wh.core.fct_events as happened"
+    if since == "entry" or row.until is not None:
+        return _exists(events, f"happened.person_id = {row.person}", *matching)
+    return _among(row.person, f"select person_id from {events}", "happened.person_id is not null", *matching)
 
 
 def _answered(step: str, condition: Mapping[str, Any], row: _Row) -> str:
@@ -141,9 +148,9 @@ def _answered(step: str, condition: Mapping[str, Any], row: _Row) -> str:
         said = f"responses.status_code // 100 = {int(str(status)[:-2])}"
     else:
         said = f"responses.status_code = {int(status)}"
-    return _exists(
-        "responses",
-        f"responses.enrollment_id = {row.enrollment}",
+    return _among(
+        row.enrollment,
+        "select enrollment_id from responses",
         f"responses.step = {literal(step)}",
         said,
         condition.get("where_sql"),

@@ -94,8 +94,7 @@ def plan_campaign(connection: duckdb.DuckDBPyConnection, run: Run, campaign: Cam
     notes |= name_people(connection, run, campaign)
     admission.admit(connection, run, campaign)
     if campaign.status != "draft":
-        exits.reach_goals(connection, run, campaign, versions)
-        exits.leave(connection, run, campaign, versions)
+        exits.end_early(connection, run, campaign, versions)
         if campaign.status == "ended" and not campaign.walks:
             stir(connection, slug, f"wake_at < {relations.FOREVER}")
         exits.end(connection, campaign)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import duckdb
@@ -21,103 +22,114 @@ _PACKAGE = "tailrace.planning"
 Versions = Mapping[str, Mapping[str, Any]]
 
 
-def reach_goals(connection: duckdb.DuckDBPyConnection, run: Run, campaign: CampaignSpec, versions: Versions) -> None:
-    """Note in `passes` who reached the goal of their version, and end those passes that it ends (`converted`)."""
+_STANDING = "passes.campaign = $campaign and passes.status = 'active' and passes.over is null"
+
+
+@dataclass(frozen=True)
+class _Rule:
+    """What marks or ends the passes of these versions: SQL with the places `{key}` and `{rows}`, and its values."""
+
+    versions: str
+    query: str
+    values: Mapping[str, Any]
+    goal: Mapping[str, Any] | None = None
+
+    def of(self, key: str, rows: str) -> str:
+        """Return SQL for those of `rows` whom the rule is about, named by `key`."""
+        query = self.query.replace("{versions}", self.versions)
+        return query.replace("{key}", key).replace("{rows}", rows)
+
+
+def end_early(connection: duckdb.DuckDBPyConnection, run: Run, campaign: CampaignSpec, versions: Versions) -> None:
+    """Note in `passes` who reached the goal of their version, and end what goal (`converted`) and exits (`exited`) end.
+
+    People are found first, from few columns of all passes; only then their passes are read.
+    """
+    connection.execute(GOALS_REACHED)
+    rules = [*_goals(connection, run, versions), *_exits(connection, run, versions)]
+    connection.execute("create or replace temp table wanted (person_id bigint)")
+    for rule in rules:
+        connection.execute(
+            f"insert into wanted select person_id from ({rule.of('person_id', 'every_row')})", dict(rule.values)
+        )
+    stir_people(connection, campaign.slug, "wanted", f"(goal_at is null or wake_at < {relations.FOREVER})")
+    for rule in rules:
+        if rule.goal is not None:
+            _reach(connection, campaign, rule, rule.goal)
+    _convert_moved(connection, campaign, versions)
+    for rule in rules:
+        if rule.goal is None:
+            _leave(connection, campaign, rule)
+
+
+def _goals(connection: duckdb.DuckDBPyConnection, run: Run, versions: Versions) -> Iterator[_Rule]:
+    """Yield a rule for each goal that somebody can have reached."""
+    now = {"as_of": clock.naive(run.as_of)}
     for names in _alike(versions, lambda definition: definition["goal"]):
         goal = versions[names[0]]["goal"]
         if goal is None:
             continue
-        query, values = _goal(connection, run, goal)
-        if query is not None:
-            _note_reached(connection, campaign, names, query, values)
-        if goal["exit"]:
-            connection.execute(
-                f"update passes set over = 'converted' where {_STANDING} and goal_at is not null and {_of(names)}",
-                {"campaign": campaign.slug},
-            )
+        within = {"within": goal["within"]}
+        if goal["segment"] is not None:
+            query = statement(_PACKAGE, "goals_by_segment")
+            yield _Rule(_list(names), query, now | within | {"segment": goal["segment"]}, goal)
+            continue
+        events = statement(_PACKAGE, "goal_events").replace("{where}", goal["where_sql"] or "true")
+        table = f"goal_events_{names[0]}"
+        connection.execute(f"create or replace temp table {table} as {events}", now | {"event": goal["event"]})
+        if engine.row(connection, f"select exists (select 1 from {table})")[0]:
+            query = statement(_PACKAGE, "goals").replace("goal_events", table)
+            yield _Rule(_list(names), query, within, goal)
 
 
-_STANDING = "campaign = $campaign and status = 'active' and over is null"
-
-
-def _goal(
-    connection: duckdb.DuckDBPyConnection, run: Run, goal: Mapping[str, Any]
-) -> tuple[str | None, dict[str, Any]]:
-    """Return the statement that finds who reached the goal, and its values; None when nobody can have."""
-    now = {"as_of": clock.naive(run.as_of)}
-    if goal["segment"] is not None:
-        return statement(_PACKAGE, "goals_by_segment"), now | {"segment": goal["segment"], "within": goal["within"]}
-    events = statement(_PACKAGE, "goal_events").replace("{where}", goal["where_sql"] or "true")
-    connection.execute(f"create or replace temp table goal_events as {events}", now | {"event": goal["event"]})
-    if not engine.row(connection, "select exists (select 1 from goal_events)")[0]:
-        return None, {}
-    return statement(_PACKAGE, "goals"), {"within": goal["within"]}
-
-
-def _note_reached(
-    connection: duckdb.DuckDBPyConnection,
-    campaign: CampaignSpec,
-    names: Sequence[str],
-    query: str,
-    values: Mapping[str, Any],
-) -> None:
-    """Set goal_at in `passes`. People are found first, from few columns; only then their passes are read."""
-    reading = "(select person_id, entered_at, person_id as enrollment_id, status, goal_at, version from every_row)"
-    connection.execute(
-        f"create or replace temp table hopeful as select distinct enrollment_id as person_id"
-        f" from ({query.replace('{hopeful}', reading).replace('{versions}', _of(names, 'hopeful.'))})",
-        values,
+def _exits(connection: duckdb.DuckDBPyConnection, run: Run, versions: Versions) -> Iterator[_Rule]:
+    """Yield a rule for each list of exits, having made `customers` for all of them."""
+    conditions = [each for definition in versions.values() for each in definition["exit"] if each != "left_trigger"]
+    people.describe(
+        connection,
+        needs(conditions).columns,
+        f"select person_id from every_row where wake_at < {relations.FOREVER}"
+        " union select person_id from passes where is_new",
     )
-    stir_people(connection, campaign.slug, "hopeful", "goal_at is null")
-    known = "" if "goal_events" in query else " and not is_new"
-    over = "coalesce(over, '') not in ('edited', 'restarted')"
-    mine = f"(select * from passes where campaign = $campaign and {over}{known})"
-    connection.execute(
-        "create or replace temp table reached as"
-        f" {query.replace('{hopeful}', mine).replace('{versions}', _of(names, 'hopeful.'))}",
-        {**values, "campaign": campaign.slug},
-    )
-    connection.execute(
-        "update passes set goal_at = reached.goal_at, is_changed = true from reached"
-        " where passes.campaign = $campaign and passes.enrollment_id = reached.enrollment_id",
-        {"campaign": campaign.slug},
-    )
-    connection.execute(GOALS_REACHED)
-    connection.execute(
-        "insert into goals_reached select $campaign, enrollment_id from reached", {"campaign": campaign.slug}
-    )
-
-
-def leave(connection: duckdb.DuckDBPyConnection, run: Run, campaign: CampaignSpec, versions: Versions) -> None:
-    """End the passes for which an exit condition of their version holds (`exited`), and those who enter with them."""
     for names in _alike(versions, lambda definition: [definition["exit"], definition["trigger"]]):
         definition = versions[names[0]]
-        if not definition["exit"]:
-            continue
-        conditions = [each for each in definition["exit"] if each != "left_trigger"]
-        active = f"wake_at < {relations.FOREVER}"
-        people.describe(
-            connection,
-            needs(conditions).columns,
-            f"select person_id from every_row where {active} union select person_id from passes where is_new",
-        )
-        holds = " or ".join(_holds(run, definition, each) for each in definition["exit"])
-        values = {"as_of": clock.naive(run.as_of)} if "$as_of" in holds else {}
+        if definition["exit"]:
+            holds = " or ".join(_holds(run, definition, each) for each in definition["exit"])
+            query = statement(_PACKAGE, "leaving").replace("{holds}", holds).replace("{forever}", relations.FOREVER)
+            yield _Rule(_list(names), query, {"as_of": clock.naive(run.as_of)} if "$as_of" in holds else {})
+
+
+def _reach(connection: duckdb.DuckDBPyConnection, campaign: CampaignSpec, rule: _Rule, goal: Mapping[str, Any]) -> None:
+    mine = {"campaign": campaign.slug}
+    rows = "(select * from passes where campaign = $campaign and coalesce(over, '') not in ('edited', 'restarted')"
+    rows += " and not is_new)" if goal["segment"] is not None else ")"
+    connection.execute(
+        f"create or replace temp table reached as {rule.of('enrollment_id', rows)}", {**rule.values, **mine}
+    )
+    connection.execute("insert into goals_reached select $campaign, enrollment_id from reached", mine)
+    connection.execute(
+        "update passes set goal_at = reached.goal_at, is_changed = true,"
+        f" over = case when {bool(goal['exit'])} and {_STANDING} then 'converted' else over end from reached"
+        " where passes.campaign = $campaign and passes.enrollment_id = reached.enrollment_id",
+        mine,
+    )
+
+
+def _leave(connection: duckdb.DuckDBPyConnection, campaign: CampaignSpec, rule: _Rule) -> None:
+    leaving = rule.of("enrollment_id", "(select * from passes where campaign = $campaign and over is null)")
+    connection.execute(
+        f"update passes set over = 'exited' where {_STANDING} and enrollment_id in ({leaving})",
+        {**rule.values, "campaign": campaign.slug},
+    )
+
+
+def _convert_moved(connection: duckdb.DuckDBPyConnection, campaign: CampaignSpec, versions: Versions) -> None:
+    """End those whose goal was reached on a version that it did not end, and who are on one now that it does."""
+    today = versions[campaign.version]["goal"]
+    if campaign.on_edit == "move" and today is not None and today["exit"]:
         connection.execute(
-            "create or replace temp table leaving as select distinct person_id from every_row as standing"
-            f" where {active} and {_of(names)} and ({holds})",
-            values,
-        )
-        stir_people(connection, campaign.slug, "leaving", active)
-        connection.execute(
-            "create or replace temp table leaving as select enrollment_id from passes as standing"
-            f" where {_STANDING} and {_of(names)} and ({holds})",
-            {**values, "campaign": campaign.slug},
-        )
-        connection.execute(
-            f"update passes set over = 'exited' where {_STANDING}"
-            " and enrollment_id in (select enrollment_id from leaving)",
-            {"campaign": campaign.slug},
+            f"update passes set over = 'converted' where {_STANDING} and goal_at is not null and version = $version",
+            {"campaign": campaign.slug, "version": campaign.version},
         )
 
 
@@ -133,17 +145,14 @@ def _holds(run: Run, definition: Mapping[str, Any], condition: Any) -> str:
     )
 
 
-def _of(names: Sequence[str], table: str = "") -> str:
-    return f"{table}version in ({', '.join(literal(name) for name in names)})"
+def _list(names: Sequence[str]) -> str:
+    return ", ".join(literal(name) for name in names)
 
 
 def end(connection: duckdb.DuckDBPyConnection, campaign: CampaignSpec) -> None:
     """End what is still active (`ended`) of a campaign that has ended and does not drain."""
     if campaign.status == "ended" and campaign.on_end == "exit":
-        connection.execute(
-            "update passes set over = 'ended' where campaign = $campaign and over is null and status = 'active'",
-            {"campaign": campaign.slug},
-        )
+        connection.execute(f"update passes set over = 'ended' where {_STANDING}", {"campaign": campaign.slug})
 
 
 def _alike(versions: Versions, what: Any) -> list[list[str]]:

@@ -1,10 +1,10 @@
 -- One row per pass of these versions that the parent plan knew and whose person entered the goal's segment since.
 select
-    hopeful.enrollment_id,
+    hopeful.{key},
     $as_of::timestamp as goal_at
-from {hopeful} as hopeful
+from {rows} as hopeful
 inner join changes on changes.person_id = hopeful.person_id
-where {versions}
+where hopeful.version in ({versions})
     and hopeful.goal_at is null
     and hopeful.status not in ('ended', 'edited', 'exited', 'restarted')
     and changes.segment = $segment

@@ -66,8 +66,8 @@ def prepare(
                 {fields.document(spec.required | spec.optional)},
                 {fields.first_missing(sorted(spec.required))}
             from candidates
-            left join {PEOPLE} as people on people.person_id = candidates.person_id
-            left join {FEATURES} as features on features.person_id = candidates.person_id
+            left join {_those(PEOPLE)} as people on people.person_id = candidates.person_id
+            left join {_those(FEATURES)} as features on features.person_id = candidates.person_id
             {members}
             {objects}
             where candidates.campaign = {literal(campaign)} and candidates.message = {literal(message)}
@@ -75,6 +75,11 @@ def prepare(
                 and coalesce(candidates.object, '') = {literal(object_type)}
             """
         )
+
+
+def _those(relation: str) -> str:
+    """Return SQL for the rows of candidates only: a left join would hash everybody."""
+    return f"(select * from {relation} where person_id in (select person_id from candidates))"
 
 
 class _Fields:

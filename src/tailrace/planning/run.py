@@ -13,6 +13,9 @@ from tailrace.planning.store import Piece, Plan, Store
 if TYPE_CHECKING:
     from tailrace.planning.arbitration import Rules
 
+GOALS_REACHED = "create temp table if not exists goals_reached (campaign varchar, enrollment_id varchar)"
+"""Makes the table of the passes that reach their goal in this plan; `exits.end_early` fills it."""
+
 
 @dataclass(frozen=True)
 class MessageSpec:
