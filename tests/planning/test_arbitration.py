@@ -491,6 +491,28 @@ def test_a_message_that_is_scheduled_counts_and_when_it_is_due_decides_how_long(
     assert (again["reason"], again["next_at"]) == ("frequency_cap", wednesday + DAY)
 
 
+def test_what_passes_after_a_message_does_not_put_off_when_it_is_eligible_again(court: Court) -> None:
+    court.rules = Rules(limits=[Limit("marketing", "email", 1, 3_600), Limit("marketing", None, 2, 86_400)])
+    court.asks("a", 1, priority=90)
+    court.asks("b", 1, priority=80)
+    court.asks("c", 1, priority=70, channel="sms")
+    found = court.judge()
+
+    assert [found[intent]["verdict"] for intent in "abc"] == ["send", "defer", "send"]
+    assert found["b"]["next_at"] == clock.naive(NOW + HOUR)
+
+
+def test_a_message_leaves_each_limit_at_the_second_at_which_it_is_that_old(court: Court) -> None:
+    court.rules = Rules(limits=[Limit("marketing", None, 1, 3_600), Limit("marketing", None, 9, 86_400)])
+    court.asks("first", 1)
+    court.judge()
+    court.candidates = []
+    court.asks("second", 1)
+
+    assert court.reasons(NOW + HOUR - timedelta(seconds=1)) == {"second": ("defer", "frequency_cap")}
+    assert court.reasons(NOW + HOUR) == {"second": SEND}
+
+
 def test_transactional_is_never_capped_counted_or_held_by_quiet_hours_or_topics(court: Court) -> None:
     court.campaigns.append(campaign("receipt", class_="transactional", topic="tips"))
     court.rules = Rules(

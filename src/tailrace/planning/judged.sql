@@ -77,16 +77,16 @@ reasoned as (
 placed as (
     select
         *,
-        case when is_message and reason is null then rank() over (
+        case when is_message and reason is null then first_value(person_id) over (
             partition by campaign, step, inbox, is_message and reason is null order by priority desc, md5(person_id::varchar)
-        ) end as place
+        ) end as winner
     from reasoned
 ),
 
 alone_in_inbox as (
     select
-        * exclude (reason, place),
-        coalesce(reason, case when place > 1 then 'duplicate_inbox' end) as reason
+        * exclude (reason, winner),
+        coalesce(reason, case when winner <> person_id then 'duplicate_inbox' end) as reason
     from placed
 ),
 
