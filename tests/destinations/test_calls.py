@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from datetime import UTC, datetime
 
 import pytest
-from hypothesis import given
+import requests
+from hypothesis import example, given
 from hypothesis import strategies as st
+from urllib3.util import parse_url
 
 from tailrace.destinations import webhook
 from tailrace.destinations.base import HttpReply, Message, Outcome, RefusedError, Rendered, Secrets
-from tailrace.destinations.calls import LONGEST_KEPT, kept, parse_call, read_answer
+from tailrace.destinations.calls import LONGEST_KEPT, host_of, kept, parse_call, read_answer
 
 AT = datetime(2026, 3, 1, 6, tzinfo=UTC)
 HTTPS = frozenset({"https"})
@@ -136,6 +139,39 @@ def test_retry_after_of_a_step_is_heeded():
 )
 def test_of_a_body_only_json_and_text_is_kept_and_always_as_json(kind, body, expected):
     assert kept(HttpReply(200, {"content-type": kind}, body)) == expected
+
+
+HOSTS = ("crm.test", "CRM.test", "evil.test", "127.0.0.1", "0x7f.1", "::1", "user", "\u3002")
+MARKS = (":", "/", "//", "\\", "@", "#", "?", ".", "%2f", "%40", ":443", ":8443", "[", "]", ";", "&", "\t", "\n", " ")
+TRICKS = st.lists(st.sampled_from(HOSTS + MARKS), max_size=8)
+
+
+@given(TRICKS)
+@example(["evil.test", "#@crm.test"])
+@example(["crm.test", "?@evil.test"])
+@example(["crm.test", ":443", "\\@evil.test"])
+def test_the_host_that_is_checked_is_the_host_that_is_called(parts):
+    url = "https://" + "".join(parts)
+    try:
+        told = parse_call(call(url=url), HTTPS, {"crm.test"})
+    except RefusedError:
+        return
+    called = parse_url(requests.Request("POST", told.url).prepare().url)
+    assert (called.scheme, called.host, called.auth) == ("https", "crm.test", None)
+    port = f":{called.port}" if called.port else ""
+    assert host_of(told.url) in {f"https://crm.test{port}", "https://crm.test:"}
+
+
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.text(max_size=9) | st.integers(), lambda inner: st.lists(inner, max_size=3)
+    )
+)
+def test_whatever_a_template_makes_of_a_call_is_a_call_or_refused(value):
+    for part in ("method", "url", "headers", "body"):
+        for text in (call(**{part: value}), json.dumps(value)):
+            with contextlib.suppress(RefusedError):
+                parse_call(text, HTTPS, None)
 
 
 @given(st.binary(max_size=200), st.sampled_from(["application/json", "text/plain", ""]))
