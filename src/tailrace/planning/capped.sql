@@ -66,17 +66,22 @@ greedy as (
     union all
 
     select
-        ranked.person_id,
-        ranked.place,
-        ranked.intent_id,
-        len(list_filter(list_zip(greedy.room, ranked.covers), lambda pair: pair[1] <= 0 and pair[2] = 1)) = 0 as fits,
-        case
-            when len(list_filter(list_zip(greedy.room, ranked.covers), lambda pair: pair[1] <= 0 and pair[2] = 1)) = 0
-                then list_transform(list_zip(greedy.room, ranked.covers), lambda pair: pair[1] - pair[2])
-            else greedy.room
-        end as room
-    from greedy
-    inner join ranked on ranked.person_id = greedy.person_id and ranked.place = greedy.place + 1
+        person_id,
+        place,
+        intent_id,
+        fits,
+        case when fits then list_transform(list_zip(room, covers), lambda pair: pair[1] - pair[2]) else room end as room
+    from (
+        select
+            ranked.person_id,
+            ranked.place,
+            ranked.intent_id,
+            ranked.covers,
+            greedy.room,
+            len(list_filter(list_zip(greedy.room, ranked.covers), lambda pair: pair[1] <= 0 and pair[2] = 1)) = 0 as fits
+        from greedy
+        inner join ranked on ranked.person_id = greedy.person_id and ranked.place = greedy.place + 1
+    )
 ),
 
 counted as (
