@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import fields, is_dataclass
 from datetime import date, datetime, timedelta
@@ -12,6 +12,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 from pydantic import BaseModel
 from rich.console import Console
 from rich.table import Table
@@ -36,6 +37,11 @@ def _screen() -> Console:
     return Console(highlight=False, width=width)
 
 
+def width() -> int:
+    """Return how many columns a line of the result may have."""
+    return _screen().width
+
+
 def _show(thing: Text | Table, at_least: int = 0) -> None:
     """Print without the blanks at the ends of lines, and without breaking lines of text: the terminal does that."""
     screen = _screen()
@@ -51,13 +57,28 @@ def note(text: str) -> None:
 
 
 @contextmanager
-def working(what: str) -> Iterator[None]:
-    """Show that `what` is under way while stderr is a terminal."""
+def working(what: str) -> Iterator[Callable[[str], None]]:
+    """Show that `what` is under way while stderr is a terminal; the function that is given names the step it is at."""
     if _notes.is_terminal:
-        with _notes.status(what):
-            yield
+        with _notes.status(what) as status:
+            yield lambda step: status.update(f"{what}: {step}")
     else:
-        yield
+        yield lambda step: None
+
+
+@contextmanager
+def progress(what: str) -> Iterator[Callable[[int, int, str], None]]:
+    """Yield a function that says how many steps are done of all, and the one under way, while stderr is a terminal."""
+    if not _notes.is_terminal:
+        yield lambda done, whole, now: None
+        return
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn  # noqa: PLC0415 (few need it)
+
+    with Progress(TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), console=_notes) as shown:
+        task = shown.add_task(what)
+        yield lambda done, whole, now: shown.update(
+            task, completed=done, total=whole, description=f"{what} {now}" if done < whole else what
+        )
 
 
 def say(text: str) -> None:
@@ -120,6 +141,8 @@ def document(value: Any) -> None:
 def _plain(value: Any) -> Any:
     if is_dataclass(value) and not isinstance(value, type):
         value = {field.name: getattr(value, field.name) for field in fields(value)}
+    elif isinstance(value, pa.Table):
+        value = value.to_pylist()
     elif isinstance(value, BaseModel):
         value = value.model_dump()
     if isinstance(value, dict):

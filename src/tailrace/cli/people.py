@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Annotated
 
 import typer
@@ -11,6 +12,7 @@ from tailrace.cli.options import DataDir, Json, ProjectDir, settings
 from tailrace.cli.plans import words
 from tailrace.pipeline.explaining import Explanation
 from tailrace.pipeline.explaining import explain as tell
+from tailrace.planning.story import Story
 
 CAUSES = {
     "behaviour": "of what the person did, or of time",
@@ -42,9 +44,11 @@ def explain(
 
 
 def _show(story: Explanation) -> None:
-    output.say(f"person {story.person_id}, over {story.n_plans} plans up to {output.cell(story.as_of)}")
+    output.say(f"person {story.person_id}, over {_many(story.n_plans, 'plan')} up to {output.cell(story.as_of)}")
     if story.n_events:
-        output.say(f"events    {story.n_events:,} on {story.n_days:,} days, from {story.first_on} to {story.last_on}")
+        output.say(
+            f"events    {story.n_events:,} on {_many(story.n_days, 'day')}, from {story.first_on} to {story.last_on}"
+        )
     else:
         output.say("events    none that anybody published")
     for row in story.states:
@@ -57,7 +61,21 @@ def _show(story: Explanation) -> None:
     _outcomes(story)
 
 
-def _campaigns(story: Explanation) -> None:
+def _many(count: int, word: str) -> str:
+    return f"{count:,} {word}" if count == 1 else f"{count:,} {word}s"
+
+
+def show_rows(plan_id: str, as_of: datetime, story: Story) -> None:
+    """Print what one plan says of one person: segments moved, steps, verdicts with reasons."""
+    output.say(f"person {story.person_id} in plan {plan_id}  as of {output.cell(as_of)} UTC")
+    output.say(f"segments  {', '.join(story.segments) or 'none'}")
+    _campaigns(story)
+    _segments(story)
+    _steps(story)
+    _verdicts(story)
+
+
+def _campaigns(story: Explanation | Story) -> None:
     output.title("Campaigns")
     output.table(
         ["campaign", "entered", "arm", "status", "rests at", "goal reached"],
@@ -69,7 +87,7 @@ def _campaigns(story: Explanation) -> None:
     )
 
 
-def _segments(story: Explanation) -> None:
+def _segments(story: Explanation | Story) -> None:
     output.title("Segments in and out")
     output.table(
         ["as of", "", "segment", "because"],
@@ -81,7 +99,7 @@ def _segments(story: Explanation) -> None:
     )
 
 
-def _steps(story: Explanation) -> None:
+def _steps(story: Explanation | Story) -> None:
     output.title("Steps")
     output.table(
         ["as of", "campaign", "from", "to", "why"],
@@ -90,12 +108,19 @@ def _steps(story: Explanation) -> None:
     )
 
 
-def _verdicts(story: Explanation) -> None:
+def _verdicts(story: Explanation | Story) -> None:
     output.title("Verdicts")
     output.table(
-        ["as of", "campaign", "step", "verdict", "reason"],
+        ["as of", "campaign", "step", "verdict", "reason", "again at"],
         [
-            [row["as_of"], row["campaign"], row["step"], row["verdict"], words(row["reason"] or "")]
+            [
+                row["as_of"],
+                row["campaign"],
+                row["step"],
+                row["verdict"],
+                words(row["reason"] or ""),
+                row.get("next_at") or "",
+            ]
             for row in story.verdicts
         ],
         empty="Never considered: no trigger named this person.",

@@ -2,85 +2,74 @@
 
 from __future__ import annotations
 
+import textwrap
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-from tailrace import clock
-from tailrace.cli import output
+from tailrace.cli import funnels, output
+from tailrace.cli.funnels import words
+from tailrace.errors import DataError
 from tailrace.pipeline.result import Result
+from tailrace.planning.sampling import Sample
 from tailrace.planning.store import Plan
-from tailrace.planning.verdict import IN_WORDS
+
+__all__ = ["reading", "release_in_words", "show", "show_result", "words"]
 
 
-def show(plan_id: str, plan: Plan) -> None:
-    """Print the plan: campaigns, segments that moved, syncs, guards, totals."""
-    output.say(f"plan {plan_id}  as of {clock.iso(plan.as_of)}  on top of {plan.parent or 'nothing'}  ({plan.cause})")
-    _campaigns(plan)
-    _not_sent(plan)
+def show(plan_id: str, plan: Plan, sample: Sample | None = None, *, campaign: str | None = None) -> None:
+    """Print the plan: totals, the funnel of each campaign, segments that moved, syncs, guards.
+
+    With `campaign` that one's funnel only. `sample` names people under each number.
+
+    Raises DataError when the plan does not have the campaign.
+    """
+    counts = plan.counts
+    output.say(f"plan {plan_id}  as of {output.cell(plan.as_of)} UTC  ({plan.cause})")
+    output.say(f"on top of {plan.parent or 'nothing'}")
+    output.say(
+        f"{counts['considered']:,} considered = {counts['send']:,} to send + {counts['defer']:,} deferred +"
+        f" {counts['skip']:,} skipped"
+    )
+    output.say(", ".join(_totals(counts)))
+    if campaign is not None:
+        if campaign not in plan.campaigns:
+            raise DataError(
+                f"plan {plan_id} has no campaign `{campaign}`; expected one of: {', '.join(sorted(plan.campaigns))}"
+            )
+        funnels.show({campaign: plan.campaigns[campaign]}, sample or {}, only=campaign)
+        return
+    funnels.show(plan.campaigns, sample or {})
     _segments(plan)
     _syncs(plan)
     _guards(plan)
-    counts = plan.counts
-    output.say(
-        f"\n{counts['considered']:,} considered = {counts['send']:,} to send + {counts['defer']:,} deferred +"
-        f" {counts['skip']:,} skipped  ·  {counts['people']:,} people, {counts['memberships']:,} memberships,"
-        f" {counts['enrollments']:,} enrollments"
-    )
 
 
-def _campaigns(plan: Plan) -> None:
-    output.title("Campaigns")
-    rows: list[list[Any]] = []
-    for slug, campaign in plan.campaigns.items():
-        moves = campaign["moves"]
-        parked = f", parked: {campaign['parked']}" if campaign["parked"] else ""
-        rows.append(
-            [
-                slug,
-                campaign["status"] + parked,
-                moves.get("entered", 0),
-                moves.get("passed", 0) + moves.get("waited", 0),
-                moves.get("converted", 0),
-                moves.get("completed", 0),
-                "",
-                None,
-                None,
-                None,
-            ]
-        )
-        for step, verdicts in campaign["messages"].items():
-            held, skipped = sum(verdicts["defer"].values()), sum(verdicts["skip"].values())
-            rows.append(["", "", "", "", "", "", step, verdicts["send"], held, skipped])
-    columns = ["campaign", "status", "enter", "move on", "convert", "complete", "message", "send", "defer", "skip"]
-    output.table(columns, rows, empty="There are no campaigns.")
-
-
-def _not_sent(plan: Plan) -> None:
-    rows = []
-    for slug, campaign in plan.campaigns.items():
-        for reason, count in campaign["not_entered"].items():
-            rows.append([slug, "(does not enter)", words(reason), count])
-        for step, verdicts in campaign["messages"].items():
-            for verdict in ("defer", "skip"):
-                rows += [[slug, f"{step} ({verdict})", words(reason), n] for reason, n in verdicts[verdict].items()]
-    output.title("Why not")
-    output.table(["campaign", "message", "reason", "people"], rows, empty="Nobody who was considered was passed over.")
-
-
-def words(reason: str) -> str:
-    """Return a verdict's reason in words."""
-    name, _, detail = reason.partition(":")
-    text = IN_WORDS.get(name, name)  # type: ignore[call-overload]
-    return f"{text} ({detail})" if detail else text
+def _totals(counts: Mapping[str, int]) -> Iterator[str]:
+    for name, word in (("people", "people"), ("memberships", "memberships"), ("enrollments", "enrollments")):
+        yield f"{counts[name]:,} {word}"
+    if counts.get("unknown_zones"):
+        yield f"{counts['unknown_zones']:,} whose time zone nobody knows"
 
 
 def _segments(plan: Plan) -> None:
+    there = {name: entry for name, entry in sorted(plan.segments.items()) if entry["status"] != "removed"}
     rows = [
         [name, entry["size"], entry["entered"], entry["left"], _cause(entry)]
-        for name, entry in sorted(plan.segments.items())
-        if entry["status"] != "removed"
+        for name, entry in there.items()
+        if _moved(entry)
     ]
     output.title("Segments")
-    output.table(["segment", "people", "entered", "left", ""], rows, empty="There are no segments.")
+    output.table(
+        ["segment", "people", "entered", "left", ""], rows, empty="None moved." if there else "There are no segments."
+    )
+    still = [f"{name} {entry['size']:,}" for name, entry in there.items() if not _moved(entry)]
+    if still:
+        for line in textwrap.wrap(f"as before: {', '.join(still)}", output.width(), subsequent_indent="  "):
+            output.say(line)
+
+
+def _moved(entry: Mapping[str, Any]) -> bool:
+    return bool(entry["parked"] or entry["entered"] or entry["left"])
 
 
 def _cause(entry: dict[str, Any]) -> str:
@@ -111,7 +100,7 @@ def _syncs(plan: Plan) -> None:
         for name, sync in sorted(plan.syncs.items())
     ]
     output.title("Syncs")
-    columns = ["sync", "to", "desired", "acknowledged", "add", "update", "remove", "refused", ""]
+    columns = ["sync", "to", "rows", "held", "add", "update", "remove", "refused", ""]
     output.table(columns, rows, empty="There are no syncs.")
 
 

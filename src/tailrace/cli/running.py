@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from tailrace.cli import output, plans
+from tailrace.cli import looking, output, plans
 from tailrace.cli.options import AsOf, DataDir, Json, ProjectDir, instant, settings
 from tailrace.pipeline import demo as demonstration
 from tailrace.pipeline import doctor as examination
@@ -74,42 +74,46 @@ def land(
 
 def plan(
     plan_id: Annotated[
-        str | None, typer.Argument(help="Show this plan instead of making one.", metavar="[PLAN]")
+        str | None,
+        typer.Argument(help="Show this plan instead of making one: an id, HEAD or HEAD~1.", metavar="[PLAN]"),
+    ] = None,
+    campaign: Annotated[
+        str | None, typer.Option("--campaign", help="One campaign's funnel, with all its steps.", show_default=False)
+    ] = None,
+    person: Annotated[
+        str | None, typer.Option("--person", help="One person's rows, with reasons.", show_default=False)
+    ] = None,
+    sample: Annotated[
+        int, typer.Option("--sample", help="Name so many people under each number, by id; the same every time.")
+    ] = 0,
+    diff: Annotated[
+        str | None,
+        typer.Option("--diff", help="Show what another plan decides otherwise: an id, HEAD or HEAD~1.", metavar="PLAN"),
     ] = None,
     as_of: AsOf = None,
     data_dir: DataDir = None,
     project_dir: ProjectDir = None,
     json_: Json = False,
 ) -> None:
-    """Make the plan that a run would apply, and show it. Nothing is applied, nothing leaves."""
+    """Make the plan that a run would apply, and show it. Nothing is applied, nothing leaves.
+
+    With PLAN, show that one: what is done with whom, per campaign, and why not with the others.
+    """
     if plan_id is not None and as_of is not None:
         raise typer.BadParameter("a plan that is made has its instant; expected one or the other", param_hint="--as-of")
     found = settings(data_dir, project_dir)
     store = Store(found)
+    other = None if diff is None else store.resolve(diff)
     if plan_id is None:
-        with output.working("planning"):
-            result = spine.plan(found, instant(as_of))
+        with output.working("planning") as tell:
+            result = spine.plan(found, instant(as_of), tell=tell)
         plan_id = result.plan_id or ""
     else:
         plan_id = store.resolve(plan_id)
         made = store.read(plan_id)
         result = Result(made.as_of, plan_id=plan_id, parent=made.parent)
-    made = store.read(plan_id)
-    if json_:
-        output.document(
-            result.document()
-            | {
-                "counts": made.counts,
-                "campaigns": made.campaigns,
-                "segments": made.segments,
-                "syncs": made.syncs,
-                "guards": made.guards,
-            }
-        )
-    else:
-        plans.show(plan_id, made)
-        if store.head() != plan_id:
-            output.note(f"\nnothing has been applied; to do so: tailrace apply {plan_id}")
+    how = looking.Look(campaign=campaign, person=person, size=sample, other=other)
+    looking.look(found, store, plan_id, result, how, as_json=json_)
     raise typer.Exit(result.exit_code)
 
 
@@ -133,8 +137,8 @@ def run(
 ) -> None:
     """Do everything once: land, build, plan, guard, apply, deliver, publish."""
     found = settings(data_dir, project_dir)
-    with output.working("running"):
-        result = spine.run(found, instant(as_of), budget_seconds=budget)
+    with output.working("running") as tell:
+        result = spine.run(found, instant(as_of), budget_seconds=budget, tell=tell)
     if not json_ and result.plan_id is not None:
         plans.show(result.plan_id, Store(found).read(result.plan_id))
     _print(result, json_)

@@ -60,7 +60,7 @@ def explain(settings: Settings, person: str, *, limit: int) -> Explanation:
     head = store.head()
     if head is None:
         raise DataError("nothing has been planned yet; expected one run before: `tailrace run`")
-    person_id = _find(settings, person)
+    person_id = find_person(settings, person)
     with engine.connect(settings) as connection:
         story = tell(connection, store, person_id, head=head, limit=limit)
     n_events, n_days, first_on, last_on = _events(settings, person_id)
@@ -82,7 +82,11 @@ def explain(settings: Settings, person: str, *, limit: int) -> Explanation:
     )
 
 
-def _find(settings: Settings, person: str) -> int:
+def find_person(settings: Settings, person: str) -> int:
+    """Return the person_id of the person with this user id, or with this person_id if nobody has that user id.
+
+    Raises DataError when neither is known.
+    """
     candidates = [ids.person_id(person)]
     if person.isdigit() and len(person) < 20:
         candidates.append(int(person))

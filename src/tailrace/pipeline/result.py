@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any
@@ -24,9 +25,16 @@ class Balance:
         return self.total == sum(self.parts.values())
 
 
+def quiet(step: str) -> None:
+    """Say nothing of a step that begins."""
+
+
 @dataclass
 class Result:
-    """What a run, or a part of one, did. `steps` are counts by step; `seconds` how long each took."""
+    """What a run, or a part of one, did. `steps` are counts by step; `seconds` how long each took.
+
+    `tell` hears the name of each step as it begins.
+    """
 
     as_of: datetime
     plan_id: str | None = None
@@ -36,6 +44,7 @@ class Result:
     seconds: dict[str, float] = field(default_factory=dict)
     balances: list[Balance] = field(default_factory=list)
     tripped: list[dict[str, Any]] = field(default_factory=list)
+    tell: Callable[[str], None] = field(default=quiet, repr=False, compare=False)
 
     @property
     def exit_code(self) -> int:

@@ -26,7 +26,7 @@ from tailrace.landing.land import Landed, land, land_inbox
 from tailrace.landing.loads import Load, loads
 from tailrace.landing.mirror import mirror, mirrored
 from tailrace.pipeline.request import Definitions, gather, load_definitions, load_files, loads_fingerprint
-from tailrace.pipeline.result import Balance, Result
+from tailrace.pipeline.result import Balance, Result, quiet
 from tailrace.planning import relations, syncs
 from tailrace.planning.plan import make_plan
 from tailrace.planning.reader import PlanReader
@@ -40,13 +40,19 @@ from tailrace.warehouse.publish import publish
 _NO_ACTS = pa.table({"intent_id": pa.array([], pa.string())})
 
 
-def run(settings: Settings, as_of: datetime, *, budget_seconds: float | None = None) -> Result:
+def run(
+    settings: Settings,
+    as_of: datetime,
+    *,
+    budget_seconds: float | None = None,
+    tell: Callable[[str], None] = quiet,
+) -> Result:
     """Do everything once for `as_of`: afterwards what should have been said by then has been, or is listed.
 
     The run's clock starts at `as_of` and goes on from there. Raises Busy when another run is under way, StalePlan when
-    `as_of` is before HEAD's, and the rooms' errors.
+    `as_of` is before HEAD's, and the rooms' errors. `tell` hears the name of each step as it begins.
     """
-    result = Result(as_of)
+    result = Result(as_of, tell=tell)
     now = _clock_from(as_of)
     with durable.exclusive(settings.run_lock, "a run"), Journal.open(settings) as journal:
         _prepare(settings, journal, result)
@@ -61,9 +67,9 @@ def run(settings: Settings, as_of: datetime, *, budget_seconds: float | None = N
     return result
 
 
-def plan(settings: Settings, as_of: datetime) -> Result:
+def plan(settings: Settings, as_of: datetime, *, tell: Callable[[str], None] = quiet) -> Result:
     """Land what waits, build and plan, and stop there: HEAD does not move, nothing leaves."""
-    result = Result(as_of)
+    result = Result(as_of, tell=tell)
     with durable.exclusive(settings.run_lock, "a run"), Journal.open(settings) as journal:
         _prepare(settings, journal, result)
     return result
@@ -181,6 +187,7 @@ def land_files(settings: Settings, paths: Sequence[Path], source: str, as_of: da
 
 @contextmanager
 def _timed(result: Result, step: str) -> Iterator[None]:
+    result.tell(step)
     started = clock.monotonic()
     yield
     result.seconds[step] = result.seconds.get(step, 0.0) + clock.monotonic() - started

@@ -122,7 +122,18 @@ class Store:
         return _read(self._root, self.resolve(plan_id))
 
     def resolve(self, prefix: str) -> str:
-        """Return the one full id that starts with `prefix` (`HEAD` is the plan applied last)."""
+        """Return the one full id that starts with `prefix` (`HEAD` is the plan applied last, `HEAD~2` two before it).
+
+        Raises DataError when there is none, or several.
+        """
+        prefix, tilde, back = prefix.partition("~")
+        if tilde:
+            if not back.isdecimal():
+                raise DataError(f"plan `{prefix}~{back}`: expected a number after the `~`, such as `HEAD~1`")
+            chain = [plan_id for plan_id, _ in self.chain(self.resolve(prefix), int(back) + 1)]
+            if len(chain) <= int(back):
+                raise DataError(f"plan `{prefix}~{back}`: there are only {len(chain) - 1} plans before `{prefix}`")
+            return chain[-1]
         if prefix == "HEAD":
             head = self.head()
             if head is None:

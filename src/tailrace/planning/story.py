@@ -30,8 +30,19 @@ class Story:
     enrollments: list[dict[str, Any]]
 
 
-def tell(connection: duckdb.DuckDBPyConnection, store: Store, person_id: int, *, head: str, limit: int) -> Story:
-    """Return the person's story over the plan `head` and its ancestors, at most `limit` plans."""
+def tell(
+    connection: duckdb.DuckDBPyConnection,
+    store: Store,
+    person_id: int,
+    *,
+    head: str,
+    limit: int,
+    campaign: str | None = None,
+) -> Story:
+    """Return the person's story over the plan `head` and its ancestors, at most `limit` plans.
+
+    With `campaign`, only what that one did.
+    """
     lineage = list(store.chain(head, limit))
     read: dict[str, list[dict[str, Any]]] = {}
     for relation in ("changes", "transitions", "verdicts"):
@@ -41,7 +52,8 @@ def tell(connection: duckdb.DuckDBPyConnection, store: Store, person_id: int, *,
             for piece in plan.relations.get(relation, ())
             if piece.rows
         ]
-        read[relation] = _rows(connection, places, person_id)
+        rows = _rows(connection, places, person_id)
+        read[relation] = [row for row in rows if campaign in (None, row.get("campaign", campaign))]
     plan = lineage[0][1]
     return Story(
         person_id=person_id,
@@ -50,7 +62,9 @@ def tell(connection: duckdb.DuckDBPyConnection, store: Store, person_id: int, *,
         changes=read["changes"],
         transitions=read["transitions"],
         verdicts=read["verdicts"],
-        enrollments=_enrollments(connection, store, plan, person_id),
+        enrollments=[
+            row for row in _enrollments(connection, store, plan, person_id) if campaign in (None, row["campaign"])
+        ],
     )
 
 

@@ -9,9 +9,10 @@ import duckdb
 
 from tailrace import engine
 from tailrace.planning.enrollment import CampaignSpec
+from tailrace.planning.run import GOALS_REACHED
 from tailrace.planning.steps import steps_of
 from tailrace.planning.store import Piece
-from tailrace.planning.verdict import ENTRY, Verdict
+from tailrace.planning.verdict import ENTRY, Reason, Verdict
 
 
 def counts(
@@ -51,7 +52,12 @@ def _rows(relations: Mapping[str, tuple[Piece, ...]], prefix: str) -> int:
 def campaigns(
     connection: duckdb.DuckDBPyConnection, specs: Sequence[CampaignSpec], parked: Mapping[str, str]
 ) -> dict[str, dict[str, Any]]:
-    """Return, per campaign, how many enter, move, convert and complete, and each message's verdicts by reason."""
+    """Return, per campaign, the funnel of this run.
+
+    How many passes enter and move and why (`moves`), how many reach their goal (`goals`), whom the trigger named in
+    vain (`not_entered`), and each message's and webhook's verdicts by reason; `drafts` of what is sent wait for
+    approval. `acts`: people per step that changes something of them. `position` is a step's place in today's version.
+    """
     moved = connection.execute(
         "select campaign, why, count(*) from moves group by campaign, why order by campaign, why"
     ).fetchall()
@@ -59,33 +65,49 @@ def campaigns(
         "select campaign, step, message, verdict, coalesce(reason, ''), count(*) from verdicts"
         " group by all order by all"
     ).fetchall()
+    acts = connection.execute(
+        "select campaign, step, kind, count(distinct enrollment_id) from acts group by all order by all"
+    ).fetchall()
+    connection.execute(GOALS_REACHED)
+    goals = dict(
+        connection.execute(
+            "select campaign, count(distinct enrollment_id) from goals_reached group by campaign"
+        ).fetchall()
+    )
     described: dict[str, dict[str, Any]] = {}
     for spec in specs:
         trigger = spec.definition["trigger"]
         described[spec.slug] = {
             "status": spec.status,
             "sending": spec.sending,
+            "on_edit": spec.on_edit,
             "version": spec.version,
             "parked": parked.get(trigger.get("segment", "")),
             "moves": {why: count for campaign, why, count in moved if campaign == spec.slug},
+            "goals": goals.get(spec.slug, 0),
             "not_entered": {
                 reason: count
                 for campaign, step, _, _, reason, count in judged
                 if campaign == spec.slug and step == ENTRY
             },
             "messages": _messages(spec, judged),
+            "acts": {step: {"kind": kind, "people": n} for slug, step, kind, n in acts if slug == spec.slug},
         }
     return described
 
 
 def _messages(spec: CampaignSpec, judged: Sequence[tuple[str, str, str, str, str, int]]) -> dict[str, dict[str, Any]]:
-    steps = [step.id for step in steps_of(spec.definition["steps"]) if step.kind == "send"]
+    written = {step.id: step for step in steps_of(spec.definition["steps"])}
+    steps = [step.id for step in written.values() if step.kind == "send"]
     seen = [step for campaign, step, *_ in judged if campaign == spec.slug and step != ENTRY]
     result: dict[str, dict[str, Any]] = {}
     for step in dict.fromkeys([*steps, *seen]):
         rows = [row for row in judged if row[0] == spec.slug and row[1] == step]
         result[step] = {
+            "kind": written[step].kind if step in written else None,
+            "position": written[step].position if step in written else None,
             "send": sum(row[5] for row in rows if row[3] == Verdict.SEND),
+            "drafts": sum(row[5] for row in rows if row[3] == Verdict.SEND and row[4] == Reason.AWAITING_APPROVAL),
             "defer": {row[4]: row[5] for row in rows if row[3] == Verdict.DEFER},
             "skip": {row[4]: row[5] for row in rows if row[3] == Verdict.SKIP},
         }
