@@ -11,6 +11,7 @@ ROOT = Path(__file__).parent.parent.parent
 DATA = Path(os.environ.get("TAILRACE_REAL_DATA") or ROOT.parent / "shared" / "data")
 SAAS = DATA / "saas_subscriptions"
 RETAIL = DATA / "online_retail"
+SHOP = DATA / "ecommerce_clickstream"
 
 
 def needs(folder: Path) -> pytest.MarkDecorator:

@@ -16,6 +16,7 @@ select
     event_at,
     event,
     nullif(trim({{ json_text('properties', 'cart_id') }}), '') as cart_id,
+    nullif(trim({{ json_text('properties', 'order_id') }}), '') as order_id,
     nullif(trim({{ json_text('properties', 'product') }}), '') as product,
     {{ parse_amount(json_text('properties', 'value')) }} as value
 from {{ ref('fct_events') }}

@@ -2,13 +2,26 @@
 -- Periods of a person follow each other without gap or overlap. docs/programmes.md says what each state means.
 {{ config(enabled='commerce' in var('programmes')) }}
 
-with happened as (
+with events as (
     select
         person_id,
         event_at,
-        max(case when event = 'checkout_completed' then 1 else 0 end) as is_purchase
+        event,
+        -- An order that is told twice (a page that was loaded again) is one purchase.
+        row_number() over (
+            partition by person_id, event, coalesce(order_id, concat(event_id, ' of ', source))
+            order by event_at
+        ) as nth
     from {{ ref('fct_commerce_events') }}
     where event_at <= {{ as_of() }}
+),
+
+happened as (
+    select
+        person_id,
+        event_at,
+        max(case when event = 'checkout_completed' and nth = 1 then 1 else 0 end) as is_purchase
+    from events
     group by person_id, event_at
 ),
 

@@ -1,0 +1,22 @@
+-- One row per visit that begins within telehealth_reminder (a day) and is still booked. A visit is an object: `group` calls tell of it.
+{{ config(
+    enabled='telehealth' in var('programmes'),
+    meta={'object': 'visit', 'owner': 'care@example.com', 'summary': 'A booked visit begins within a day'},
+) }}
+
+with visits as (
+    select
+        object_id,
+        {{ parse_time(json_text('attributes', 'visit_at')) }} as visit_at,
+        lower({{ json_text('attributes', 'status') }}) as status
+    from {{ ref('dim_objects') }}
+    where object = 'visit'
+)
+
+select
+    visits.object_id,
+    visits.visit_at
+from visits
+where visits.visit_at > {{ as_of() }}
+    and visits.visit_at <= {{ plus_days(as_of(), var('telehealth_reminder_days')) }}
+    and visits.status = 'booked'
