@@ -1,0 +1,14 @@
+-- One row per pass that began on the branch; noticed_at: the instant that began it.
+create temp table entered_passes as
+select
+    passes.enrollment_id,
+    passes.person_id,
+    passes.occurrence,
+    passes.entered_at,
+    moves.as_of as noticed_at,
+    passes.arm,
+    passes.status,
+    passes.step,
+    passes.goal_at
+from {enrollments} as passes
+inner join moves on moves.enrollment_id = passes.enrollment_id and moves.why = 'entered'
