@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from jinja2 import UndefinedError
 from jinja2.sandbox import SecurityError
 
-from tailrace.campaigns import formats, sandbox
+from tailrace.campaigns import filters, sandbox
 from tailrace.campaigns.analysis import analyse, optional_fields, required_fields
 from tailrace.campaigns.definition import Message, RenderError
 from tailrace.campaigns.render import Rendered, Renderer
@@ -449,9 +449,17 @@ def test_a_message_is_compiled_once_for_all_people(message: Make, monkeypatch: p
     assert len(calls) == 3
 
 
+ARGUMENTS: dict[str, tuple[Any, ...]] = {
+    **dict.fromkeys(("plural", "pluralize"), ("a", "b")),
+    **dict.fromkeys(("append", "prepend", "remove", "replace"), ("a",)),
+    **dict.fromkeys(("plus", "minus", "times", "divided_by", "modulo", "at_least", "at_most", "limit"), (2,)),
+    "timezone": ("Europe/London",),
+}
+
+
 def test_every_filter_refuses_an_absent_field() -> None:
     gone = sandbox.absent("customer.x")
-    for name, apply in formats.FILTERS.items():
+    for name, apply in filters.FILTERS.items():
         if name != "default":
             with pytest.raises(RenderError):
-                apply(gone, *(["a", "b"] if name == "plural" else []))
+                apply(gone, *ARGUMENTS.get(name, ()))

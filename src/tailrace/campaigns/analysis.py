@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from jinja2 import TemplateSyntaxError
 
-from tailrace.campaigns import markup
+from tailrace.campaigns import callsheet
+from tailrace.campaigns.assembly import Assembled, assemble
 from tailrace.campaigns.definition import ROOTS, Message, RenderError
-from tailrace.campaigns.render import Renderer, assemble
-from tailrace.campaigns.usage import LAYOUT_NAMES, STANDING, Field, Usage, usage
+from tailrace.campaigns.render import Renderer
+from tailrace.campaigns.usage import LAYOUT_NAMES, SNIPPETS, STANDING, Field, Usage, usage
 from tailrace.errors import Problem
 
 LAYOUTS = "campaigns/_layout"
-_UNSUBSCRIBE = "unsubscribe_url"
+_WAY_OUT = "unsubscribe_url"
 _PERSON: Field = ("customer", "person_id")
 
 
@@ -44,66 +46,97 @@ def optional_fields(message: Message) -> frozenset[Field]:
     return analyse(message).optional
 
 
+@dataclass(frozen=True)
+class _Part:
+    """One template as its author wrote it: where it stands, and which standing names it may print."""
+
+    name: str
+    path: str
+    line: int
+    source: str
+    names: tuple[str, ...]
+
+
 def analyse(message: Message) -> Analysis:
-    """Return what the message with its layout uses, and every problem of its templates."""
-    page, text = f"{LAYOUTS}/{message.layout}.html", f"{LAYOUTS}/{message.layout}.txt"
-    parts = [
-        (message.path, message.subject_line, usage(message.subject, ()), "subject"),
-        (message.path, message.preheader_line, usage(message.preheader, ()), "preheader"),
-        (message.path, message.body_line, usage(message.body), "body"),
-        (page, 1, usage(message.layout_html, (*STANDING, *LAYOUT_NAMES)), "layout"),
-        (text, 1, usage(message.layout_text, (*STANDING, *LAYOUT_NAMES)), "layout"),
-    ]
+    """Return what the message with its layout and snippets uses, and every problem of its templates."""
+    parts = {part.name: part for part in _parts(message)}
     whole = Usage()
     places: dict[Field, tuple[str, int]] = {}
     problems: list[Problem] = []
-    for path, line, used, part in parts:
-        problems += [Problem(path, at + line - 1, message) for at, message in used.problems]
-        problems += [Problem(path, line, problem) for problem in _missing(used, part, message)]
+    for part in parts.values():
+        used = usage(part.source, part.names)
+        problems += [Problem(part.path, at + part.line - 1, text) for at, text in used.problems]
+        problems += [Problem(part.path, part.line, text) for text in _missing(used, part, message)]
         for field, at in used.lines.items():
-            places.setdefault(field, (path, at + line - 1))
+            places.setdefault(field, (part.path, at + part.line - 1))
         whole.add(used)
-    body, html_layout, text_layout = (parts[number][2].names for number in (2, 3, 4))
-    if _UNSUBSCRIBE in whole.names:
-        whole.required.add(_PERSON)
-        whole.optional.discard(_PERSON)
-        places.setdefault(_PERSON, (message.path, message.body_line))
-    if not problems:
-        problems = _markup_problems(message, page)
+    made = None if problems else _assembled(message, parts, problems)
+    if made is not None and not problems:
+        # What is put together is what people need: an `if` of the layout may stand around a field of the body.
+        kinds, whole = whole.kinds, Usage()
+        for name, source in made.parts.items():
+            found = usage(source, (), is_compiled=True)
+            stands = parts.get(name) or parts.get("body") or next(iter(parts.values()))
+            # Markdown may move an `{% if %}` to where it no longer fits; what comes out must be a template still.
+            problems += [
+                Problem(stands.path, stands.line, f"once it is put together: {text}") for _, text in found.problems
+            ]
+            whole.add(found)
+        whole.kinds = {**whole.kinds, **kinds}
+    for field in whole.required | whole.optional:
+        places.setdefault(field, (message.path, message.body_line))
     return Analysis(
         required=frozenset(whole.required),
         optional=frozenset(whole.optional),
         places=places,
         kinds=whole.kinds,
-        offers_unsubscribe=_UNSUBSCRIBE in body or (_UNSUBSCRIBE in html_layout and _UNSUBSCRIBE in text_layout),
+        offers_unsubscribe=made is not None and _WAY_OUT in made.parts,
         problems=tuple(sorted(set(problems), key=lambda problem: problem.place)),
     )
 
 
-def _missing(used: Usage, part: str, message: Message) -> list[str]:
+def _parts(message: Message) -> Iterator[_Part]:
+    snippets = tuple(f"{SNIPPETS}.{name}" for name in message.snippets)
+    plain = tuple(f"{SNIPPETS}.{name}" for name, snippet in message.snippets.items() if snippet.kind == "txt")
+    if message.channel == "email":
+        yield _Part("subject", message.path, message.subject_line, message.subject, plain)
+        yield _Part("preheader", message.path, message.preheader_line, message.preheader, plain)
+    if message.lines:
+        for leaf in callsheet.leaves(json.loads(message.body), message.kind):
+            yield _Part(leaf.place, message.path, message.lines.get(leaf.place, 1), leaf.source, (*STANDING, *snippets))
+    else:
+        yield _Part("body", message.path, message.body_line, message.body, (*STANDING, *snippets))
+    names = (*STANDING, *LAYOUT_NAMES, *snippets)
+    if message.layout_html:
+        kind = "mjml" if message.kind == "mjml" else "html"
+        yield _Part("layout", f"{LAYOUTS}/{message.layout}.{kind}", 1, message.layout_html, names)
+    if message.layout_text:
+        yield _Part("text layout", f"{LAYOUTS}/{message.layout}.txt", 1, message.layout_text, names)
+    for snippet in message.used_snippets.values():
+        yield _Part(f"{SNIPPETS}.{snippet.name}", snippet.path, 1, snippet.body, STANDING)
+
+
+def _missing(used: Usage, part: _Part, message: Message) -> list[str]:
     problems = [
         f"`{name}` is not set in policy.yml; set it there, or do not print it"
         for name in sorted(used.names & set(STANDING))
         if not message.standing.get(name)
     ]
-    if part == "layout" and "body" not in used.names:
+    if part.name in ("layout", "text layout") and "body" not in used.names:
         problems.append("the layout does not print `{{ body }}`; put it where the message belongs")
     return problems
 
 
-def _markup_problems(message: Message, page: str) -> list[Problem]:
+def _assembled(message: Message, parts: Mapping[str, _Part], problems: list[Problem]) -> Assembled | None:
     try:
         made = assemble(message.source())
-        layout = markup.compile_body(message.layout_html, "html", {}, whole_document=True)
     except TemplateSyntaxError as error:
-        return [Problem(message.path, message.body_line, f"the template cannot be read: {error.message}")]
-    problems = [Problem(message.path, line + message.body_line - 1, finding) for line, finding in made.findings]
-    problems += [Problem(page, line, finding) for line, finding in layout.findings]
-    if problems:
-        return problems
-    # The Markdown may move an `{% if %}` to where it no longer fits; what comes out must be a template still.
-    wrong = [found for part in (made.html, made.text) for _, found in usage(part, is_compiled=True).problems]
-    return [Problem(message.path, message.body_line, f"once it is HTML: {problem}") for problem in dict.fromkeys(wrong)]
+        problems.append(Problem(message.path, message.body_line, f"the template cannot be read: {error.message}"))
+        return None
+    for name, line, text in made.findings:
+        part = parts[name]
+        problems.append(Problem(part.path, part.line + line - 1, text))
+    return made
 
 
 class _SampleRow(dict[str, Any]):
@@ -119,7 +152,7 @@ class _SampleRow(dict[str, Any]):
 
 
 _SAMPLES: tuple[Any, ...] = ("https://example.com/sample", 7, "2026-01-31")
-_BY_KIND: dict[str, Any] = {"number": 7, "date": "2026-01-31"}
+_BY_KIND: dict[str, Any] = {"number": 7, "date": "2026-01-31", "zone": "Europe/London"}
 
 
 def rehearse(message: Message, found: Analysis) -> RenderError | None:

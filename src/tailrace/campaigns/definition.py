@@ -6,6 +6,7 @@ Nothing here reads a file: `shelf` loads campaigns, `reading` checks them, `rend
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
@@ -42,6 +43,7 @@ __all__ = [
     "Repeat",
     "SegmentTrigger",
     "Send",
+    "Snippet",
     "Wait",
 ]
 
@@ -53,11 +55,13 @@ ROOTS = ("customer", "event", "trigger", "segment", "object")
 """What a template may name: the person's columns, the trigger's properties (by two names), the trigger segment's
 columns, the columns of the object that started the person."""
 
+_SNIPPET = re.compile(r"\bsnippets\s*\.\s*(\w+)", re.ASCII)
+
 
 class RenderError(DataError):
     """A message cannot be made for a person. `kind` is one word, `field` is `root.name` or empty; never a value.
 
-    Kinds: missing_field (absent, null or blank), wrong_type, bad_link, too_long, bad_subject, forbidden.
+    Kinds: missing_field (absent, null or blank), wrong_type, bad_link, too_long, bad_subject, bad_header, forbidden.
     """
 
     def __init__(self, kind: str, field_name: str = "") -> None:
@@ -110,17 +114,30 @@ class MessageFile:
 
 
 @dataclass(frozen=True)
+class Snippet:
+    """A text that messages share: `kind` is `md`, `html` or `txt`, `body` a template as it stands in `path`."""
+
+    name: str
+    kind: str
+    body: str
+    path: str
+
+
+@dataclass(frozen=True)
 class Message:
     """One message file with all that it takes to render it later: its layouts and the sender's standing facts.
 
-    `kind` is `md` or `html`; `body_line` is the line of the file on which the body starts. `standing` holds what
-    policy.yml says to every message: from_email, from_name, postal_address, unsubscribe_url.
+    `kind` is `md`, `html` or `mjml` (e-mail), `sms`, `slack`, `push` or `webhook`; `body_line` is the line of the file
+    on which the body starts. Liquid stands here as the Jinja that it means. The body of push and webhook is JSON text:
+    what the file says, with templates as texts; `lines` has the line of each, by its place in it. `standing` holds
+    what policy.yml says to every message: from_email, from_name, postal_address, unsubscribe_url; `to` an address of
+    staff; `utm` what links carry, by parameter; `snippets` all there are, of which `source()` keeps those it uses.
     """
 
     campaign: str
     name: str
     channel: str
-    kind: Literal["md", "html"]
+    kind: str
     path: str
     subject: str
     preheader: str
@@ -133,10 +150,14 @@ class Message:
     standing: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     subject_line: int = 2
     preheader_line: int = 2
+    to: str | None = None
+    utm: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    snippets: Mapping[str, Snippet] = field(default_factory=lambda: MappingProxyType({}))
+    lines: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
 
     def source(self) -> dict[str, Any]:
         """Return everything a renderer needs, as a JSON-able object that depends on content only, not on a path."""
-        return {
+        found: dict[str, Any] = {
             "channel": self.channel,
             "kind": self.kind,
             "subject": self.subject,
@@ -146,7 +167,22 @@ class Message:
             "layout_text": self.layout_text,
             **self.standing,
             **({"from_name": self.from_name} if self.from_name else {}),
+            **({"to": self.to} if self.to else {}),
         }
+        if self.utm:
+            found["utm"] = dict(self.utm)
+        if self.used_snippets:
+            found["snippets"] = {
+                name: {"kind": snippet.kind, "body": snippet.body} for name, snippet in self.used_snippets.items()
+            }
+        return found
+
+    @cached_property
+    def used_snippets(self) -> dict[str, Snippet]:
+        """The snippets that the message or its layout names."""
+        texts = (self.subject, self.preheader, self.body, self.layout_html, self.layout_text)
+        named = {name for text in texts for name in _SNIPPET.findall(text)}
+        return {name: self.snippets[name] for name in sorted(named & set(self.snippets))}
 
     @cached_property
     def message_key(self) -> str:

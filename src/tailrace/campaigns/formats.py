@@ -1,25 +1,16 @@
-"""How are values written in a message? The filters that a template may use: no locale, no clock, no surprise."""
+"""How are values written in a message? Texts, numbers, amounts of money: no locale, no clock, no surprise."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable
-from datetime import date, datetime
 from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
 from typing import Any
-from urllib.parse import quote
 
 from jinja2 import Undefined
 
 from tailrace.campaigns.definition import RenderError
 
-MONTHS = (
-    *("January", "February", "March", "April", "May", "June"),
-    *("July", "August", "September", "October", "November", "December"),
-)
-WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 SYMBOLS = {"USD": "$", "EUR": "€", "GBP": "£"}
-_LINK = re.compile(r"(https?://[^\s<>\"'\\\x00-\x20]+|mailto:[^\s<>\"'\\\x00-\x20]+)", re.ASCII | re.IGNORECASE)
+_LARGEST = Decimal(10) ** 15
 
 
 def plain(value: Any) -> str:
@@ -48,44 +39,60 @@ def number(value: Any) -> Decimal:
         found = Decimal(plain(value).strip())
     except InvalidOperation:
         raise RenderError("wrong_type") from None
-    if not found.is_finite() or abs(found) >= Decimal(10) ** 15:
+    if not found.is_finite() or abs(found) >= _LARGEST:
         raise RenderError("wrong_type")
     return found
 
 
-def as_date(value: Any, style: str = "long") -> str:
-    """Return an ISO date or time as `31 January 2026` (long), `31 Jan 2026` (short), `31 January` (day), … ."""
-    try:
-        moment: date = datetime.fromisoformat(plain(value).strip())
-    except ValueError:
-        raise RenderError("wrong_type") from None
-    month = MONTHS[moment.month - 1]
-    styles = {
-        "long": f"{moment.day} {month} {moment.year}",
-        "short": f"{moment.day} {month[:3]} {moment.year}",
-        "day": f"{moment.day} {month}",
-        "weekday": f"{WEEKDAYS[moment.weekday()]}, {moment.day} {month}",
-        "month": f"{month} {moment.year}",
-        "iso": f"{moment.year:04d}-{moment.month:02d}-{moment.day:02d}",
-    }
-    if style not in styles:
+def whole(value: Any, low: int, high: int) -> int:
+    """Return a whole number in [low, high]: a count that a template gives."""
+    found = number(value)
+    if found != found.to_integral_value() or not low <= found <= high:
         raise RenderError("wrong_type")
-    return styles[style]
+    return int(found)
+
+
+def as_number(value: Decimal) -> int | float:
+    """Return a decimal as an int when it is whole, else as a float. Raises RenderError when it has grown too large."""
+    if not value.is_finite() or abs(value) >= _LARGEST:
+        raise RenderError("wrong_type")
+    return int(value) if value == value.to_integral_value() else float(value)
 
 
 def money(value: Any, currency: str = "USD") -> str:
     """Return an amount as `$1,234.50`, without cents when there are none; codes without a symbol stand behind."""
     amount = number(value).quantize(Decimal("0.01"), ROUND_HALF_UP)
-    digits = f"{abs(amount):,.2f}".removesuffix(".00")
+    return _amount(amount, f"{abs(amount):,.2f}".removesuffix(".00"), currency)
+
+
+def currency(value: Any, code: str = "USD") -> str:
+    """Return an amount as `$1,234.00`, always with cents; a symbol such as `£` may stand for the code."""
+    amount = number(value).quantize(Decimal("0.01"), ROUND_HALF_UP)
+    return _amount(amount, f"{abs(amount):,.2f}", code)
+
+
+def _amount(amount: Decimal, digits: str, code: str) -> str:
     sign = "-" if amount < 0 else ""
-    symbol = SYMBOLS.get(currency)
-    return f"{sign}{symbol}{digits}" if symbol else f"{sign}{digits} {currency}"
+    symbol = SYMBOLS.get(code, code if code in SYMBOLS.values() else None)
+    return f"{sign}{symbol}{digits}" if symbol else f"{sign}{digits} {plain(code)}"
 
 
 def plural(value: Any, one: str, many: str) -> str:
     """Return the count and the right word for it: `1 seat`, `3 seats`."""
     count = number(value)
-    return f"{plain(float(count) if count % 1 else int(count))} {one if count == 1 else many}"
+    return f"{plain(as_number(count))} {plain(one if count == 1 else many)}"
+
+
+def pluralize(value: Any, one: str, many: str) -> str:
+    """Return the right word for the count, without the count: `seat`, `seats`."""
+    return plain(one if number(value) == 1 else many)
+
+
+def with_delimiter(value: Any, delimiter: str = ",") -> str:
+    """Return a number with its thousands set apart: `1,234,567.5`."""
+    written = plain(as_number(number(value)))
+    digits, dot, rest = written.partition(".")
+    return f"{int(digits):,}".replace(",", plain(delimiter)) + dot + rest if digits not in ("-0",) else written
 
 
 def rounded(value: Any, digits: int = 0) -> str:
@@ -93,54 +100,3 @@ def rounded(value: Any, digits: int = 0) -> str:
     if not isinstance(digits, int) or not 0 <= digits <= 6:
         raise RenderError("wrong_type")
     return format(number(value).quantize(Decimal(1).scaleb(-digits), ROUND_HALF_UP), "f")
-
-
-def default(value: Any, fallback: Any) -> Any:
-    """Return the fallback when the field is absent, null or blank."""
-    return fallback if isinstance(value, Undefined) or value is None else value
-
-
-def join(value: Any, separator: str = ", ") -> str:
-    """Return the elements of a list with a separator between them."""
-    if not isinstance(value, list):
-        raise RenderError("wrong_type")
-    return separator.join(plain(element) for element in value)
-
-
-def length(value: Any) -> int:
-    """Return how many elements a list or characters a text has."""
-    if isinstance(value, list | str):
-        return len(value)
-    return len(plain(value))
-
-
-def url_part(value: Any) -> str:
-    """Return the value percent-encoded: it can neither leave its place in a URL nor start another part."""
-    return quote(plain(value), safe="")
-
-
-def whole_link(value: Any, field_name: str = "") -> str:
-    """Return the value when it is one http, https or mailto address; raise RenderError otherwise."""
-    link = plain(value).strip()
-    if not _LINK.fullmatch(link):
-        raise RenderError("bad_link", field_name)
-    return link
-
-
-FILTERS: dict[str, Callable[..., Any]] = {
-    "date": as_date,
-    "default": default,
-    "join": join,
-    "length": length,
-    "lower": lambda value: plain(value).lower(),
-    "upper": lambda value: plain(value).upper(),
-    "capitalize": lambda value: plain(value)[:1].upper() + plain(value)[1:],
-    "money": money,
-    "plural": plural,
-    "round": rounded,
-    "trim": lambda value: plain(value).strip(),
-    "urlencode": url_part,
-}
-"""What authors may write after `|`."""
-
-FORMAT_WORDS = {"date": ("long", "short", "day", "weekday", "month", "iso")}

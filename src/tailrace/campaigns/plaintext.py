@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from html.parser import HTMLParser
 
 _BLOCKS = frozenset(
@@ -11,12 +12,13 @@ _BLOCKS = frozenset(
 _SKIPPED = frozenset(("style", "script", "title", "head"))
 
 
-def to_text(document: str, word: re.Pattern[str]) -> str:
+def to_text(document: str, word: re.Pattern[str], link: Callable[[str], str] = str) -> str:
     """Return what the HTML says as plain text: links in parentheses, list items with a dash or number.
 
-    A comment that is one `word` is a template tag that stands alone: it keeps a line of its own.
+    A comment that is one `word` is a template tag that stands alone: it keeps a line of its own. `link` says how an
+    address is written.
     """
-    reader = _Text(word)
+    reader = _Text(word, link)
     reader.feed(document)
     reader.close()
     lines = [line.rstrip() for line in "".join(reader.out).split("\n")]
@@ -24,9 +26,9 @@ def to_text(document: str, word: re.Pattern[str]) -> str:
 
 
 class _Text(HTMLParser):
-    def __init__(self, word: re.Pattern[str]) -> None:
+    def __init__(self, word: re.Pattern[str], link: Callable[[str], str]) -> None:
         super().__init__(convert_charrefs=True)
-        self.word = word
+        self.word, self.link = word, link
         self.out: list[str] = []
         self.links: list[tuple[str, int]] = []
         self.lists: list[int | None] = []
@@ -75,8 +77,11 @@ class _Text(HTMLParser):
             href, start = self.links.pop()
             label = "".join(self.out[start:]).strip()
             address = href.strip().removeprefix("mailto:")
-            if address and not address.startswith("#") and label not in (address, href.strip()):
-                self.out.append(f" ({address})" if label else address)
+            written = self.link(address)
+            if label in (address, href.strip()):
+                self.out[start:] = [written if address == href.strip() else label]
+            elif address and not address.startswith("#"):
+                self.out.append(f" ({written})" if label else written)
         elif tag in ("ul", "ol") and self.lists:
             self.lists.pop()
             self._break(1 if self.lists else 2)

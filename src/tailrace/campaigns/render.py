@@ -6,7 +6,6 @@ has changed. Nothing here reads a file, a clock or the network.
 
 from __future__ import annotations
 
-import html
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -16,12 +15,15 @@ from typing import Any
 from jinja2 import TemplateError
 
 from tailrace import ids
-from tailrace.campaigns import markup, sandbox
+from tailrace.campaigns import callsheet, sandbox
+from tailrace.campaigns.assembly import Assembled, assemble
 from tailrace.campaigns.definition import ROOTS, RenderError
-from tailrace.campaigns.policy import unsubscribe_template
+from tailrace.campaigns.filters import LARGEST
 
-LARGEST = 500_000
-"""More characters than this in one part of a message are refused."""
+__all__ = ["LARGEST", "Rendered", "Renderer"]
+
+LONGEST = {"sms": 1_600, "slack": 12_000}
+"""More characters than this cannot be sent as one message."""
 _LONGEST_SUBJECT = 500
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 # An encoded word would be decoded by the reader's mail program, line breaks included.
@@ -34,10 +36,14 @@ Pieces = Callable[[dict[str, Any]], Iterator[str]]
 
 @dataclass(frozen=True)
 class Rendered:
-    """One person's message. `headers` holds `List-Unsubscribe` when the message offers a link to unsubscribe."""
+    """One person's message. `headers` holds `List-Unsubscribe` when the message offers a link to unsubscribe.
+
+    Only e-mail has HTML. The text of a webhook call is JSON text of method, url, headers and body, that of a push
+    message of title, body, link and data; the subject of a push message is its title.
+    """
 
     subject: str
-    html: str
+    html: str | None
     text: str
     headers: dict[str, str]
     from_email: str
@@ -45,22 +51,10 @@ class Rendered:
 
 
 @dataclass(frozen=True)
-class Assembled:
-    """The template sources of a message with its layout around it, and what the body's markup has wrong."""
-
-    subject: str
-    html: str
-    text: str
-    unsubscribe: str | None
-    findings: tuple[markup.Finding, ...]
-
-
-@dataclass(frozen=True)
 class _Ready:
-    subject: Pieces
-    html: Pieces
-    text: Pieces
-    unsubscribe: Pieces | None
+    kind: str
+    parts: dict[str, Pieces]
+    sheet: Mapping[str, Any]
     from_email: str
     from_name: str
 
@@ -72,7 +66,7 @@ class Renderer:
         self._ready: dict[str, _Ready] = {}
 
     def render(self, source: Mapping[str, Any], data: Mapping[str, Any], *, message_key: str | None = None) -> Rendered:
-        """Return the message `source` for one person's `data`: `{"customer": {…}, "event": {…}, "segment": {…}}`.
+        """Return the message `source` for one person's `data`: an object of fields per root, such as `customer`.
 
         With `message_key` (the hash of `source`) the source is not hashed again for each person.
         Raises RenderError, which names a field and never a value, when the message cannot be made as it is meant.
@@ -82,63 +76,52 @@ class Renderer:
         if ready is None:
             ready = self._ready[key] = _compile(source)
         rows: dict[str, Any] = {root: sandbox.Row(root, data.get(root) or _NOTHING) for root in ROOTS}
+        # `trigger` is another word for `event`, also where only one of them was filled.
+        if not data.get("trigger"):
+            rows["trigger"] = sandbox.Row("trigger", data.get("event") or _NOTHING)
         try:
-            subject = " ".join(_joined(ready.subject, rows, "subject").split(" ")).strip()
-            page = _joined(ready.html, rows, "body")
-            text = _joined(ready.text, rows, "body")
-            link = _joined(ready.unsubscribe, rows, "unsubscribe_url") if ready.unsubscribe else None
+            made = {part: _joined(pieces, rows, part) for part, pieces in ready.parts.items()}
+            return _finished(ready, made)
         except RenderError:
             raise
         except (TemplateError, TypeError, ValueError, ArithmeticError, AttributeError, LookupError, RecursionError):
             # The cause would show the person's values in a traceback.
             raise RenderError("wrong_type") from None
-        if not subject or len(subject) > _LONGEST_SUBJECT or _CONTROL.search(subject) or _ENCODED_WORD.search(subject):
-            raise RenderError("bad_subject", "subject")
-        return Rendered(
-            subject=subject,
-            html=page,
-            text=_BLANK_LINES.sub("\n\n", text).strip("\n") + "\n",
-            headers={} if link is None else {"List-Unsubscribe": f"<{link}>"},
-            from_email=ready.from_email,
-            from_name=ready.from_name,
-        )
 
 
-def assemble(source: Mapping[str, Any]) -> Assembled:
-    """Return the templates of `source` with subject, preheader, body and the standing facts put into the layout."""
-    url = source.get("unsubscribe_url")
-    as_text = {name: str(source[name]) for name in ("postal_address", "from_name") if source.get(name)}
-    as_html = {name: html.escape(value) for name, value in as_text.items()}
-    if url:
-        as_text["unsubscribe_url"] = unsubscribe_template(url, escape=False)
-        as_html["unsubscribe_url"] = unsubscribe_template(url, escape=True)
-    body = markup.compile_body(source["body"], source["kind"], as_html)
-    inner_html = {"body": body.html}
-    inner_text = {"body": body.text}
-    for name in ("subject", "preheader"):
-        inner_html[name] = markup.compile_text(source[name], {}, escape=True)
-        inner_text[name] = source[name]
-    page = markup.compile_body(source["layout_html"], "html", {**as_html, **inner_html}, whole_document=True)
-    text = markup.compile_text(source["layout_text"], {**as_text, **inner_text})
-    offered = url and as_html["unsubscribe_url"] in page.html
-    return Assembled(
-        subject=source["subject"],
-        html=page.html,
-        text=text,
-        unsubscribe=as_text["unsubscribe_url"] if offered else None,
-        findings=body.findings,
-    )
+def _finished(ready: _Ready, made: Mapping[str, str]) -> Rendered:
+    subject, page, headers = "", None, {}
+    if ready.sheet:
+        sheet = callsheet.filled(ready.sheet, ready.kind, made)
+        text = json.dumps(sheet, ensure_ascii=False, sort_keys=True)
+        subject = str(sheet.get("title", ""))
+    else:
+        text = _BLANK_LINES.sub("\n\n", made["text"]).strip("\n") + "\n"
+    if "subject" in made:
+        subject = " ".join(made["subject"].split(" ")).strip()
+        page = made["html"]
+    if "unsubscribe_url" in made:
+        headers["List-Unsubscribe"] = f"<{made['unsubscribe_url']}>"
+    has_subject = page is not None or ready.kind == "push"
+    is_bad = len(subject) > _LONGEST_SUBJECT or _CONTROL.search(subject) or _ENCODED_WORD.search(subject)
+    if has_subject and (not subject or is_bad):
+        raise RenderError("bad_subject", "subject" if page is not None else "title")
+    if len(text) > LONGEST.get(ready.kind, LARGEST):
+        raise RenderError("too_long", "body")
+    if not text.strip():
+        raise RenderError("missing_field", "body")
+    return Rendered(subject, page, text, headers, ready.from_email, ready.from_name)
 
 
 def _compile(source: Mapping[str, Any]) -> _Ready:
-    made = assemble(source)
+    made: Assembled = assemble(source)
+    parts = {part: sandbox.compiled(text, autoescape=part == "html") for part, text in made.parts.items()}
     return _Ready(
-        subject=sandbox.compiled(made.subject, autoescape=False),
-        html=sandbox.compiled(made.html, autoescape=True),
-        text=sandbox.compiled(made.text, autoescape=False),
-        unsubscribe=sandbox.compiled(made.unsubscribe, autoescape=False) if made.unsubscribe else None,
-        from_email=str(source["from_email"]),
-        from_name=str(source["from_name"]),
+        kind=str(source["kind"]),
+        parts=parts,
+        sheet=made.sheet,
+        from_email=str(source.get("from_email", "")),
+        from_name=str(source.get("from_name", "")),
     )
 
 

@@ -9,20 +9,25 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from typing import Any
 
-from jinja2 import StrictUndefined
+from jinja2 import StrictUndefined, Undefined
 from jinja2.runtime import LoopContext
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.utils import Namespace
 from markupsafe import Markup
 
-from tailrace.campaigns import formats
+from tailrace.campaigns import filters, formats
 from tailrace.campaigns.definition import RenderError
 
 LINK = "_link"
 """The filter for a link that is wholly data; `markup` writes it, authors cannot."""
-LONGEST_LIST = 200
-_LOOP = ("index", "first", "last", "length")
-TESTS = ("defined", "even", "odd")
+JSON = "_json"
+"""The filter for a value that keeps its type; `callsheet` writes it, authors cannot."""
+SLACK = "_slack"
+"""The filter for a value in a Slack message; `markup` writes it, authors cannot."""
+OURS = {LINK: filters.whole_link, JSON: filters.as_json, SLACK: filters.for_slack}
+_LOOP = ("index", "index0", "first", "last", "length", "revindex", "revindex0")
+_OF_LISTS = ("first", "last", "size")
+TESTS = ("defined", "even", "odd", "truthy", "blank")
 _ARITHMETIC = ("+", "-", "*", "/", "//", "%")
 
 
@@ -66,8 +71,9 @@ class Sandbox(ImmutableSandboxedEnvironment):
             keep_trailing_newline=True,
             cache_size=0,
         )
-        self.filters = {**formats.FILTERS, LINK: formats.whole_link}
-        self.tests = {name: self.tests[name] for name in TESTS}
+        self.filters = {**filters.FILTERS, **OURS}
+        own = {"truthy": _is_truthy, "blank": _is_blank}
+        self.tests = {name: own.get(name) or self.tests[name] for name in TESTS}
         self.globals = {}
 
     def getattr(self, obj: Any, attribute: str) -> Any:
@@ -78,12 +84,18 @@ class Sandbox(ImmutableSandboxedEnvironment):
             return _field(obj, attribute, attribute)
         if isinstance(obj, LoopContext) and attribute in _LOOP:
             return getattr(obj, attribute)
+        if isinstance(obj, list) and attribute in _OF_LISTS:
+            return len(obj) if attribute == "size" else _element(obj, 0 if attribute == "first" else -1)
+        if isinstance(obj, str) and attribute == "size":
+            return len(obj)
         if isinstance(obj, Absent):
             str(obj)
         raise RenderError("forbidden", str(attribute))
 
     def getitem(self, obj: Any, argument: Any) -> Any:
-        """Return the same as `getattr`: `event['Plan Name']` is a field too."""
+        """Return the same as `getattr`, for `event['Plan Name']`; or one element of a list."""
+        if isinstance(obj, list) and isinstance(argument, int) and not isinstance(argument, bool):
+            return _element(obj, argument)
         return self.getattr(obj, argument)
 
     def is_safe_callable(self, obj: Any) -> bool:
@@ -107,11 +119,28 @@ class Sandbox(ImmutableSandboxedEnvironment):
         return float(-value) if operator == "-" else float(value)
 
 
+def _element(values: list[Any], at: int) -> Any:
+    is_there = -len(values) <= at < len(values)
+    return absent(f"[{at}]") if not is_there or values[at] is None else values[at]
+
+
+def _is_truthy(value: Any) -> bool:
+    """Return what Liquid takes for true: all but what is absent, and `false`."""
+    return not isinstance(value, Undefined) and value is not None and value is not False
+
+
+def _is_blank(value: Any) -> bool:
+    """Return whether there is nothing in it: absent, `false`, blank text, an empty list."""
+    if isinstance(value, str):
+        return not value.strip()
+    return not _is_truthy(value) or (isinstance(value, list | dict) and not value)
+
+
 def _field(values: Mapping[str, Any], attribute: str, name: str) -> Any:
     value = values.get(attribute)
     if value is None or (isinstance(value, str) and not value.strip()):
         return absent(name)
-    if isinstance(value, list) and len(value) > LONGEST_LIST:
+    if isinstance(value, list) and len(value) > filters.LONGEST_LIST:
         raise RenderError("too_long", name)
     return value
 

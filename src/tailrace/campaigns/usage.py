@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 
 from jinja2 import TemplateSyntaxError, nodes
 
-from tailrace.campaigns import formats, sandbox
+from tailrace.campaigns import filters, sandbox
+from tailrace.campaigns.dates import pattern_problem
 from tailrace.campaigns.definition import ROOTS
 from tailrace.errors import nearest
 
@@ -20,6 +21,8 @@ STANDING = ("unsubscribe_url", "postal_address", "from_name")
 """Names that every message may print, from policy.yml."""
 LAYOUT_NAMES = ("body", "subject", "preheader")
 """Names that only a layout may print."""
+SNIPPETS = "snippets"
+"""The root of the shared texts; `snippets.footer` is a standing name."""
 LONGEST_SOURCE = 200_000
 # Names go into JSON paths of the plan's SQL, where these characters mean something else.
 _FIELD = re.compile(r"[^\x00-\x1f\x7f\"\\]{1,100}")
@@ -72,7 +75,6 @@ def usage(source: str, names: Iterable[str] = STANDING, *, is_compiled: bool = F
     return found
 
 
-_TELLING = {"date": "date", "money": "number", "plural": "number", "round": "number", "join": "list"}
 _Guards = frozenset[Field]
 _NONE: _Guards = frozenset()
 
@@ -83,7 +85,7 @@ class _Reader:
     def __init__(self, found: Usage, names: tuple[str, ...], *, is_compiled: bool) -> None:
         self.found, self.names = found, names
         self.looped: Field | None = None
-        self.filters = (*formats.FILTERS, sandbox.LINK) if is_compiled else tuple(formats.FILTERS)
+        self.filters = (*filters.FILTERS, *sandbox.OURS) if is_compiled else tuple(filters.FILTERS)
 
     def wrong(self, node: nodes.Node, message: str) -> None:
         self.found.problems.append((node.lineno or 1, message))
@@ -104,6 +106,14 @@ class _Reader:
     def _printed(self, node: nodes.Node, guarded: _Guards, loops: tuple[str, ...]) -> None:
         if isinstance(node, nodes.Name) and node.name in self.names:
             self.found.names.add(node.name)
+        elif isinstance(node, nodes.Getattr) and isinstance(node.node, nodes.Name) and node.node.name == SNIPPETS:
+            name = f"{SNIPPETS}.{node.attr}"
+            if name in self.names:
+                self.found.names.add(name)
+            else:
+                known = [known for known in self.names if known.startswith(f"{SNIPPETS}.")]
+                what = "expected a file in `campaigns/_snippets/`" if known else "this cannot print a snippet"
+                self.wrong(node, f"there is no snippet `{node.attr}` here; {what}.{nearest(name, known)}")
         else:
             self.value(node, guarded, loops)
 
@@ -121,7 +131,10 @@ class _Reader:
         if not isinstance(node.target, nodes.Name) or node.target.name in (*ROOTS, *self.names, "loop"):
             self.wrong(node, "a loop needs one new name: `{% for item in event.items %}`")
             return
-        path = self._path(node.iter, loops)
+        over = node.iter
+        while isinstance(over, nodes.Filter) and over.name in filters.OF_LISTS and over.node is not None:
+            over = over.node
+        path = self._path(over, loops)
         if path:
             self.found.kinds[path[0]] = "list"
             self.looped = path[0]
@@ -136,7 +149,9 @@ class _Reader:
         self.body(node.body, guarded, inside)
         self.body(node.else_, guarded, loops)
 
-    def truth(self, node: nodes.Node, guarded: _Guards, loops: tuple[str, ...]) -> tuple[_Guards, _Guards]:
+    def truth(  # noqa: PLR0911 (one return for each kind of node)
+        self, node: nodes.Node, guarded: _Guards, loops: tuple[str, ...]
+    ) -> tuple[_Guards, _Guards]:
         """Visit a test; return the fields that are there when it is true, and when it is false."""
         path = self._path(node, loops)
         if path:
@@ -153,8 +168,11 @@ class _Reader:
             _, left = self.truth(node.left, guarded, loops)
             _, right = self.truth(node.right, guarded | left, loops)
             return _NONE, left | right
-        if isinstance(node, nodes.Test) and node.name == "defined":
+        if isinstance(node, nodes.Test) and node.name in ("defined", "truthy"):
             return self.truth(node.node, guarded, loops)
+        if isinstance(node, nodes.Test) and node.name == "blank":
+            when, otherwise = self.truth(node.node, guarded, loops)
+            return otherwise, when
         self.value(node, guarded, loops)
         return _NONE, _NONE
 
@@ -207,17 +225,26 @@ class _Reader:
 
     def _filter(self, node: nodes.Filter, guarded: _Guards, loops: tuple[str, ...]) -> None:
         if node.name not in self.filters or node.node is None or node.dyn_args or node.dyn_kwargs:
-            allowed = ", ".join(f"`{name}`" for name in formats.FILTERS)
-            self.wrong(node, f"unknown filter `{node.name}`; expected {allowed}.{nearest(node.name, formats.FILTERS)}")
+            known = filters.FILTERS
+            self.wrong(
+                node, f"unknown filter `{node.name}`; expected one of {', '.join(known)}.{nearest(node.name, known)}"
+            )
             return
-        words = formats.FORMAT_WORDS.get(node.name)
         first = node.args[0] if node.args else None
-        if words and isinstance(first, nodes.Const) and first.value not in words:
-            hint = nearest(str(first.value), words)
-            self.wrong(node, f"`{node.name}` knows no style `{first.value}`; expected one of {', '.join(words)}.{hint}")
+        if node.name == "date" and isinstance(first, nodes.Const):
+            wrong = pattern_problem(str(first.value))
+            if wrong:
+                self.wrong(node, wrong)
+        if node.name in ("date", "timezone") and isinstance(node.node, nodes.Const):
+            self.wrong(node, "a message has no clock; expected a field that holds the moment")
         path = self._path(node.node, loops)
-        if path and node.name in _TELLING:
-            self.found.kinds[path[0]] = _TELLING[node.name]
+        if path and node.name in filters.KINDS:
+            self.found.kinds[path[0]] = filters.KINDS[node.name]
+        zones = node.args[1:2] if node.name == "date" else node.args[:1] if node.name == "timezone" else []
+        for zone in zones:
+            named = self._path(zone, loops)
+            if named:
+                self.found.kinds[named[0]] = "zone"
         if node.name == "default" and path:
             self._use(node.node, path, guarded, optional=True)
         elif not (node.name == "default" and path is not None):
@@ -228,7 +255,7 @@ class _Reader:
     def _test(self, node: nodes.Test, guarded: _Guards, loops: tuple[str, ...]) -> None:
         if node.name not in sandbox.TESTS:
             self.wrong(node, f"unknown test `{node.name}`; expected one of {', '.join(sandbox.TESTS)}")
-        elif node.name == "defined":
+        elif node.name in ("defined", "truthy", "blank"):
             self.truth(node.node, guarded, loops)
         else:
             self.value(node.node, guarded, loops)
@@ -250,11 +277,13 @@ class _Reader:
         """Return (field, depth) of a path from a root, () of one from a loop variable, None of anything else."""
         parts: list[str] = []
         at: nodes.Node = node
-        while isinstance(at, nodes.Getattr | nodes.Getitem):
+        while isinstance(at, _SUBSCRIPTS):
             if isinstance(at, nodes.Getattr):
                 parts.append(at.attr)
             elif isinstance(at.arg, nodes.Const) and isinstance(at.arg.value, str):
                 parts.append(at.arg.value)
+            elif isinstance(at.arg, nodes.Const) and type(at.arg.value) is int and isinstance(at.node, _SUBSCRIPTS):
+                parts.append(str(at.arg.value))
             else:
                 return None
             at = at.node
@@ -272,7 +301,7 @@ class _Reader:
             return ()
         if at.name not in ROOTS:
             hint = nearest(at.name, ROOTS)
-            self.wrong(node, f"`{at.name}` is not known here; expected `customer`, `event` or `segment`.{hint}")
+            self.wrong(node, f"`{at.name}` is not known here; expected one of {', '.join(ROOTS)}.{hint}")
             return ()
         return (at.name, parts[-1]), len(parts)
 
@@ -284,6 +313,7 @@ class _Reader:
         (self.found.optional if is_optional else self.found.required).add(used)
 
 
+_SUBSCRIPTS = (nodes.Getattr, nodes.Getitem)
 _CALCULATIONS = (nodes.Add, nodes.Sub, nodes.Mul, nodes.Div, nodes.FloorDiv, nodes.Mod)
 _TRANSPARENT = (
     *(nodes.Compare, nodes.Operand, nodes.And, nodes.Concat, nodes.List, nodes.Tuple, nodes.Neg, nodes.Pos),
