@@ -112,6 +112,10 @@ def _maybe_where(pool: Mapping[str, Truth]) -> st.SearchStrategy[dict[str, Any]]
     return st.just({"where": None, "where_sql": None}) | _where(pool)
 
 
+def _one_in(number: int) -> st.SearchStrategy[bool]:
+    return st.sampled_from([False] * (number - 1) + [True])
+
+
 @st.composite
 def conditions(
     draw: st.DrawFn, *, webhooks: tuple[str, ...] = (), since_entry: bool = True, depth: int = 2
@@ -144,7 +148,7 @@ def steps(
     made: list[dict[str, Any]] = []
     kinds = ["send", "send", "wait", "wait", "webhook", "update", "notify", "add_to", "remove_from"]
     kinds += ["wait_until", "if", "split"] * 2 if depth else []
-    for number in range(draw(st.integers(1, 4))):
+    for number in range(draw(st.integers(2, 5))):
         own = f"{prefix}{number}"
         kind = draw(st.sampled_from(kinds))
         inner = steps(prefix=f"{own}_t", webhooks=webhooks, depth=depth - 1)
@@ -192,7 +196,7 @@ def steps(
 @st.composite
 def triggers(draw: st.DrawFn) -> dict[str, Any]:
     """Draw a trigger of any kind."""
-    kind = draw(st.sampled_from(["segment", "segment", "event", "event", "attribute", "date", "broadcast", "object"]))
+    kind = draw(st.sampled_from(["segment"] * 4 + ["event"] * 4 + ["attribute", "date", "broadcast", "object"]))
     side = draw(st.sampled_from(["entered", "entered", "left"]))
     late = draw(st.sampled_from([None, 2 * HOUR]))
     where = draw(_maybe_where(_OF_EVENTS))
@@ -243,7 +247,7 @@ def triggers(draw: st.DrawFn) -> dict[str, Any]:
 @st.composite
 def windows(draw: st.DrawFn) -> dict[str, Any] | None:
     """Draw a window, or none."""
-    if draw(st.booleans()):
+    if not draw(_one_in(4)):
         return None
     days = sorted(draw(st.sets(st.integers(1, 7), min_size=1)))
     return {"days": days, "from": draw(st.sampled_from([0, 540, 1320])), "to": draw(st.sampled_from([60, 1080, 1440]))}
@@ -253,12 +257,12 @@ def windows(draw: st.DrawFn) -> dict[str, Any] | None:
 def campaigns(draw: st.DrawFn, slug: str) -> Campaign:
     """Draw a campaign."""
     trigger = draw(triggers())
-    repeat = draw(st.sampled_from(["never", "never", "after_exit", "every", "each_occurrence"]))
+    repeat = draw(st.sampled_from(["never", "after_exit", "every", "each_occurrence"]))
     if trigger.get("occurrence"):
         repeat = "each_occurrence"
     is_message = draw(st.sampled_from(["marketing", "marketing", "transactional"]))
-    leaves: list[Any] = draw(st.lists(conditions(depth=1), max_size=2))
-    if trigger["kind"] == "segment" and draw(st.booleans()):
+    leaves: list[Any] = [draw(conditions(depth=1))] if draw(_one_in(4)) else []
+    if trigger["kind"] == "segment" and draw(_one_in(4)):
         leaves.append("left_trigger")
     goal = None
     if draw(st.booleans()):
@@ -271,7 +275,7 @@ def campaigns(draw: st.DrawFn, slug: str) -> Campaign:
             "exit": draw(st.booleans()),
         }
     restarts = repeat == "after_exit" and trigger["kind"] in ("event", "form") and draw(st.booleans())
-    enrolls = trigger["kind"] == "segment" and trigger["on"] == "entered" and draw(st.booleans())
+    enrolls = trigger["kind"] == "segment" and trigger["on"] == "entered" and not draw(_one_in(3))
     definition = {
         "slug": slug,
         "class": is_message,
@@ -280,15 +284,15 @@ def campaigns(draw: st.DrawFn, slug: str) -> Campaign:
         "existing": "enroll" if enrolls else "skip",
         "repeat": {"kind": repeat, "seconds": 2 * DAY if repeat == "every" else None},
         "in_flight": "restart" if restarts else "ignore",
-        "filter": draw(st.none() | conditions(since_entry=False, depth=1)),
+        "filter": draw(conditions(since_entry=False, depth=1)) if draw(_one_in(4)) else None,
         "exit": leaves,
         "goal": goal,
-        "holdout_bp": draw(st.sampled_from([0, 0, 3000])),
+        "holdout_bp": draw(st.sampled_from([0, 0, 0, 3000])),
         "expires": draw(st.sampled_from([6 * HOUR, 2 * DAY])),
         "window": draw(windows()),
         "steps": draw(steps()),
     }
-    needs = draw(st.sampled_from([frozenset(), frozenset({("customer", "first_name")})]))
+    needs = draw(st.sampled_from([frozenset()] * 3 + [frozenset({("customer", "first_name")})]))
     return _campaign(slug, definition, needs, draw)
 
 
@@ -300,7 +304,7 @@ def _campaign(slug: str, definition: dict[str, Any], needs: frozenset[tuple[str,
         slug=slug,
         version=version_of(definition),
         definition=definition,
-        status=draw(st.sampled_from(["live"] * 6 + ["paused", "ended", "draft"])),
+        status=draw(st.sampled_from(["live"] * 12 + ["paused", "ended", "draft"])),
         sending=draw(st.sampled_from(["automatic", "automatic", "draft"])),
         priority=draw(st.sampled_from([10, 50, 90])),
         on_edit=draw(st.sampled_from(["keep", "move", "exit"])),
@@ -332,7 +336,7 @@ def people(draw: st.DrawFn) -> dict[str, dict[str, Any]]:
     """Draw everybody's columns."""
     return {
         name: {
-            "email": draw(st.sampled_from([f"{name}@example.com", f"{name}@example.com", "shared@example.com", None])),
+            "email": draw(st.sampled_from([f"{name}@example.com"] * 6 + ["shared@example.com", None])),
             "first_name": draw(st.sampled_from([name.title(), name.title(), None, " "])),
             "plan": draw(st.sampled_from(["free", "pro", None])),
             "score": draw(st.sampled_from([1, 5, 9, None])),
@@ -352,9 +356,9 @@ def policies(draw: st.DrawFn) -> Policy:
     limit = st.builds(Limit, st.integers(1, 2), st.sampled_from([6 * HOUR, 2 * DAY]), st.sampled_from([None, "email"]))
     quiet = st.tuples(st.just(frozenset(range(1, 8))), st.just(21 * 60), st.just(8 * 60))
     return Policy(
-        holdout_bp=draw(st.sampled_from([0, 2000])),
+        holdout_bp=draw(st.sampled_from([0, 0, 2000])),
         timezone=draw(st.sampled_from(["UTC", "Pacific/Kiritimati"])),
-        limits=tuple(draw(st.lists(limit, max_size=2))),
+        limits=tuple(draw(st.lists(limit, min_size=1, max_size=2))) if draw(st.booleans()) else (),
         quiet=draw(st.none() | quiet),
         exclusive=draw(st.sampled_from([(), (("c0", "c1"),), (("c1", "c2"), ("c0", "c2"))])),
     )
@@ -368,10 +372,10 @@ def cases(draw: st.DrawFn) -> Case:
     crowd = draw(people())
     turns: list[Turn] = []
     minutes = 0
-    subsets = st.sets(st.sampled_from(PEOPLE)).map(frozenset)
-    for _ in range(draw(st.integers(3, 6))):
+    subsets = st.sets(st.sampled_from(PEOPLE), min_size=2).map(frozenset)
+    for _ in range(draw(st.integers(4, 7))):
         before = minutes
-        minutes += draw(st.sampled_from([60, 60, 720, 1440, 3000, 14_400]))
+        minutes += draw(st.sampled_from([60, 60, 60, 720, 720, 1440, 3000, 14_400]))
         if turns:
             crowd = {name: dict(row) for name, row in crowd.items()}
             for name in draw(st.sets(st.sampled_from(PEOPLE), max_size=3)):
@@ -385,9 +389,9 @@ def cases(draw: st.DrawFn) -> Case:
                 members={segment: draw(subsets) for segment in SEGMENTS},
                 objects={each: draw(subsets) for each in OBJECTS},
                 object_members=draw(st.sets(st.sampled_from(OBJECTS)).map(frozenset)),
-                events=tuple(draw(st.lists(_happens(before, minutes), max_size=8))),
+                events=tuple(draw(st.lists(_happens(before, minutes), min_size=6, max_size=14))),
                 campaigns=tuple(now),
-                refused=draw(st.sets(st.sampled_from(PEOPLE), max_size=1).map(frozenset)),
+                refused=frozenset(draw(st.sets(st.sampled_from(PEOPLE), max_size=1)) if draw(_one_in(4)) else ()),
                 answers={},
                 fails=draw(st.integers(0, 3)),
             )
@@ -415,7 +419,7 @@ def _happens(draw: st.DrawFn, before: int, until: int) -> Happens:
 
 
 def _edited(draw: st.DrawFn, campaign: Campaign, prefix: str) -> Campaign:
-    what = draw(st.sampled_from(["", "", "", "status", "filter", "steps", "weights", "sending"]))
+    what = draw(st.sampled_from([""] * 8 + ["status", "filter", "steps", "steps", "weights", "sending"]))
     definition = dict(campaign.definition)
     if what == "status":
         return replace(campaign, status=draw(st.sampled_from(["live", "live", "paused", "ended"])))
