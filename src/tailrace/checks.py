@@ -47,7 +47,9 @@ def check_project(
         columns = {name: set(segment_columns.get(name) or catalog.columns(name)) for name in names}
         known = set(customer_columns) or set(catalog.columns("dim_people") + catalog.columns("dim_person_features"))
         objects = set(catalog.object_segments)
-        problems += check_campaigns(shelf, names, known, columns, object_segments=objects, flights=flights)
+        problems += check_campaigns(
+            shelf, names, known, columns, object_segments=objects, off=catalog.off, flights=flights
+        )
         problems += _segment_problems(catalog)
         if connections is not None:
             problems += sync_problems(catalog, connections)

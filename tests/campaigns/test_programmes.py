@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from tailrace.campaigns.check import check_campaigns
-from tests.campaigns.conftest import CAMPAIGN, Project
+from tests.campaigns.conftest import CAMPAIGN, POLICY, Project
 
 OF_A_SHOP = CAMPAIGN.replace("event: signed_up", "segment: seg_of_the_shop") + "programme: commerce\n"
 
@@ -52,3 +52,16 @@ def test_a_programme_is_no_part_of_the_version(project: Project) -> None:
     after = project.shelf().campaigns["hello"]
     assert (after.programme, after.version) == ("saas", before.version)
     assert replace(after, programme=None) == before
+
+
+def test_a_segment_of_a_programme_that_is_off_is_named_as_such(project: Project) -> None:
+    project.write("campaigns/hello/campaign.yml", OF_A_SHOP.replace("programme: commerce\n", ""))
+    project.write("policy.yml", f"{POLICY}guards: {{overrides: {{seg_of_the_shop: {{segment_minimum: 1}}}}}}\n")
+    people = ["person_id", "first_name"]
+    said = [str(each) for each in check_campaigns(project.shelf(), [], people, {}, off=["seg_of_the_shop"])]
+    assert len(said) == 1
+    assert said[0].startswith(
+        "campaigns/hello/campaign.yml:7: segment `seg_of_the_shop` is of a programme that is off;"
+    )
+    off = [str(each) for each in check_campaigns(project.shelf(), [], people, {})]
+    assert len(off) == 2

@@ -20,17 +20,19 @@ def check_campaigns(
     segment_columns: Mapping[str, Collection[str]],
     *,
     object_segments: Collection[str] = (),
+    off: Collection[str] = (),
     flights: Mapping[str, Flight] = MappingProxyType({}),
 ) -> list[Problem]:
     """Return what the shelf itself found wrong, and everything in it that does not fit the warehouse, sorted.
 
     `segments` and `object_segments` are the names of the models, `customer_columns` the columns of `core.dim_people`
     and `core.dim_person_features`, `segment_columns` those of each segment, `flights` what HEAD knows of the campaigns.
+    `off` are models of programmes that are off: policy.yml may speak of them, no campaign that is on may.
     `shelf.notices` are not among the problems: they stop nothing.
     """
-    problems = [*shelf.problems, *_guard_problems(shelf, segments)]
+    problems = [*shelf.problems, *_guard_problems(shelf, {*segments, *off})]
     for campaign in shelf.campaigns.values():
-        problems += _reference_problems(campaign, segments, object_segments, customer_columns)
+        problems += _reference_problems(campaign, segments, object_segments, off, customer_columns)
         problems += flight_problems(campaign, flights.get(campaign.slug, Flight()))
         for message in campaign.messages.values():
             found = analyse(message)
@@ -43,11 +45,17 @@ def _reference_problems(
     campaign: Campaign,
     segments: Collection[str],
     object_segments: Collection[str],
+    off: Collection[str],
     columns: Collection[str],
 ) -> Iterable[Problem]:
     for reference in campaign.references:
         name = reference.name
-        if reference.what == "segment" and name not in segments:
+        if reference.what in ("segment", "object_segment") and name in off:
+            what = (
+                f"segment `{name}` is of a programme that is off; expected the campaign to be of it, too (`programme`)"
+            )
+            yield Problem(campaign.path, reference.line, f"{what}, or the programme in `vars: programmes`")
+        elif reference.what == "segment" and name not in segments:
             what = f"segment `{name}` does not exist; expected a model in `models/segments/`"
             yield Problem(campaign.path, reference.line, f"{what}.{nearest(name, segments)}")
         elif reference.what == "object_segment" and name not in object_segments:

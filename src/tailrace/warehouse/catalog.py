@@ -105,12 +105,16 @@ class SyncModel:
 
 @dataclass(frozen=True)
 class Catalog:
-    """The segments and syncs of the project, by name, and what stands on what."""
+    """The segments and syncs of the project, by name, and what stands on what.
+
+    `off` are the names of the models that are disabled, such as those of a programme that is off.
+    """
 
     segments: Mapping[str, SegmentModel]
     object_segments: Mapping[str, ObjectSegmentModel]
     syncs: Mapping[str, SyncModel]
     _nodes: Mapping[str, Node] = field(repr=False)
+    off: frozenset[str] = frozenset()
 
     @cached_property
     def _ids(self) -> dict[str, str]:
@@ -184,7 +188,7 @@ def read_catalog(settings: Settings) -> Catalog:
         )
         for node in _models(nodes, "syncs")
     }
-    return Catalog(segments, object_segments, syncs, nodes)
+    return Catalog(segments, object_segments, syncs, nodes, _disabled(manifest))
 
 
 def read_nodes(settings: Settings) -> dict[str, Node]:
@@ -300,6 +304,11 @@ def _nodes(manifest: Mapping[str, Any]) -> dict[str, Node]:
         for unique_id, entry in manifest["nodes"].items()
         if entry["package_name"] == project and entry["resource_type"] in ("model", "seed", "test")
     }
+
+
+def _disabled(manifest: Mapping[str, Any]) -> frozenset[str]:
+    entries = (entry for entries in manifest["disabled"].values() for entry in entries)
+    return frozenset(entry["name"] for entry in entries if entry["resource_type"] == "model")
 
 
 def _node(entry: Mapping[str, Any]) -> Node:
