@@ -8,6 +8,7 @@ from types import MappingProxyType
 from tailrace.campaigns.analysis import Analysis, analyse, rehearse
 from tailrace.campaigns.definition import Campaign, Message
 from tailrace.campaigns.flight import Flight, flight_problems
+from tailrace.campaigns.personas import persona_problems, read_personas
 from tailrace.campaigns.shelf import Shelf
 from tailrace.campaigns.triggers import BroadcastTrigger, EventTrigger, ObjectTrigger, SegmentTrigger, Trigger
 from tailrace.errors import Problem, nearest
@@ -31,13 +32,15 @@ def check_campaigns(
     `shelf.notices` are not among the problems: they stop nothing.
     """
     problems = [*shelf.problems, *_guard_problems(shelf, {*segments, *off})]
+    personas = () if shelf.project_dir is None else tuple(read_personas(shelf.project_dir, problems).values())
     for campaign in shelf.campaigns.values():
         problems += _reference_problems(campaign, segments, object_segments, off, customer_columns)
         problems += flight_problems(campaign, flights.get(campaign.slug, Flight()))
         for message in campaign.messages.values():
             found = analyse(message)
             wrong = list(_field_problems(campaign, found, customer_columns, segment_columns))
-            problems += wrong or _rehearsal_problems(message, found)
+            wrong = wrong or _rehearsal_problems(message, found)
+            problems += wrong or persona_problems(campaign, message, found, personas)
     return sorted(set(problems), key=lambda problem: (problem.path, problem.line or 0, problem.message))
 
 
@@ -87,14 +90,20 @@ def _trigger_field_problem(
     trigger: Trigger, root: str, name: str, segment_columns: Mapping[str, Collection[str]]
 ) -> str | None:
     """Return what is wrong with a field of the trigger, or None. Properties of events are not known here."""
-    has_event = isinstance(trigger, EventTrigger) or (isinstance(trigger, ObjectTrigger) and trigger.event is not None)
+    has_event = (
+        isinstance(trigger, EventTrigger)
+        or (isinstance(trigger, ObjectTrigger) and trigger.event is not None)
+        or (isinstance(trigger, BroadcastTrigger) and trigger.segment is None)
+    )
     segment = trigger.segment if isinstance(trigger, SegmentTrigger | BroadcastTrigger) else None
-    if root == "event" and has_event:
+    has_object = isinstance(trigger, ObjectTrigger)
+    if (root in ("event", "trigger") and has_event) or (root == "object" and has_object):
         return None
-    if root == "event" or segment is None:
+    if root != "segment" or segment is None:
         what = "an event" if has_event else f"a {trigger.kind}"
-        also = " or `event`" if has_event else " or `segment`" if segment else ""
-        return f"the campaign is started by {what}; expected `customer`{also}"
+        there = (("customer", True), ("event", has_event), ("segment", segment), ("object", has_object))
+        known = " or ".join(f"`{word}`" for word, is_there in there if is_there)
+        return f"the campaign is started by {what}; expected {known}"
     if isinstance(trigger, SegmentTrigger) and trigger.on == "left":
         return f"who left `{segment}` has no row in it any more; expected a field of `customer`"
     columns = segment_columns.get(segment)

@@ -25,7 +25,8 @@ from tailrace.errors import DefinitionError, Problem
 class Shelf:
     """All campaigns that are right, by slug in order; what is wrong with the others; and what is worth knowing.
 
-    `off` are those whose programme is off: they are right in themselves, and nobody plans them.
+    `off` are those whose programme is off: they are right in themselves, and nobody plans them. `project_dir` is
+    where it was read.
     """
 
     campaigns: dict[str, Campaign]
@@ -33,6 +34,7 @@ class Shelf:
     problems: tuple[Problem, ...]
     notices: tuple[Problem, ...]
     off: dict[str, Campaign] = field(default_factory=dict)
+    project_dir: Path | None = None
 
 
 def load_campaigns(project_dir: Path, *, strict: bool = True) -> Shelf:
@@ -64,7 +66,7 @@ def load_campaigns(project_dir: Path, *, strict: bool = True) -> Shelf:
     found = tuple(sorted(set(problems), key=lambda problem: (problem.path, problem.line or 0, problem.message)))
     if strict and found:
         raise DefinitionError(found)
-    return Shelf(campaigns, policy, found, tuple(notices), off)
+    return Shelf(campaigns, policy, found, tuple(notices), off, project_dir)
 
 
 def _programmes(project_dir: Path, problems: list[Problem]) -> frozenset[str]:

@@ -1,4 +1,4 @@
-"""tailrace campaign: list, show, preview, backtest."""
+"""tailrace campaign: list, show, preview, backtest, report."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from typing import Annotated
 import typer
 
 from tailrace.campaigns.amounts import duration
-from tailrace.cli import output
+from tailrace.cli import measured, output
 from tailrace.cli.options import DataDir, Json, Limit, ProjectDir, instant, settings
 from tailrace.cli.plans import words
 from tailrace.errors import TailraceError
 from tailrace.pipeline import backtest as backtesting
-from tailrace.pipeline import campaigns, previewing
+from tailrace.pipeline import campaigns, measuring, previewing
 
 app = typer.Typer(help="Campaigns: what they are, where people stand, what their messages say.", no_args_is_help=True)
 
@@ -114,12 +114,15 @@ def preview(
         output.document(seen)
         return
     for message in seen:
+        told = " · ".join(part for part in (message.channel, message.note) if part)
         if message.problem:
-            output.title(message.step)
+            output.title(f"{message.step} ({told})")
             output.say(f"cannot be sent: {message.problem}")
         else:
-            output.title(f"{message.step}: {message.subject}")
-            output.say((message.html if html else message.text) or "")
+            output.title(
+                f"{message.step}: {message.subject} ({told})" if message.subject else f"{message.step} ({told})"
+            )
+            output.say((message.html if html else message.text) or message.text or "")
 
 
 @app.command()
@@ -228,3 +231,13 @@ def _who(seen: backtesting.Backtest, limit: int) -> None:
     )
     if seen.rows.num_rows > len(shown):
         output.say(f"… and {seen.rows.num_rows - len(shown):,} more; all of them with --json")
+
+
+@app.command()
+def report(slug: Slug, data_dir: DataDir = None, project_dir: ProjectDir = None, json_: Json = False) -> None:
+    """Report what came of a campaign: funnel, receipts, and the lift over its holdout with a 95 % interval."""
+    seen = measuring.measure(settings(data_dir, project_dir), slug)
+    if json_:
+        output.document(seen)
+        return
+    measured.show(seen)

@@ -5,15 +5,18 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from ruamel.yaml import YAML
+import duckdb
 
 from tailrace import engine, ids
+from tailrace.campaigns import sms
 from tailrace.campaigns.analysis import analyse
-from tailrace.campaigns.definition import Campaign, EventTrigger, RenderError, SegmentTrigger, Send
-from tailrace.campaigns.render import Renderer
+from tailrace.campaigns.definition import Campaign, RenderError, SegmentTrigger
+from tailrace.campaigns.personas import data_of, lacking, read_personas, rendered
+from tailrace.campaigns.render import Rendered, Renderer
+from tailrace.campaigns.steps import Notify, Send, Webhook
+from tailrace.campaigns.triggers import ObjectTrigger
 from tailrace.errors import DataError, DefinitionError, Problem, nearest
 from tailrace.pipeline.campaigns import find
 from tailrace.pipeline.published import has, published, row_of
@@ -24,78 +27,82 @@ from tailrace.settings import Settings
 
 @dataclass(frozen=True)
 class PreviewedMessage:
-    """A message as one person would get it, or why that person would not."""
+    """A message as one person would get it, or why that person would not.
+
+    `note` says what it costs (a text message) or who else gets it (staff). Only e-mail has HTML.
+    """
 
     step: str
     message: str
+    channel: str
     subject: str | None
     text: str | None
     html: str | None
     problem: str | None
+    note: str | None = None
 
 
 def preview(settings: Settings, slug: str, person: str | None, step: str | None) -> list[PreviewedMessage]:
-    """Render the campaign's messages for a persona or a person of the published warehouse."""
+    """Render the campaign's messages, calls and notes to staff for a persona or a person of the published warehouse."""
     campaign = find(settings, slug)
-    steps = [send for send in campaign.sends if step in (None, send.id)]
+    saying = [there for there in campaign.all_steps if isinstance(there, Send | Notify | Webhook)]
+    steps = [there for there in saying if step in (None, there.id)]
     if not steps:
-        known = [send.id for send in campaign.sends]
+        known = [there.id for there in saying]
         hint = nearest(step or "", known)
         raise DefinitionError(
             Problem(campaign.path, None, f"no step `{step}` sends anything; expected one of {', '.join(known)}.{hint}")
         )
     data = _data(settings, campaign, person)
     renderer = Renderer()
-    return [_render(renderer, campaign, send, data) for send in steps]
+    return [_render(renderer, campaign, there, data) for there in steps]
 
 
-def _render(renderer: Renderer, campaign: Campaign, send: Send, data: Mapping[str, Any]) -> PreviewedMessage:
-    message = campaign.messages[send.message]
+def _render(
+    renderer: Renderer, campaign: Campaign, step: Send | Notify | Webhook, data: Mapping[str, Mapping[str, Any]]
+) -> PreviewedMessage:
+    message = campaign.messages[step.message]
     found = analyse(message)
-    missing = sorted(f"{root}.{name}" for root, name in found.required if data[root].get(name) is None)
-    if missing:
-        problem = f"this person lacks {', '.join(missing)}"
-        return PreviewedMessage(send.id, send.message, None, None, None, problem)
-    fields = found.required | found.optional
-    payload = {root: {name: data[root].get(name) for r, name in fields if r == root} for root in data}
-    try:
-        rendered = renderer.render(message.source(), json.loads(json.dumps(payload, default=str)))
-    except RenderError as error:
-        return PreviewedMessage(send.id, send.message, None, None, None, str(error))
-    return PreviewedMessage(send.id, send.message, rendered.subject, rendered.text, rendered.html, None)
+    missing = lacking(found, data)
+    made: Rendered | None = None
+    problem = f"this person lacks {', '.join(missing)}" if missing else None
+    if not missing:
+        try:
+            made = rendered(renderer, message, found, json.loads(json.dumps(data, default=str)))
+        except RenderError as error:
+            problem = str(error)
+    note = None if message.to is None else f"to {message.to}"
+    if made is not None and message.channel == "sms":
+        text = made.text.strip("\n")
+        note = f"{len(text)} characters, {sms.parts(text)} SMS"
+    return PreviewedMessage(
+        step=step.id,
+        message=step.message,
+        channel=message.channel,
+        subject=None if made is None else made.subject,
+        text=None if made is None else made.text,
+        html=None if made is None else made.html,
+        problem=problem,
+        note=note,
+    )
 
 
 def _data(settings: Settings, campaign: Campaign, person: str | None) -> dict[str, dict[str, Any]]:
-    personas = {path.stem: path for path in sorted((settings.project_dir / "personas").glob("*.yml"))}
+    problems: list[Problem] = []
+    personas = read_personas(settings.project_dir, problems)
     if person is None and personas:
         person = next(iter(personas))
     if person in personas:
-        return _persona(personas[person], campaign)
+        return data_of(personas[person], campaign)
+    if problems:
+        raise DefinitionError(problems)
     if person is None:
         raise DataError("there are no personas; expected --as with a user id")
-    return _published_person(settings, campaign, person, personas)
-
-
-def _persona(path: Path, campaign: Campaign) -> dict[str, dict[str, Any]]:
-    """Return what a persona's events say of it: its traits, and the properties of its last subscription event."""
-    events = YAML(typ="safe").load(path.read_text(encoding="utf-8"))["events"]
-    customer: dict[str, Any] = {}
-    triggered: dict[str, Any] = {}
-    for event in sorted(events, key=lambda event: str(event["timestamp"])):
-        user = event.get("userId")
-        if user is not None:
-            customer |= {"user_id": user, "person_id": ids.person_id(str(user))}
-        customer |= event.get("traits") or {}
-        properties = event.get("properties") or {}
-        if str(event.get("event", "")).startswith("subscription_"):
-            customer |= properties | {"renews_on": str(properties.get("renews_at", ""))[:10] or None}
-        if isinstance(campaign.trigger, EventTrigger) and event.get("event") == campaign.trigger.event:
-            triggered = properties
-    return {"customer": customer, "event": triggered, "segment": customer}
+    return _published_person(settings, campaign, person, list(personas))
 
 
 def _published_person(
-    settings: Settings, campaign: Campaign, user_id: str, personas: Mapping[str, Path]
+    settings: Settings, campaign: Campaign, user_id: str, personas: list[str]
 ) -> dict[str, dict[str, Any]]:
     person_id = ids.person_id(user_id)
     with published(settings) as connection:
@@ -110,7 +117,22 @@ def _published_person(
         trigger = campaign.trigger
         if isinstance(trigger, SegmentTrigger) and has(connection, "segments", trigger.segment):
             segment = row_of(connection, f"segments.{engine.identifier(trigger.segment)}", person_id)
-    return {"customer": features | customer, "event": _event_of(settings, campaign, person_id), "segment": segment}
+        owned = _object_of(connection, trigger, person_id) if isinstance(trigger, ObjectTrigger) else {}
+    event = _event_of(settings, campaign, person_id)
+    return {"customer": features | customer, "event": event, "trigger": event, "segment": segment, "object": owned}
+
+
+def _object_of(connection: duckdb.DuckDBPyConnection, trigger: ObjectTrigger, person_id: int) -> dict[str, Any]:
+    """Return the attributes of an object of the person's, the first by its id."""
+    if not has(connection, "core", "dim_objects"):
+        return {}
+    row = connection.execute(
+        "select objects.attributes::varchar from core.dim_objects as objects"
+        " inner join core.fct_object_people as people using (object, object_id)"
+        " where people.person_id = $person and object = $object order by object_id limit 1",
+        {"person": person_id, "object": trigger.object},
+    ).fetchone()
+    return {} if row is None or row[0] is None else dict(json.loads(row[0]))
 
 
 def _event_of(settings: Settings, campaign: Campaign, person_id: int) -> dict[str, Any]:

@@ -1,0 +1,118 @@
+"""What would a template know of a persona? What its events say, as near as can be told without building a warehouse."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from tailrace import ids
+from tailrace.campaigns.analysis import Analysis
+from tailrace.campaigns.definition import Campaign, Message, RenderError
+from tailrace.campaigns.document import read_text
+from tailrace.campaigns.render import Rendered, Renderer
+from tailrace.campaigns.triggers import EventTrigger, ObjectTrigger
+from tailrace.errors import Problem
+
+Data = Mapping[str, Mapping[str, Any]]
+
+
+@dataclass(frozen=True)
+class Persona:
+    """An invented person: a name, and the events that it sent, in order of time."""
+
+    name: str
+    path: str
+    events: tuple[Mapping[str, Any], ...]
+
+
+def read_personas(project_dir: Path, problems: list[Problem]) -> dict[str, Persona]:
+    """Return the personas of `personas/` and its folders by name, having added those that cannot be read."""
+    found: dict[str, Persona] = {}
+    for file in sorted((project_dir / "personas").rglob("*.yml")):
+        path = file.relative_to(project_dir).as_posix()
+        text = read_text(file, path, problems)
+        if text is None:
+            continue
+        try:
+            said = YAML(typ="safe").load(text)
+            events = sorted(said["events"], key=lambda event: str(event["timestamp"]))
+        except (YAMLError, TypeError, KeyError) as error:
+            what = "expected `name`, and `events` as a list of calls with a timestamp each"
+            problems.append(Problem(path, None, f"this is no persona ({type(error).__name__}); {what}"))
+            continue
+        found.setdefault(file.stem, Persona(file.stem, path, tuple(events)))
+    return found
+
+
+def data_of(persona: Persona, campaign: Campaign) -> dict[str, dict[str, Any]]:
+    """Return what the persona's events say: its traits and last subscription, and what would start the campaign.
+
+    Columns that only a model works out are missing; a message that needs one cannot be shown for a persona.
+    """
+    customer: dict[str, Any] = {}
+    started: dict[str, Any] = {}
+    owned: dict[str, Any] = {}
+    trigger = campaign.trigger
+    starts = trigger.event if isinstance(trigger, EventTrigger | ObjectTrigger) else None
+    for event in persona.events:
+        user = event.get("userId")
+        if user is not None:
+            customer |= {"user_id": user, "person_id": ids.person_id(str(user))}
+        properties = event.get("properties") or {}
+        if event.get("type") == "group":
+            owned |= event.get("traits") or {}
+            continue
+        customer |= event.get("traits") or {}
+        if str(event.get("event", "")).startswith("subscription_"):
+            customer |= properties | {"renews_on": str(properties.get("renews_at", ""))[:10] or None}
+        if starts is not None and event.get("event") == starts:
+            started = dict(properties)
+    is_owned = isinstance(trigger, ObjectTrigger)
+    data = {
+        "customer": customer,
+        "event": started,
+        "trigger": started,
+        "segment": customer,
+        "object": owned if is_owned else {},
+    }
+    return dict(json.loads(json.dumps(data, default=str)))
+
+
+def lacking(found: Analysis, data: Data) -> list[str]:
+    """Return the fields that the message needs and the data lacks, as `root.name`."""
+
+    def is_blank(value: Any) -> bool:
+        return value is None or (isinstance(value, str) and not value.strip())
+
+    return sorted(f"{root}.{name}" for root, name in found.required if is_blank(data.get(root, {}).get(name)))
+
+
+def rendered(renderer: Renderer, message: Message, found: Analysis, data: Data) -> Rendered:
+    """Return the message for the data, reduced to what a plan would carry. Raises RenderError."""
+    fields = found.required | found.optional
+    payload = {root: {name: there.get(name) for at, name in fields if at == root} for root, there in data.items()}
+    return renderer.render(message.source(), payload, message_key=message.message_key)
+
+
+def persona_problems(
+    campaign: Campaign, message: Message, found: Analysis, personas: Iterable[Persona]
+) -> Iterable[Problem]:
+    """Return for whom the message cannot be made although nothing that it needs is missing: where, and for whom."""
+    renderer = Renderer()
+    for persona in personas:
+        data = data_of(persona, campaign)
+        if lacking(found, data):
+            continue
+        try:
+            rendered(renderer, message, found, data)
+        except RenderError as error:
+            root, _, name = error.field.partition(".")
+            path, line = found.places.get((root, name), (message.path, message.body_line))
+            what = f"for the persona `{persona.name}` the message cannot be made ({error})"
+            yield Problem(path, line, f"{what}; expected a value that fits, or a default: see {persona.path}")
