@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
+from tailrace.campaigns.analysis import analyse
+from tailrace.campaigns.shelf import load_campaigns
 from tailrace.settings import Settings
 from tailrace.warehouse import runner
 from tailrace.warehouse.build import build
@@ -26,6 +28,11 @@ SEGMENTS = {
     "seg_refill_due_7d": {"remo-refill", "pia-paced"},
     "seg_renewal_failed_active": {"fia-failed"},
     "seg_reactivation_eligible": {"lars-lapsed"},
+}
+
+CAMPAIGNS = {
+    *("care_lead", "care_intake", "care_unpaid", "care_review", "care_visit_before", "care_visit_after"),
+    *("care_payment", "care_refill", "care_return"),
 }
 
 STATES = {
@@ -136,3 +143,34 @@ def test_dbts_unit_tests_of_the_programme_pass(clinic: Built, tmp_path: Path) ->
     results = json.loads((runner.directory(settings) / "target" / "run_results.json").read_bytes())["results"]
     assert len(results) == 9
     assert {result["status"] for result in results} == {"pass"}
+
+
+def test_mail_carries_nothing_about_a_persons_health() -> None:
+    """Mail is no channel for it: of a person's data a message may print a first name, and when something falls due."""
+    shelf = load_campaigns(PROJECT)
+    everything = {**shelf.campaigns, **shelf.off}
+    campaigns = [campaign for campaign in everything.values() if campaign.programme == "telehealth"]
+    assert {campaign.slug for campaign in campaigns} == CAMPAIGNS
+    printed = set()
+    for campaign in campaigns:
+        for message in campaign.messages.values():
+            found = analyse(message)
+            printed |= found.required | found.optional
+    assert printed == {
+        # The key stands in the link that unsubscribes.
+        ("customer", "person_id"),
+        ("customer", "first_name"),
+        ("segment", "has_failed_payment"),
+        ("segment", "failed_at"),
+        ("segment", "runs_out_at"),
+    }
+
+
+def test_what_asks_is_marketing_and_what_tells_is_transactional() -> None:
+    shelf = load_campaigns(PROJECT)
+    everything = {**shelf.campaigns, **shelf.off}
+    marketing = {slug for slug in CAMPAIGNS if everything[slug].klass == "marketing"}
+    assert marketing == {"care_lead", "care_intake", "care_unpaid", "care_return"}
+    for slug in CAMPAIGNS:
+        layouts = {message.layout for message in everything[slug].messages.values()}
+        assert layouts == {"care" if slug in marketing else "care_notice"}
