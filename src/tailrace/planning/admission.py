@@ -7,7 +7,7 @@ from typing import Any
 
 import duckdb
 
-from tailrace import clock
+from tailrace import clock, engine
 from tailrace.engine import literal, statement
 from tailrace.planning import people, relations
 from tailrace.planning.condition import needs, truth
@@ -20,6 +20,11 @@ _PACKAGE = "tailrace.planning"
 EVERYWHERE = "*"
 """What the global holdout is drawn for, as if it were a campaign's slug."""
 
+_NO_ENTRIES = (
+    "create or replace temp table entries (enrollment_id varchar, person_id bigint, occurrence varchar,"
+    " due_at timestamp, event varchar, object_id varchar, arm varchar, refused varchar, next_at timestamp)"
+)
+
 _BY_STATUS = {"draft": Reason.DRAFT, "paused": Reason.PAUSED, "ended": Reason.ENDED}
 
 
@@ -28,6 +33,9 @@ def admit(connection: duckdb.DuckDBPyConnection, run: Run, campaign: CampaignSpe
 
     With `in_flight: restart` the passes that theirs replace are over (`restarted`).
     """
+    if not engine.row(connection, "select exists (select 1 from triggers)")[0]:
+        connection.execute(_NO_ENTRIES)
+        return
     definition = campaign.definition
     repeat, restarts = definition["repeat"], definition["in_flight"] == "restart"
     condition = definition["filter"]

@@ -106,7 +106,7 @@ def _truth(condition: Mapping[str, Any], row: _Row, bits: Mapping[str, Bit]) -> 
 
 
 def _among(who: str, select: str, *filters: str | None) -> str:
-    """Return SQL for being in a set that does not depend on the row: it is found once, where `exists` joins the rows."""
+    """Return SQL for being in a set that does not depend on the row: found once, not for each row."""
     return f"({who} in ({select} where {' and '.join(f'({each})' for each in filters if each)}))"
 
 

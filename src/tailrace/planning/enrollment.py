@@ -15,7 +15,7 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
-from tailrace import clock
+from tailrace import clock, engine
 from tailrace.engine import statement
 from tailrace.planning import admission, exits, passes, people, relations
 from tailrace.planning.condition import needs
@@ -128,6 +128,8 @@ def keep_campaign(connection: duckdb.DuckDBPyConnection, run: Run, campaign: Cam
     enrolled = passes.store(connection, run, campaign)
     name = f"assignments:{slug}"
     before = run.parent.relations.get(name, ()) if run.parent else ()
+    if not before and not engine.row(connection, "select exists (select 1 from assigned)")[0]:
+        return {"enrolled": enrolled}
     run.relations[name] = run.store.overlay(
         connection,
         before,

@@ -43,6 +43,12 @@ def prepare(
         "create or replace temp table prepared (intent_id varchar, address varchar, message_key varchar,"
         " data varchar, missing varchar)"
     )
+    # Each message joins these: a left join hashes its right side, which would be everybody every time.
+    for table, whole in (("asked_people", PEOPLE), ("asked_features", FEATURES)):
+        connection.execute(
+            f"create or replace temp table {table} as select * from {whole}"
+            " where person_id in (select person_id from candidates where message is not null)"
+        )
     customer = _customer_columns(connection)
     triggered = connection.execute(
         "select distinct campaign, message, coalesce(trigger_segment, ''), coalesce(object, '') from candidates"
@@ -66,8 +72,8 @@ def prepare(
                 {fields.document(spec.required | spec.optional)},
                 {fields.first_missing(sorted(spec.required))}
             from candidates
-            left join {_those(PEOPLE)} as people on people.person_id = candidates.person_id
-            left join {_those(FEATURES)} as features on features.person_id = candidates.person_id
+            left join asked_people as people on people.person_id = candidates.person_id
+            left join asked_features as features on features.person_id = candidates.person_id
             {members}
             {objects}
             where candidates.campaign = {literal(campaign)} and candidates.message = {literal(message)}
@@ -75,11 +81,6 @@ def prepare(
                 and coalesce(candidates.object, '') = {literal(object_type)}
             """
         )
-
-
-def _those(relation: str) -> str:
-    """Return SQL for the rows of candidates only: a left join would hash everybody."""
-    return f"(select * from {relation} where person_id in (select person_id from candidates))"
 
 
 class _Fields:
