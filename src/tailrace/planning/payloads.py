@@ -8,6 +8,7 @@ dim_objects.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 
 import duckdb
@@ -67,7 +68,7 @@ def prepare(
             insert into prepared
             select
                 candidates.intent_id,
-                case when regexp_full_match(trim(people.email), {literal(USABLE_ADDRESS)}) then trim(people.email) end,
+                {_address(spec, customer)},
                 {literal(spec.message_key)},
                 {fields.document(spec.required | spec.optional)},
                 {fields.first_missing(sorted(spec.required))}
@@ -81,6 +82,22 @@ def prepare(
                 and coalesce(candidates.object, '') = {literal(object_type)}
             """
         )
+
+
+def _address(spec: MessageSpec, customer: Mapping[str, str]) -> str:
+    """Return SQL for where a message goes: what its file names as `to`, else the person's address on its channel.
+
+    Slack posts where its connection does. A text message needs the column `phone`, a push message `user_id`.
+    """
+    to = json.loads(spec.source).get("to")
+    if to is not None or spec.channel == "slack":
+        return literal(to or "")
+    column = {"sms": "phone", "push": "user_id"}.get(spec.channel, "email")
+    if column not in customer:
+        return "null::varchar"
+    text = f"trim({customer[column]}.{identifier(column)}::varchar)"
+    shape = USABLE_ADDRESS if column == "email" else r"^\S.*$"
+    return f"case when regexp_full_match({text}, {literal(shape)}) then {text} end"
 
 
 class _Fields:
