@@ -7,11 +7,13 @@ from typing import Annotated
 
 import typer
 
-from tailrace.cli import output
+from tailrace import clock
+from tailrace.cli import gates, output
 from tailrace.cli.options import DataDir, Json, ProjectDir, settings
 from tailrace.cli.plans import words
 from tailrace.pipeline.explaining import Explanation
 from tailrace.pipeline.explaining import explain as tell
+from tailrace.pipeline.why import why
 from tailrace.planning.story import Story
 
 CAUSES = {
@@ -30,13 +32,37 @@ def register(app: typer.Typer) -> None:
 
 def explain(
     person: Annotated[str, typer.Argument(help="A user id, or a person_id as plans show it.")],
+    campaign: Annotated[
+        str | None,
+        typer.Option(
+            "--campaign",
+            help="Say why this campaign sent a message or none: gate by gate, with the values seen.",
+            show_default=False,
+        ),
+    ] = None,
+    at: Annotated[
+        str | None,
+        typer.Option("--at", help="As of this time: by the plan that was current then.", show_default=False),
+    ] = None,
     plans: Annotated[int, typer.Option("--plans", help="How many plans to look back.")] = 500,
     data_dir: DataDir = None,
     project_dir: ProjectDir = None,
     json_: Json = False,
 ) -> None:
-    """Tell one person's story: events, segments in and out, steps, each verdict with its reason, each outcome."""
-    story = tell(settings(data_dir, project_dir), person, limit=plans)
+    """Tell one person's story: events, segments in and out, steps, each verdict with its reason, each outcome.
+
+    With --campaign, values of the person's attributes are shown where a condition asks for them.
+    """
+    found = settings(data_dir, project_dir)
+    moment = clock.parse(at) if at else None
+    if campaign is not None:
+        reasons = why(found, person, campaign, moment)
+        if json_:
+            output.document(reasons)
+        else:
+            gates.show(reasons)
+        return
+    story = tell(found, person, limit=plans, at=moment)
     if json_:
         output.document(story)
         return

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
-from tailrace import engine, ids
+from tailrace import clock, engine, ids
 from tailrace.errors import DataError
 from tailrace.journal.journal import Journal
 from tailrace.pipeline.published import has, published
-from tailrace.planning.store import Store
+from tailrace.planning.store import Plan, Store
 from tailrace.planning.story import Story, tell
 from tailrace.settings import Settings
 
@@ -51,22 +51,22 @@ class Explanation:
     outcomes: list[OutcomeRow]
 
 
-def explain(settings: Settings, person: str, *, limit: int) -> Explanation:
+def explain(settings: Settings, person: str, *, limit: int, at: datetime | None = None) -> Explanation:
     """Tell the story of the person with this user id, or with this person_id if nobody has that user id.
 
-    Raises DataError when neither is known, or when nothing was ever planned.
+    With `at`, up to the plan that was current then; events, states and outcomes are always those of now.
+
+    Raises DataError when neither is known, or when nothing was planned by then.
     """
     store = Store(settings)
-    head = store.head()
-    if head is None:
-        raise DataError("nothing has been planned yet; expected one run before: `tailrace run`")
+    head, plan = plan_at(store, at)
     person_id = find_person(settings, person)
     with engine.connect(settings) as connection:
         story = tell(connection, store, person_id, head=head, limit=limit)
     n_events, n_days, first_on, last_on = _events(settings, person_id)
     return Explanation(
         person_id=person_id,
-        as_of=store.read(head).as_of,
+        as_of=plan.as_of,
         n_plans=story.n_plans,
         n_events=n_events,
         n_days=n_days,
@@ -80,6 +80,21 @@ def explain(settings: Settings, person: str, *, limit: int) -> Explanation:
         verdicts=story.verdicts,
         outcomes=_outcomes(settings, story),
     )
+
+
+def plan_at(store: Store, at: datetime | None) -> tuple[str, Plan]:
+    """Return the plan of HEAD's lineage that was current at `at`: the newest whose as_of is not after it.
+
+    Raises DataError when nothing was planned by then.
+    """
+    first = None
+    for plan_id, plan in store.chain(store.head()):
+        if at is None or plan.as_of <= at:
+            return plan_id, plan
+        first = plan.as_of
+    if at is None or first is None:
+        raise DataError("nothing has been planned yet; expected one run before: `tailrace run`")
+    raise DataError(f"no plan was made by {clock.iso(at)}; expected a time from {clock.iso(first)} on")
 
 
 def find_person(settings: Settings, person: str) -> int:

@@ -128,7 +128,7 @@ def gather(
         project_fingerprint=generation.project_fingerprint,
         definitions_fingerprint=definitions.fingerprint,
         segments=[catalog.segments[name] for name in sorted(catalog.segments)],
-        campaigns=[_campaign(definitions.campaigns[slug]) for slug in sorted(definitions.campaigns)],
+        campaigns=[campaign_spec(definitions.campaigns[slug]) for slug in sorted(definitions.campaigns)],
         syncs=[_sync(catalog.syncs[name], definitions.connections) for name in sorted(catalog.syncs)],
         failed=generation.failed,
         limits=limits,
@@ -189,7 +189,8 @@ def _limits(policy: Policy, name: str) -> Limits:
     )
 
 
-def _campaign(campaign: Campaign) -> CampaignSpec:
+def campaign_spec(campaign: Campaign) -> CampaignSpec:
+    """Return a campaign as planning takes it."""
     return CampaignSpec(
         slug=campaign.slug,
         version=campaign.version,
