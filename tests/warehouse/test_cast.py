@@ -20,6 +20,10 @@ SEGMENTS = {
     "seg_trial_ending": {"tess-auckland"},
     "seg_reports_exported_often": {"paula-power"},
     "seg_beta_testers": {"ada-active", "paula-power"},
+    "seg_low_usage_14d": {"gina-quiet", "rene-renewal"},
+    # Stories of accounts are told in tests/programmes/test_saas.py.
+    "seg_sales_assisted": set(),
+    "seg_high_value_accounts": set(),
 }
 
 STATES = {

@@ -67,7 +67,7 @@ def moved(cast: Built, after: Catalog) -> set[str]:
     before = read_catalog(cast.settings)
     return {
         name
-        for kind in ("segments", "syncs")
+        for kind in ("segments", "object_segments", "syncs")
         for name, entry in getattr(after, kind).items()
         if entry.fingerprint != getattr(before, kind)[name].fingerprint
     }
@@ -77,6 +77,7 @@ ALL = {
     *("seg_activated", "seg_at_risk", "seg_beta_testers", "seg_churned_winback_eligible", "seg_dormant_30d"),
     *("seg_new_signups_not_activated", "seg_power_users", "seg_renewal_due_7d", "seg_reports_exported_often"),
     *("seg_trial_ending", "seg_usage_dropped", "sync_webhook__power_users"),
+    *("seg_low_usage_14d", "seg_sales_assisted", "seg_high_value_accounts", "seg_accounts_ready_for_sales"),
 }
 
 
@@ -115,11 +116,14 @@ def test_what_decides_nothing_moves_no_fingerprint(cast: Built, after: Callable[
             variable("saas_dormant_days: 30", "saas_dormant_days: 31"),
             {"seg_at_risk", "seg_dormant_30d", "seg_churned_winback_eligible"},
         ),
-        (variable("saas_activation_event: project_created", "saas_activation_event: x"), ALL),
+        (
+            variable("saas_activation_event: project_created", "saas_activation_event: x"),
+            ALL - {"seg_sales_assisted"},
+        ),
         (macro("_performed", "event_at <=", "event_at <"), {"seg_reports_exported_often", "seg_trial_ending"}),
         (
             macro("duckdb__parse_time", "'____-%'", "'____%'"),
-            ALL - {"seg_activated", "seg_power_users"},
+            ALL - {"seg_activated", "seg_power_users", "seg_sales_assisted"},
         ),
         (
             macro("ago", "second|minute", "minute"),
@@ -157,7 +161,7 @@ def test_a_seed_that_changes_moves_the_segments_that_read_it(cast: Built, after:
 
 def test_the_catalog_knows_segments_and_syncs_with_their_meta(cast: Built) -> None:
     catalog = read_catalog(cast.settings)
-    assert catalog.segments.keys() | catalog.syncs.keys() == ALL
+    assert catalog.segments.keys() | catalog.object_segments.keys() | catalog.syncs.keys() == ALL
     segment = catalog.segments["seg_usage_dropped"]
     assert segment.relation == "segments.seg_usage_dropped"
     assert segment.owner == "success@example.com"

@@ -97,6 +97,9 @@ class Collector:
         if act.body is not None:
             call["properties" if act.type == "track" else "traits"] = act.body
         call["context"] = {"library": _LIBRARIES[act.device], "locale": locale}
+        if act.device == "server" and act.type == "track" and person and person.company:
+            # The billing system knows the account that an invoice is for.
+            call["context"]["groupId"] = person.company.group_id
         return call
 
     def _add(self, call: dict[str, Any], act: Act, received: int, skew: int, *, is_duplicate: bool) -> None:

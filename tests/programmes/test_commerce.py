@@ -1,0 +1,109 @@
+"""The commerce programme on its own cast: states, carts, segments, and dbt's unit tests of its models."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from ruamel.yaml import YAML
+
+from tailrace.settings import Settings
+from tailrace.warehouse import runner
+from tailrace.warehouse.build import build
+from tests.installation import PROJECT
+from tests.warehouse.cast import land
+from tests.warehouse.conftest import AS_OF, Built
+
+SEGMENTS = {
+    "seg_browsed_no_cart": {"bea-browses"},
+    "seg_cart_abandoned": {"carla-cart", "pat-payment"},
+    "seg_payment_error_open": {"pat-payment"},
+    "seg_second_purchase_due": {"fay-first"},
+    "seg_repeat_buyers": {"rob-repeats"},
+    "seg_lapsed_buyers": {"lou-lapsed"},
+}
+STATES = {
+    "bea-browses": "browsing",
+    "carla-cart": "browsing",
+    "ola-open": "browsing",
+    "pat-payment": "browsing",
+    "two-carts-tom": "first_purchase",
+    "fay-first": "first_purchase",
+    "rob-repeats": "repeat",
+    "lou-lapsed": "lapsed",
+}
+CARTS = {
+    "cart-c1": "abandoned",
+    "cart-t1": "abandoned",
+    "cart-t2": "completed",
+    "cart-p1": "abandoned",
+    "cart-f1": "completed",
+    "cart-r1": "completed",
+    "cart-r2": "completed",
+    "cart-l1": "completed",
+    "cart-o1": "open",
+}
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Built]:
+    """The cast in a warehouse with the programme on. Only to be looked at."""
+    folder = tmp_path_factory.mktemp("shop")
+    project = folder / "project"
+    shutil.copytree(PROJECT, project, ignore=shutil.ignore_patterns("target", "logs"))
+    path = project / "dbt_project.yml"
+    text, found = re.subn(r"(?m)^  programmes: .*$", "  programmes: [commerce]", path.read_text(encoding="utf-8"))
+    assert found == 1
+    path.write_text(text, encoding="utf-8")
+    yaml = YAML(typ="safe")
+    cast = [yaml.load(each) for each in sorted((PROJECT / "personas" / "commerce").glob("*.yml"))]
+    settings = Settings(data_dir=folder / "data", project_dir=project, memory_limit="1GB")
+    loads = (land(folder / "landing", [call for persona in cast for call in persona["events"]]),)
+    yield Built(settings, build(settings, AS_OF, loads), loads)
+    shutil.rmtree(folder)
+
+
+def test_everything_of_the_programme_is_built_and_nothing_of_the_others(shop: Built) -> None:
+    assert shop.generation.failed == {}
+    made = {name for (name,) in shop.ask("select table_name from duckdb_tables() where schema_name = 'segments'")}
+    assert made == {*SEGMENTS, "seg_beta_testers"}
+
+
+@pytest.mark.parametrize("segment", SEGMENTS)
+def test_each_segment_holds_the_personas_it_is_meant_for(shop: Built, segment: str) -> None:
+    assert shop.members(segment) == SEGMENTS[segment]
+
+
+def test_everybody_is_in_one_state_and_every_cart_in_its_own(shop: Built) -> None:
+    people = "states.fct_commerce_states join core.dim_people using (person_id) where ended_at is null"
+    rows = shop.ask(f"select user_id, state from {people}")
+    assert len(rows) == len(STATES)
+    assert dict(rows) == STATES
+    assert dict(shop.ask("select cart_id, state from states.fct_carts")) == CARTS
+
+
+def test_an_order_told_twice_is_one_purchase(shop: Built) -> None:
+    rows = shop.ask(
+        "select state, cast(started_at as varchar) from states.fct_commerce_states"
+        " join core.dim_people using (person_id) where user_id = 'rob-repeats' order by started_at"
+    )
+    assert rows == [
+        ("browsing", "2025-12-28 10:00:00"),
+        ("first_purchase", "2025-12-28 10:10:00"),
+        ("repeat", "2026-02-10 10:10:00"),
+    ]
+
+
+def test_dbts_unit_tests_of_the_programme_pass(shop: Built, tmp_path: Path) -> None:
+    settings = Settings(data_dir=tmp_path, project_dir=shop.settings.project_dir, memory_limit="1GB")
+    shutil.copy(shop.settings.warehouse, settings.warehouse)
+    runner.write_profile(settings, [path for load in shop.loads for path in load.parquet])
+    code, said = runner._run(settings, ["test", "--select", "path:models/states/commerce,test_type:unit"], AS_OF)
+    assert code == 0, said
+    results = json.loads((runner.directory(settings) / "target" / "run_results.json").read_bytes())["results"]
+    assert len(results) == 2
+    assert {result["status"] for result in results} == {"pass"}
