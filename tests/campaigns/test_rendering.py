@@ -452,7 +452,7 @@ def test_a_message_is_compiled_once_for_all_people(message: Make, monkeypatch: p
 ARGUMENTS: dict[str, tuple[Any, ...]] = {
     **dict.fromkeys(("plural", "pluralize"), ("a", "b")),
     **dict.fromkeys(("append", "prepend", "remove", "replace"), ("a",)),
-    **dict.fromkeys(("plus", "minus", "times", "divided_by", "modulo", "at_least", "at_most", "limit"), (2,)),
+    **dict.fromkeys(("plus", "minus", "times", "divided_by", "modulo", "at_least", "at_most", "take"), (2,)),
     "timezone": ("Europe/London",),
 }
 

@@ -78,7 +78,7 @@ def _element(values: list[Any], at: int) -> Any:
     return values[at]
 
 
-def limit(value: Any, most: Any, offset: Any = 0) -> list[Any]:
+def take(value: Any, most: Any, offset: Any = 0) -> list[Any]:
     """Return at most so many elements of a list, from `offset` on."""
     start = whole(offset, 0, LONGEST_LIST)
     return items(value)[start : start + whole(most, 0, LONGEST_LIST)]
@@ -247,7 +247,6 @@ FILTERS: dict[str, Callable[..., Any]] = {
     "join": join,
     "last": last,
     "length": size,
-    "limit": limit,
     "lower": lambda value: text(value).lower(),
     "minus": minus,
     "modulo": modulo,
@@ -266,6 +265,7 @@ FILTERS: dict[str, Callable[..., Any]] = {
     "split": split,
     "strip": lambda value: text(value).strip(),
     "strip_html": lambda value: _MARKUP.sub("", text(value)),
+    "take": take,
     "times": times,
     "timezone": in_zone,
     "titlecase": titlecase,
@@ -280,7 +280,7 @@ FILTERS: dict[str, Callable[..., Any]] = {
 }
 """What authors may write after `|`."""
 
-OF_LISTS = ("limit", "reverse", "sort", "uniq", "split")
+OF_LISTS = ("take", "reverse", "sort", "uniq", "split")
 """Filters that give a list, over which a loop may go."""
 
 KINDS = {
@@ -289,6 +289,6 @@ KINDS = {
     **dict.fromkeys(("money", "currency", "plural", "pluralize", "round", "plus", "minus", "times"), "number"),
     **dict.fromkeys(("divided_by", "modulo", "abs", "ceil", "floor", "at_least", "at_most"), "number"),
     "number_with_delimiter": "number",
-    **dict.fromkeys(("join", "first", "last", "limit", "reverse", "sort", "uniq"), "list"),
+    **dict.fromkeys(("join", "first", "last", "take", "reverse", "sort", "uniq"), "list"),
 }
 """What a filter tells of the field before it."""

@@ -35,6 +35,9 @@ from liquid.expression import Expression
 _PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9_]*", re.ASCII)
 _BRACE = re.compile(r"\{(?=[{%#])")
 _WAY_OUT = re.compile(r"\{%(-?)(\s*unsubscribe_url\s*)(-?)%\}")
+_TAG = re.compile(r"\{\{.*?\}\}|\{%-?\s*(\w+).*?%\}", re.DOTALL)
+_BLOCKS = ("if", "unless", "case", "for", "capture", "comment", "tablerow", "raw", "ifchanged")
+_INNER = ("else", "elsif", "when")
 _LOOP = {"rindex": "revindex", "rindex0": "revindex0"}
 _LONGEST = 4_000
 _WORDS = {
@@ -76,7 +79,8 @@ def to_jinja(source: str) -> str:
         nodes = _environment().from_string(_WAY_OUT.sub(r"{{\1\2\3}}", source)).nodes
         return _Writer(source).written(nodes)
     except LiquidError as error:
-        line = _line(error.token) if error.token is not None else 1
+        has_place = error.token is not None and error.token.start_index >= 0
+        line = _line(error.token) if has_place and error.token is not None else _suspect(source)
         raise LiquidProblem(line, f"this is not Liquid: {str(error).splitlines()[0]}") from None
     except RecursionError:
         raise LiquidProblem(1, "the template is nested too deeply") from None
@@ -88,6 +92,25 @@ def _environment() -> Environment:
 
 def _line(token: Token) -> int:
     return token.source.count("\n", 0, max(0, token.start_index)) + 1
+
+
+def _suspect(source: str) -> int:
+    """Return the line of the first tag that cannot be read, else of the first block that is not closed."""
+    open_blocks: list[tuple[str, int]] = []
+    for tag in _TAG.finditer(source):
+        line = source.count("\n", 0, tag.start()) + 1
+        word = tag.group(1) or ""
+        if word.startswith("end"):
+            open_blocks = open_blocks[:-1]
+            continue
+        end = f"{{% end{word} %}}" if word in _BLOCKS else ""
+        try:
+            _environment().from_string(tag.group(0) + end if word not in _INNER else "")
+        except LiquidError:
+            return line
+        if end:
+            open_blocks.append((word, line))
+    return open_blocks[0][1] if open_blocks else 1
 
 
 class _Writer:
@@ -193,7 +216,7 @@ class _Writer:
                 "200" if loop.limit is None else self._value(loop.limit, scope).text,
                 "0" if loop.offset is None else self._value(loop.offset, scope).text,
             ]
-            text += f"|limit({', '.join(counts)})"
+            text += f"|take({', '.join(counts)})"
         if loop.reversed:
             text += "|reverse"
         # In Liquid a list that is not there is an empty one.
@@ -258,7 +281,10 @@ class _Writer:
                 outer = replace(left, needs=left.needs[:-1])
                 return f"(not ({outer.is_there}) or ({left.text}) is blank)"
             return f"(({left.text}) is blank)"
-        return _guarded(f"({left.text}) == ({right.text})", left, right)
+        same = _guarded(f"({left.text}) == ({right.text})", left, right)
+        if left.needs and right.needs:
+            return f"({same} or not ({left.is_there}) and not ({right.is_there}))"
+        return same
 
     def _value(self, expression: Any, scope: _Scope) -> _Value:
         if isinstance(expression, FilteredExpression):
