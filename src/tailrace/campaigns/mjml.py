@@ -69,11 +69,10 @@ def _unbalanced(source: str) -> list[tuple[int, str]]:
         if _UNQUOTED.search(_QUOTED.sub("", rest)):
             found.append((line, f'an attribute of `<{name}>` is not quoted; expected `name="value"`'))
         if closing:
-            if not open_tags or open_tags[-1][0] != name:
-                what = (
-                    f"`<{open_tags[-1][0]}>` of line {open_tags[-1][1]} is open" if open_tags else "it was never opened"
-                )
-                return [*found, (line, f"`</{name}>` stands here, but {what}")]
+            if not open_tags:
+                return [*found, (line, f"`</{name}>` closes nothing; remove it")]
+            if open_tags[-1][0] != name:
+                return [*found, (open_tags[-1][1], f"`<{open_tags[-1][0]}>` is not closed before `</{name}>`")]
             open_tags.pop()
         elif name not in _VOID and not rest.rstrip().endswith("/"):
             open_tags.append((name, line))

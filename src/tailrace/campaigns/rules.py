@@ -18,7 +18,7 @@ from tailrace.errors import nearest
 KEYS = ("timezone", "holdout", "topics", "limits", "quiet_hours", "exclusive", "sunset", "owned_attributes", "utm")
 CHANNELS = words.CHANNELS["send"]
 UTM = ("source", "medium", "campaign", "term", "content")
-_UTM = re.compile(r"[A-Za-z0-9._~-]{1,100}", re.ASCII)
+_UTM = re.compile(r"(?:[A-Za-z0-9._~-]|\{campaign\}){1,100}", re.ASCII)
 _WEEK = 7 * 1440
 
 
@@ -183,7 +183,8 @@ def _utm(node: Node | None) -> Mapping[str, Any]:
     for name, value in (table.nodes if table else {}).items():
         text = value.text("a word such as `newsletter`")
         if text is not None and not _UTM.fullmatch(text):
-            value.wrong(f"`{name}` has characters in it that a link may not; expected letters, digits, `.`, `_`, `-`")
+            what = "expected letters, digits, `.`, `_`, `-`, or `{campaign}` for the campaign's name"
+            value.wrong(f"`{name}` has characters in it that a link may not; {what}")
         elif text is not None:
             utm[name] = text
     return utm
