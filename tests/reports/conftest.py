@@ -5,6 +5,8 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
+from tailrace.reports.measured import ArmView, ComparisonView, FunnelView, MeasuredView, MessageView
+from tailrace.reports.measurement import Group, lift
 from tailrace.reports.view import (
     CampaignView,
     GuardView,
@@ -35,6 +37,53 @@ def _segment(name: str, summary: str, base: int, swing: int, entered: int, left:
         for day in range(30)
     ]
     return SegmentView(name, summary, points[-1].size, entered, left, "behaviour", parked, tuple(points))
+
+
+def _arm(name: str, people: int, measured: int, converted: int, control: Group | None = None) -> ArmView:
+    group = Group(measured, converted)
+    over = lift(group, control) if control else None
+    numbers = (over.points, over.low, over.high, over.relative) if over else (None, None, None, None)
+    return ArmView(
+        name, people, measured, converted, group.share, *numbers, over.is_enough if over else group.is_enough
+    )
+
+
+def measured() -> MeasuredView:
+    """What came of the onboarding campaign: receipts for one message only, a clear lift, a split that is not."""
+    held, short = Group(141, 63), Group(480, 301)
+    return MeasuredView(
+        slug="onboarding",
+        version="36b3e8bf65854a9b",
+        goal="project_created within 7 days",
+        as_of=AS_OF,
+        passes=1412,
+        statuses={"completed": 860, "converted": 456, "active": 96},
+        reached_goal=849,
+        funnel=(
+            FunnelView("36b3e8bf65854a9b", True, "welcome", "send welcome", 1412, 2, 1410, {}),
+            FunnelView(
+                "36b3e8bf65854a9b", True, "wait_before_first_project", "wait 2 days", 1412, 61, 980, {"converted": 371}
+            ),
+            FunnelView("9d0c1f23ab45cd67", False, "old_step", "send old_step", 31, 1, 29, {"edited": 1}),
+        ),
+        messages=(
+            MessageView("welcome", "welcome", "email", 1229, 1226, 1201, 640, 220, 210, 12, 0, 9, 786),
+            MessageView("nudge", "nudge", "sms", 391, 388, None, None, None, None, None, None, None, 102),
+        ),
+        comparisons=(
+            ComparisonView(
+                "holdout", None, (_arm("holdout", 141, 141, 63), _arm("treated", 1271, 1180, 786, held)), 0.97, False, 0
+            ),
+            ComparisonView(
+                "split",
+                "copy_length",
+                (_arm("short", 500, 480, 301), _arm("long", 510, 470, 300, short), _arm("rare", 20, 9, 8, short)),
+                0.6,
+                False,
+                4,
+            ),
+        ),
+    )
 
 
 def realistic() -> ReportView:
@@ -110,6 +159,7 @@ def realistic() -> ReportView:
                 PlannedStep("first_project", 12, {}, {"unsubscribed": 1}),
                 PlannedStep("last_nudge", 6, {}, {"missing_field:first_name": 1}),
             ),
+            measured=measured(),
         ),
         CampaignView(
             slug="renewal_reminder",

@@ -153,7 +153,7 @@ def test_no_states_are_said_to_be_unknown(view: ReportView) -> None:
 def test_the_numbers_of_the_view_are_in_the_page(view: ReportView) -> None:
     text = Page(render(view)).text
     assert "57 considered = 50 to send + 2 deferred + 5 skipped" in text
-    assert "messaged 61.8 % held out 44.7 %" in text
+    assert "treated 61.8 % held out 44.7 %" in text
     assert "Sat 31 Oct 2026, 06:00 UTC" in text
     assert "293,046" in text
     assert "not entered late 2" in text
@@ -247,3 +247,57 @@ def test_ribbons_are_as_wide_as_the_people_are_many() -> None:
     assert heights == {225.0, 75.0}
     assert "first seen → new: 30" in figure
     assert "gone" not in figure
+
+
+def test_what_a_silent_source_parks_is_one_thing_to_look_at(view: ReportView) -> None:
+    reason = "source:app is stale"
+    silent = dataclasses.replace(view.guards[-1], measured=80.0, tripped=True)
+    stale = dataclasses.replace(
+        view,
+        guards=(silent,),
+        failed_models={},
+        segments=tuple(dataclasses.replace(segment, parked=reason) for segment in view.segments),
+        campaigns=tuple(dataclasses.replace(campaign, parked=reason) for campaign in view.campaigns),
+        syncs=tuple(dataclasses.replace(sync, parked="source_stale") for sync in view.syncs),
+    )
+    texts = [note.text for note in notes(stale) if "stale" in note.text or "parked" in note.text]
+    held = f"{len(view.segments)} segments, {len(view.campaigns)} campaigns, {len(view.syncs)} syncs are parked"
+    assert texts == [f"source_stale_after tripped for source:app: 80 h, allowed 30 h; so {held}"]
+    other = dataclasses.replace(stale, segments=(dataclasses.replace(view.segments[0], parked="guard"),))
+    assert "seg_new_this_week is parked: guard" in [note.text for note in notes(other)]
+
+
+def test_a_lift_is_shown_with_its_interval_and_what_it_allows_to_be_said(view: ReportView) -> None:
+    text = Page(render(view)).text
+    assert "treated 1,271 1,180 786 66.6 % +21.93 +13.25 to +30.31 more than holdout, beyond chance" in text
+    assert "long 510 470 300 63.8 % +1.12 −5.00 to +7.22 no difference that chance would not make" in text
+    assert "too small a sample: fewer than 5" in text
+    assert "nudge sms 388 unknown no receipt has landed for sms yet 102" in text
+
+
+def test_arms_of_the_wrong_size_are_something_to_look_at(view: ReportView) -> None:
+    campaign = view.campaigns[0]
+    assert campaign.measured is not None
+    broken = dataclasses.replace(campaign.measured.comparisons[0], mismatch=0.0004, is_broken=True)
+    measured = dataclasses.replace(campaign.measured, comparisons=(broken,))
+    wrong = dataclasses.replace(view, campaigns=(dataclasses.replace(campaign, measured=measured),))
+    assert any("chance makes that about 1 in 2,500" in note.text for note in notes(wrong))
+    text = Page(render(wrong)).text
+    assert "not to be trusted" in text
+    assert "beyond chance" not in text
+
+
+def test_nobody_is_compared_before_their_time_is_over(view: ReportView) -> None:
+    campaign = view.campaigns[0]
+    assert campaign.measured is not None
+    held, treated = campaign.measured.comparisons[0].arms
+    young = dataclasses.replace(
+        campaign.measured.comparisons[0],
+        arms=(
+            dataclasses.replace(held, measured=0, converted=0, share=None),
+            dataclasses.replace(treated, measured=0, converted=0, share=None, points=None, low=None, high=None),
+        ),
+    )
+    measured = dataclasses.replace(campaign.measured, comparisons=(young,))
+    text = Page(render(dataclasses.replace(view, campaigns=(dataclasses.replace(campaign, measured=measured),)))).text
+    assert "Nobody's time for project_created within 7 days is over yet: 141 holdout, 1,271 treated." in text

@@ -13,12 +13,14 @@ from tailrace.errors import DataError
 from tailrace.landing.loads import Load, loads
 from tailrace.pipeline import standing
 from tailrace.pipeline.campaigns import in_words, trigger_in_words
+from tailrace.pipeline.measuring import measure_all
 from tailrace.pipeline.published import has, published
 from tailrace.pipeline.request import load_definitions, source_hours
 from tailrace.planning import relations
 from tailrace.planning.store import Plan, Store
 from tailrace.reports import view
 from tailrace.reports.html import write_report
+from tailrace.reports.measured import MeasuredView
 from tailrace.settings import Settings
 from tailrace.warehouse.build import read_generation
 from tailrace.warehouse.catalog import read_catalog
@@ -50,6 +52,7 @@ def gather(settings: Settings) -> view.ReportView:
     definitions = load_definitions(settings)
     landed = loads(settings)
     generation = read_generation(settings)
+    measured = measure_all(settings, definitions, list(definitions.campaigns))
     return view.ReportView(
         plan=view.PlanView(head, plan.parent, plan.as_of, plan.cause, is_applied=True),
         totals=_totals(plan),
@@ -61,7 +64,8 @@ def gather(settings: Settings) -> view.ReportView:
         segments=_segments(settings, lineage),
         states=_states(settings, plan),
         campaigns=tuple(
-            _campaign(settings, store, lineage, campaign, outcomes) for campaign in definitions.campaigns.values()
+            _campaign(settings, store, lineage, campaign, outcomes, measured[slug])
+            for slug, campaign in definitions.campaigns.items()
         ),
         syncs=tuple(_sync(name, entry) for name, entry in sorted(plan.syncs.items())),
         guards=tuple(_guard(reading) for reading in plan.guards),
@@ -125,7 +129,12 @@ def _states(settings: Settings, plan: Plan) -> view.StatesView | None:
 
 
 def _campaign(
-    settings: Settings, store: Store, lineage: Lineage, campaign: Campaign, outcomes: standing.Outcomes
+    settings: Settings,
+    store: Store,
+    lineage: Lineage,
+    campaign: Campaign,
+    outcomes: standing.Outcomes,
+    measured: MeasuredView,
 ) -> view.CampaignView:
     plan = lineage[0][1]
     slug = campaign.slug
@@ -156,6 +165,7 @@ def _campaign(
             view.PlannedStep(step, verdicts["send"], verdicts["defer"], verdicts["skip"])
             for step, verdicts in planned["messages"].items()
         ),
+        measured=measured,
     )
 
 
@@ -164,8 +174,8 @@ def _enrolled(settings: Settings, store: Store, plan: Plan, slug: str) -> tuple[
     with engine.connect(settings) as connection:
         return engine.row(
             connection,
-            "select count(*), count(*) filter (where arm = 'holdout'), count(*) filter (where status = 'active'),"
-            " count(goal_at) filter (where arm <> 'holdout'), count(goal_at) filter (where arm = 'holdout')"
+            "select count(*), count(*) filter (where arm <> 'treated'), count(*) filter (where status = 'active'),"
+            " count(goal_at) filter (where arm = 'treated'), count(goal_at) filter (where arm <> 'treated')"
             f" from {source}",
         )
 

@@ -6,7 +6,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from tailrace.reports.figures import amount
-from tailrace.reports.view import GuardView, ReportView, SourceView
+from tailrace.reports.measured import mismatch_in_words
+from tailrace.reports.view import CampaignView, GuardView, ReportView, SourceView
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,14 @@ def lines_of(source: SourceView) -> Balance:
 
 def notes(view: ReportView) -> list[Note]:
     """Return what needs a person, the worst first."""
-    found = [*_balances(view), *_delivery(view), *_guards(view.guards), *_parked(view), *_sources(view.sources)]
+    found = [
+        *_balances(view),
+        *_delivery(view),
+        *_guards(view),
+        *_parked(view),
+        *_campaigns(view.campaigns),
+        *_sources(view.sources),
+    ]
     return sorted(found, key=lambda note: note.level != "stop")
 
 
@@ -108,12 +116,44 @@ def _delivery(view: ReportView) -> Iterator[Note]:
             yield Note("look", f"{sync.name}: {amount(sync.rejected)} rows refused by {sync.destination}", "syncs")
 
 
-def _guards(guards: Sequence[GuardView]) -> Iterator[Note]:
-    for guard in guards:
+def _guards(view: ReportView) -> Iterator[Note]:
+    stale = [guard for guard in view.guards if _is_stale(guard)]
+    for guard in view.guards:
         if guard.tripped and not guard.released:
             measured, allowed = shown(guard.unit, guard.measured), shown(guard.unit, guard.allowed)
             text = f"{guard.guard} tripped for {guard.subject}: {measured}, allowed {allowed}"
+            # What a silent source parks is one thing to look at, however much that is.
+            if stale and guard is stale[0]:
+                text += _with_it(view)
             yield Note("stop", text, "guards", f"tailrace guard release {guard.guard} {guard.subject} --reason …")
+
+
+def _is_stale(guard: GuardView) -> bool:
+    return guard.guard == "source_stale_after" and guard.tripped and not guard.released
+
+
+def _by_staleness(reason: str | None) -> bool:
+    return reason is not None and (reason == "source_stale" or reason.endswith(" is stale"))
+
+
+def _with_it(view: ReportView) -> str:
+    counts = (
+        (sum(_by_staleness(segment.parked) for segment in view.segments), "segment"),
+        (sum(_by_staleness(campaign.parked) for campaign in view.campaigns), "campaign"),
+        (sum(_by_staleness(sync.parked) for sync in view.syncs), "sync"),
+    )
+    parts = [f"{count} {name}{'' if count == 1 else 's'}" for count, name in counts if count]
+    return f"; so {', '.join(parts)} {'is' if sum(n for n, _ in counts) == 1 else 'are'} parked" if parts else ""
+
+
+def _campaigns(campaigns: Sequence[CampaignView]) -> Iterator[Note]:
+    for campaign in campaigns:
+        for comparison in campaign.measured.comparisons if campaign.measured else ():
+            wrong = mismatch_in_words(comparison)
+            if wrong is not None:
+                yield Note(
+                    "look", f"{campaign.slug}: {wrong}", "campaigns", f"tailrace campaign report {campaign.slug}"
+                )
 
 
 def _parked(view: ReportView) -> Iterator[Note]:
@@ -122,13 +162,14 @@ def _parked(view: ReportView) -> Iterator[Note]:
     # A model that failed, and a guard that parks its own subject, have their own notes.
     noted = {guard.subject.partition(":")[2] for guard in view.guards if guard.tripped and not guard.released}
     noted |= set(view.failed_models)
+    is_stale = any(_is_stale(guard) for guard in view.guards)
     parked = [
         *((segment.name, segment.parked, "segments") for segment in view.segments),
         *((campaign.slug, campaign.parked, "campaigns") for campaign in view.campaigns),
         *((sync.name, sync.parked, "syncs") for sync in view.syncs),
     ]
     for name, reason, anchor in parked:
-        if reason is not None and name not in noted:
+        if reason is not None and name not in noted and not (is_stale and _by_staleness(reason)):
             yield Note("look", f"{name} is parked: {reason.replace('_', ' ')}", anchor)
 
 

@@ -34,6 +34,18 @@ def bar(value: float | None, whole: float | None, css: str = "") -> Markup:
     ).format(css=css, width=width)
 
 
+def interval(points: float, low: float, high: float, reach: float, css: str = "") -> Markup:
+    """Return a lift with its interval on a line from `-reach` to `reach`, zero in the middle."""
+    width, height = 200.0, 18.0
+    at = [width / 2 + max(-1.0, min(1.0, value / (reach or 1))) * (width / 2 - 6) for value in (low, points, high)]
+    parts = [
+        f'<line class="zero" x1="{width / 2}" x2="{width / 2}" y1="1" y2="{height - 1}"/>',
+        f'<line class="reach" x1="{at[0]:.1f}" x2="{at[2]:.1f}" y1="{height / 2}" y2="{height / 2}"/>',
+        f'<circle class="point" cx="{at[1]:.1f}" cy="{height / 2}" r="3.4"/>',
+    ]
+    return _figure(f"interval {css}", width, height, f"{points:+.2f} points, between {low:+.2f} and {high:+.2f}", parts)
+
+
 def sparkline(points: Sequence[SizePoint], name: str) -> Markup:
     """Return a line of sizes over the applied plans; where a size is not known the line has a gap."""
     width, height, pad = 240.0, 56.0, 5.0

@@ -15,6 +15,7 @@ from tailrace import durable
 from tailrace.planning.verdict import IN_WORDS
 from tailrace.reports import figures
 from tailrace.reports.attention import balances, lines_of, notes, shown
+from tailrace.reports.measured import TITLES, ComparisonView, finding, mismatch_in_words
 from tailrace.reports.view import ReportView
 from tailrace.settings import Settings
 
@@ -69,13 +70,19 @@ def _template() -> jinja2.Template:
         "bar": figures.bar,
         "colour": figures.colour,
         "flows": figures.flows,
+        "finding": finding,
         "history": figures.history,
+        "interval": figures.interval,
+        "mismatch_in_words": mismatch_in_words,
+        "reach": _reach,
         "lines_of": lines_of,
         "meaning": OUTCOMES,
         "shown": shown,
         "sparkline": figures.sparkline,
+        "titles": TITLES,
     }
     environment.filters |= {
+        "points": _points,
         "because": _because,
         "breakable": _breakable,
         "day": _day,
@@ -103,6 +110,16 @@ def _rate(part: int | None, whole: int | None) -> str | Markup:
     if part is None or whole is None:
         return _number(None)
     return f"{100 * part / whole:.1f} %" if whole else "–"
+
+
+def _reach(comparison: ComparisonView) -> float:
+    """Return how far from zero the intervals of the comparison go, in points."""
+    return max((abs(end) for arm in comparison.arms for end in (arm.low, arm.high) if end is not None), default=0.0)
+
+
+def _points(value: float) -> str:
+    """Return `+1.20` with a real minus sign."""
+    return f"{value:+.2f}".replace("-", "−")
 
 
 def _because(reason: str) -> str:

@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import date, datetime
 
+from tailrace.reports.measured import MeasuredView
+
 
 @dataclass(frozen=True)
 class PlanView:
@@ -129,9 +131,10 @@ class PlannedStep:
 class CampaignView:
     """A campaign: its funnel over all applied plans, then what the last plan does with it.
 
-    entered: everybody, the holdout included. held_out: those of them who get nothing, to compare with. active: resting
-    at a step now. converted, converted_held_out: who reached the goal, of the others and of those held out (None
-    also when there is no goal).
+    Numbers of people are passes. entered: everybody, holdouts included. held_out: those of them who get nothing, by the
+    campaign's holdout or the global one. active: resting at a step now. converted, converted_held_out: which reached
+    the goal so far, of the treated and of those held out (None also when there is no goal). measured: what came of it;
+    None when nobody looked.
     planned_moves: why of planning/verdict.py → enrollments moved. not_entered: reason → people whom the trigger named.
     """
 
@@ -151,6 +154,7 @@ class CampaignView:
     planned_moves: dict[str, int]
     planned_not_entered: dict[str, int]
     planned_steps: tuple[PlannedStep, ...]
+    measured: MeasuredView | None = None
 
 
 @dataclass(frozen=True)
