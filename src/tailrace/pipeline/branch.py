@@ -13,7 +13,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import cast
 
 from tailrace import clock, durable
 from tailrace.errors import DataError
@@ -83,7 +82,7 @@ class Branch:
             definitions=self._definitions,
             generation=generation,
             catalog=read_catalog(self._here),
-            journal=cast("Journal", self.hindsight),
+            journal=self.hindsight,
         )
         # No segment and no campaign reads what a sync does.
         plan_id = make_plan(self._here, self.store, replace(asked, syncs=[]))

@@ -6,6 +6,9 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
+from typing import Protocol
+
+import pyarrow as pa
 
 from tailrace import ids
 from tailrace.campaigns.analysis import analyse
@@ -14,7 +17,7 @@ from tailrace.campaigns.policy import Policy
 from tailrace.campaigns.shelf import load_campaigns
 from tailrace.destinations.connections import Connections, load_connections
 from tailrace.errors import DefinitionError
-from tailrace.journal.journal import Journal
+from tailrace.journal.records import Release
 from tailrace.landing.contract import load_contract
 from tailrace.landing.loads import Load, event_files
 from tailrace.planning import arbitration
@@ -26,6 +29,22 @@ from tailrace.settings import Settings
 from tailrace.warehouse.build import Generation
 from tailrace.warehouse.catalog import Catalog, SyncModel
 from tailrace.warehouse.landed import LoadFiles
+
+
+class Word(Protocol):
+    """What a plan is told of effects so far: a Journal, or what one knew at an instant of the past (`hindsight`)."""
+
+    def acknowledged_rows(self, since_seq: int) -> pa.Table:
+        """See `Journal.acknowledged_rows`."""
+
+    def message_outcomes(self, since_seq: int) -> pa.Table:
+        """See `Journal.message_outcomes`."""
+
+    def responses(self, since_seq: int) -> pa.Table:
+        """See `Journal.responses`."""
+
+    def releases(self) -> list[Release]:
+        """See `Journal.releases`."""
 
 
 @dataclass(frozen=True)
@@ -109,7 +128,7 @@ def gather(
     definitions: Definitions,
     generation: Generation,
     catalog: Catalog,
-    journal: Journal,
+    journal: Word,
 ) -> Request:
     """Return the request for the next plan. Raises DefinitionError when a sync cannot be planned as it is written."""
     seq = parent.inputs.journal_seq if parent else 0
