@@ -137,7 +137,7 @@ def backtest(
     project_dir: ProjectDir = None,
     json_: Json = False,
 ) -> None:
-    """Replay past days with the campaign as it is today: who would have got what. Sends nothing, changes nothing."""
+    """Replay past days with the campaign as it is today. Says who would have got what; sends and changes nothing."""
     found = settings(data_dir, project_dir)
     at = backtesting.instants(instant(from_), instant(to), _every(every))
     with output.progress(f"replaying {slug}") as told:
@@ -235,7 +235,7 @@ def _who(seen: backtesting.Backtest, limit: int) -> None:
 
 @app.command()
 def report(slug: Slug, data_dir: DataDir = None, project_dir: ProjectDir = None, json_: Json = False) -> None:
-    """Report what came of a campaign: funnel, receipts, and the lift over its holdout with a 95 % interval."""
+    """Report what came of a campaign. Its funnel, receipts, and the lift over its holdout with a 95 % interval."""
     seen = measuring.measure(settings(data_dir, project_dir), slug)
     if json_:
         output.document(seen)
