@@ -31,7 +31,7 @@ def register(app: typer.Typer) -> None:
 
 
 def explain(
-    person: Annotated[str, typer.Argument(help="A user id, or a person_id as plans show it.")],
+    person: Annotated[str, typer.Argument(help="A user id, or a person_id as plans show it.", metavar="PERSON")],
     campaign: Annotated[
         str | None,
         typer.Option(
@@ -49,7 +49,7 @@ def explain(
     project_dir: ProjectDir = None,
     json_: Json = False,
 ) -> None:
-    """Tell one person's story: events, segments in and out, steps, each verdict with its reason, each outcome.
+    """Tell one person's story, or why a message was sent or not. Events, segments, steps, verdicts, outcomes.
 
     With --campaign, values of the person's attributes are shown where a condition asks for them.
     """

@@ -30,7 +30,7 @@ def register(app: typer.Typer) -> None:
 
 
 def check(data_dir: DataDir = None, project_dir: ProjectDir = None, json_: Json = False) -> None:
-    """Check everything that people write: campaigns, messages, contracts, policy, destinations, dbt models."""
+    """Check everything that people write. Campaigns, messages, contracts, policy, destinations, dbt models."""
     with output.working("reading the project"):
         found = check_everything(settings(data_dir, project_dir))
     if json_:
@@ -53,7 +53,7 @@ def land(
     project_dir: ProjectDir = None,
     json_: Json = False,
 ) -> None:
-    """Land files of events: every line is landed, a duplicate, or in quarantine with a reason."""
+    """Land files of events. Every line is landed, a duplicate, or in quarantine with a reason."""
     with output.working("landing"):
         landed = spine.land_files(settings(data_dir, project_dir), paths, source, instant(as_of))
     if json_:
@@ -95,7 +95,7 @@ def plan(
     project_dir: ProjectDir = None,
     json_: Json = False,
 ) -> None:
-    """Make the plan that a run would apply, and show it. Nothing is applied, nothing leaves.
+    """Make the plan that a run would apply, or show one. Nothing is applied, nothing leaves.
 
     With PLAN, show that one: what is done with whom, per campaign, and why not with the others.
     """
@@ -123,7 +123,7 @@ def apply(
     project_dir: ProjectDir = None,
     json_: Json = False,
 ) -> None:
-    """Move HEAD to a plan and write its intents into the journal; `tailrace deliver` then sends them."""
+    """Move HEAD to a plan. Its intents are written into the journal; `tailrace deliver` then sends them."""
     result = spine.apply(settings(data_dir, project_dir), plan_id)
     _print(result, json_)
 
@@ -135,7 +135,7 @@ def run(
     project_dir: ProjectDir = None,
     json_: Json = False,
 ) -> None:
-    """Do everything once: land, build, plan, guard, apply, deliver, publish."""
+    """Do everything once, from landing to delivery. Land, build, plan, guard, apply, deliver, publish."""
     found = settings(data_dir, project_dir)
     with output.working("running") as tell:
         result = spine.run(found, instant(as_of), budget_seconds=budget, tell=tell)
@@ -166,7 +166,7 @@ def backfill(
     project_dir: ProjectDir = None,
     json_: Json = False,
 ) -> None:
-    """Land files as history, planned at HEAD's own as_of: no message, no removal."""
+    """Land files as history. They are planned at HEAD's own as_of: no message, no removal."""
     with output.working("backfilling"):
         result = spine.backfill(settings(data_dir, project_dir), paths, source, reason)
     _print(result, json_)
@@ -189,7 +189,7 @@ def demo(
     days: Annotated[int, typer.Option("--days", help="How many logical days to run.")] = 14,
     json_: Json = False,
 ) -> None:
-    """Play a small SaaS company: make its year of events, land them, run some days, deliver to the outbox."""
+    """Play a small SaaS company. Makes its year of events, lands them, runs some days, delivers to the outbox."""
     found = settings(data_dir or Path("data") / "demo", project_dir)
     summary = demonstration.play(found, people=people, days=days, tell=output.note)
     if json_:
@@ -209,7 +209,7 @@ def _where(summary: demonstration.Demo, found: Settings) -> None:
 
 
 def doctor(data_dir: DataDir = None, project_dir: ProjectDir = None, json_: Json = False) -> None:
-    """Examine this installation: versions, stores, locks, journal, lease, what is stuck."""
+    """Examine this installation. Versions, stores, locks, journal, lease, what is stuck."""
     findings = examination.examine(settings(data_dir, project_dir))
     if json_:
         output.document([finding.row() for finding in findings])

@@ -58,14 +58,17 @@ def way_ahead(case: Case, standing: Mapping[str, Any], definition: Mapping[str, 
         return Ahead([gate], None)
     if here.kind == "send":
         return Ahead([Gate("step", True, f"rests at {here.id}; considered again next run")], here)
-    gates = [_resting(case, here, standing)]
-    position = _next(case, here, standing)
-    while position is not None:
+    gates, step = [_resting(case, here, standing)], here
+    while True:
+        if _is_unsure(case, step, standing):
+            return Ahead(gates, None)
+        position = _next(case, step, standing)
+        if position is None:
+            break
         step = known[position]
         if step.kind == "send":
             return Ahead(gates, step)
-        gates += _passing(case, step, standing)
-        position = _next(case, step, standing)
+        gates.append(_passing(case, step, standing))
     gates.append(Gate("way", False, "no message follows on this person's way", _turn(gates)))
     return Ahead(gates, None)
 
@@ -105,22 +108,29 @@ def _clock(case: Case, name: str, ends: Any, what: str) -> Gate:
     return Gate(name, False, f"{what} at {ends:%Y-%m-%d %H:%M}", f"{spoken(left)} more: {what} at {moment}")
 
 
-def _passing(case: Case, step: Step, standing: Mapping[str, Any]) -> list[Gate]:
+def _is_unsure(case: Case, step: Step, standing: Mapping[str, Any]) -> bool:
+    """Return whether nobody can say any more which way the person would go."""
+    if step.kind not in ("if", "wait_until"):
+        return False
+    return condition_gate(step.id, case, step.facts[step.kind], _about(standing)).holds is None
+
+
+def _passing(case: Case, step: Step, standing: Mapping[str, Any]) -> Gate:
     """Return what is to be said of a step between here and the message, as things are now."""
     if step.kind == "wait":
-        return [Gate(step.id, None, f"then a wait of {spoken(timedelta(seconds=step.facts['wait']))}")]
+        return Gate(step.id, None, f"then a wait of {spoken(timedelta(seconds=step.facts['wait']))}")
     if step.kind == "if":
         gate = condition_gate(step.id, case, step.facts["if"], _about(standing))
         turn = condition_gate(step.id, case, step.facts["if"], _about(standing), wanted=False)
         way = "then" if gate.holds else "else" if gate.holds is False else "unknown"
         change = gate.change if gate.holds is False else turn.change
-        return [replace(gate, holds=True, seen=f"{gate.seen} → {way}", change=change)]
+        return replace(gate, holds=None if gate.holds is None else True, seen=f"{gate.seen} → {way}", change=change)
     if step.kind == "wait_until":
         gate = condition_gate(step.id, case, step.facts["wait_until"], _about(standing))
-        return [replace(gate, holds=None, seen=f"then a wait for: {gate.seen}")]
+        return replace(gate, holds=None, seen=f"then a wait for: {gate.seen}")
     if step.kind == "split":
-        return [Gate(step.id, True, f"arm {_arm(case, step)}")]
-    return [Gate(step.id, None, f"then {step.kind}")]
+        return Gate(step.id, True, f"arm {_arm(case, step)}")
+    return Gate(step.id, None, f"then {step.kind}")
 
 
 def _arm(case: Case, step: Step) -> str:

@@ -1,0 +1,232 @@
+"""What stands between one person and a message, gate by gate, and the least that would open the first shut one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from tailrace import clock, engine, ids
+from tailrace.planning.arbitration import Limit, Rules
+from tailrace.planning.memberships import Bit, Cause
+from tailrace.planning.reasoning import Reasons, read_case, reasons
+from tailrace.planning.weighing import Evidence, Pass, weigh
+from tests.planning.world import DAY, HOUR, START, World, campaign, event_trigger, goal, message
+
+WAIT = 2 * 86_400
+PRO = {
+    "where_sql": "coalesce(json_extract_string(customer, '$.plan') = 'pro', false)",
+    "columns": ["plan"],
+    "where": "plan = 'pro'",
+}
+LOGIN = {"event": "login", "where_sql": None, "since": WAIT}
+
+
+@contextmanager
+def evidence(world: World, plan: Any, user: str, *, knows: bool = True) -> Iterator[Evidence]:
+    with engine.connect(world.settings) as connection:
+        engine.attach(connection, world.settings.warehouse, "wh")
+        source = world.store.source(plan, "memberships", "select 0::bigint as person_id, 0::ubigint as w0")
+        connection.execute(f"create temp table current as select * from {source} as kept")
+        columns = "enrollment_id varchar, step varchar, status_code integer, body varchar"
+        connection.execute(f"create temp table responses ({columns})")
+        for row in world.responses:
+            values = [row["enrollment_id"], row["step"], row["status_code"], row["body"]]
+            connection.execute("insert into responses values (?, ?, ?, ?)", values)
+        bits = {name: Bit(name, entry["bit"], Cause.BEHAVIOUR, None) for name, entry in plan.segments.items()}
+        yield Evidence(connection, ids.person_id(user), clock.naive(plan.as_of), bits, knows, knows)
+
+
+def explain(world: World, user: str, slug: str = "welcome", *, knows: bool = True) -> Reasons:
+    plan_id = world.store.resolve("HEAD")
+    plan = world.store.read(plan_id)
+    specs = {spec.slug: spec for spec in world.campaigns}
+    rules = world.rules if knows else None
+    with evidence(world, plan, user, knows=knows) as known:
+        return reasons(read_case(known, world.store, plan_id, plan, slug, rules=rules, specs=specs if knows else None))
+
+
+def gate(found: Reasons, name: str) -> Any:
+    return next(each for each in found.gates if each.name == name)
+
+
+@pytest.fixture
+def trial(world: World) -> World:
+    """Ada enters seg_trial after the first plan; Ben never does."""
+    world.person("ada", plan="free")
+    world.person("ben")
+    for segment in ("seg_trial", "seg_vip"):
+        world.segment(segment)
+    world.plan(START)
+    world.segment("seg_trial", "ada")
+    return world
+
+
+def walking(*steps: dict[str, Any], **changes: Any) -> Any:
+    return campaign(steps=[*steps, {"id": "bye", "send": "bye"}], **changes)
+
+
+def test_who_is_sent_a_message_has_every_gate_open(trial: World) -> None:
+    trial.campaigns = [campaign()]
+    trial.plan(START + DAY)
+
+    found = explain(trial, "ada")
+
+    assert (found.verdict, found.step, found.shut, found.change) == ("send", "hello", None, None)
+    assert {each.holds for each in found.gates} == {True}
+
+
+def test_a_wait_says_how_much_of_it_is_left(trial: World) -> None:
+    trial.campaigns = [walking({"id": "rest", "wait": WAIT})]
+    trial.plan(START + DAY)
+    trial.plan(START + 3 * DAY - 3 * HOUR)
+
+    found = explain(trial, "ada")
+
+    assert (found.shut, found.step, found.verdict) == ("rest", "bye", None)
+    assert found.change == "3h more: the wait ends at 06:00"
+
+
+def test_a_wait_until_says_what_it_waits_for_and_when_it_gives_up(trial: World) -> None:
+    trial.campaigns = [walking({"id": "see", "wait_until": LOGIN, "timeout": WAIT, "then": [], "else": []})]
+    trial.plan(START + DAY)
+
+    found = explain(trial, "ada")
+
+    assert found.shut == "see"
+    assert found.change == "an event `login` within 2d; or 2d more: it gives up at 2026-01-04 06:00"
+    assert gate(found, "see").parts[0].seen == "never"
+
+
+def test_a_branch_shows_the_value_it_saw_and_the_way_it_leads(trial: World) -> None:
+    fork = {"id": "fork", "if": PRO, "then": [{"id": "tip", "send": "tip"}], "else": [{"id": "end", "exit": True}]}
+    trial.campaigns = [walking({"id": "rest", "wait": WAIT}, fork)]
+    trial.plan(START + DAY)
+
+    found = explain(trial, "ada")
+
+    assert gate(found, "fork").seen == "where plan = 'pro': plan is free → else"
+    assert (found.step, found.shut) == (None, "rest")
+    assert gate(found, "way").change == "`plan = 'pro'` to be true"
+
+
+def test_whom_nothing_named_is_told_what_would(trial: World) -> None:
+    trial.event("ada", "ordered", START - DAY)
+    trial.plan(START + HOUR)
+    trial.campaigns = [
+        campaign(),
+        campaign("orders", trigger=event_trigger("ordered", where="total > 5", where_sql="true")),
+    ]
+    trial.plan(START + DAY)
+
+    assert (explain(trial, "ben").shut, explain(trial, "ben").change) == ("trigger", "to enter seg_trial")
+    order = explain(trial, "ada", "orders")
+    assert order.change == "an event `ordered` where total > 5"
+    assert gate(order, "trigger").seen.endswith("was on 2025-12-31 06:00:00, not new in this plan")
+    assert gate(explain(trial, "ben", "orders"), "trigger").seen.startswith("never had")
+
+
+def test_a_refused_entry_names_the_gate_and_those_before_it_are_open(trial: World) -> None:
+    trial.campaigns = [campaign(filter={"all": [PRO, {"in": "seg_vip"}]})]
+    trial.plan(START + DAY)
+
+    found = explain(trial, "ada")
+
+    assert [(each.name, each.holds) for each in found.gates] == [
+        *((name, True) for name in ("trigger", "status", "cause", "late", "repeat")),
+        ("filter", False),
+    ]
+    assert found.change == "`plan = 'pro'` to be true and to be in seg_vip"
+
+
+def test_a_pass_that_is_over_says_how_and_what_another_takes(trial: World) -> None:
+    trial.campaigns = [campaign()]
+    trial.plan(START + DAY)
+    trial.plan(START + 2 * DAY)
+
+    found = explain(trial, "ada")
+
+    assert (found.shut, gate(found, "pass").seen.rpartition("over: ")[2]) == ("pass", "there was no further step")
+    assert "never" in gate(found, "repeat").change
+
+
+def test_a_cap_says_when_there_is_room_again(trial: World) -> None:
+    trial.rules = Rules(limits=[Limit("marketing", "email", 1, 7 * 86_400)])
+    trial.campaigns = [campaign("first", priority=90), campaign()]
+    trial.plan(START + DAY)
+
+    found = explain(trial, "ada")
+
+    assert (found.verdict, found.shut) == ("defer", "cap")
+    assert found.change == "1 message fewer in 7d: free on 2026-01-09 06:00"
+    assert "1 of 1 in 7d" in gate(found, "cap").seen
+
+
+@pytest.mark.parametrize(
+    ("facts", "shut", "change"),
+    [
+        ({"email": None}, "address", "an address"),
+        ({"plan": None}, "data", "a value of customer.plan"),
+    ],
+)
+def test_what_a_person_lacks_is_what_it_takes(trial: World, facts: dict[str, Any], shut: str, change: str) -> None:
+    trial.person("ada", **({"plan": "pro"} | facts))
+    trial.campaigns = [campaign(messages={"hello": message(("customer", "plan"))})]
+    trial.plan(START + DAY)
+
+    found = explain(trial, "ada")
+
+    assert (found.verdict, found.shut, found.change) == ("skip", shut, change)
+
+
+def test_consent_names_the_topic_to_opt_in_to(trial: World) -> None:
+    trial.rules = Rules(topics={"tips": "not_subscribed"})
+    trial.campaigns = [walking({"id": "rest", "wait": WAIT})]
+    trial.plan(START + DAY)
+
+    assert gate(explain(trial, "ada"), "consent").change == "to opt in to the topic tips"
+    trial.plan(START + 3 * DAY)
+    assert (explain(trial, "ada").shut, explain(trial, "ada").change) == ("consent", "to opt in to the topic tips")
+
+
+def test_an_exit_and_a_goal_are_gates_too(trial: World) -> None:
+    trial.campaigns = [walking({"id": "rest", "wait": WAIT}, exit=["left_trigger", PRO], goal=goal(event="bought"))]
+    trial.plan(START + DAY)
+
+    found = explain(trial, "ada")
+
+    exits = [(each.holds, each.seen) for each in found.gates if each.name == "exit"]
+    assert [holds for holds, _ in exits] == [True, True]
+    assert "plan is free" in exits[1][1]
+    assert gate(found, "goal").seen == "not reached"
+
+
+def test_what_is_not_known_any_more_is_said_and_never_guessed(trial: World) -> None:
+    fork = {"id": "fork", "if": PRO, "then": [], "else": []}
+    trial.campaigns = [
+        campaign(steps=[{"id": "rest", "wait": WAIT}, fork, {"id": "bye", "send": "bye"}]),
+        campaign("straight", steps=[{"id": "nap", "wait": WAIT}, {"id": "bye", "send": "bye"}]),
+    ]
+    trial.plan(START + DAY)
+
+    forked, straight = (explain(trial, "ada", slug, knows=False) for slug in ("welcome", "straight"))
+
+    assert (gate(forked, "fork").holds, forked.step, forked.shut) == (None, None, "rest")
+    assert "not known any more" in gate(forked, "fork").seen
+    unknown = [each.name for each in straight.gates if each.holds is None]
+    assert set(unknown) >= {"consent", "address", "data", "exclusive", "cap"}
+
+
+def test_a_condition_is_weighed_as_planning_weighs_it_and_the_least_change_is_the_smaller_way(trial: World) -> None:
+    trial.event("ada", "login", START + HOUR)
+    plan = trial.plan(START + DAY)
+    vip, member = {"in": "seg_vip"}, {"in": "seg_trial"}
+    with evidence(trial, plan, "ada") as known:
+        both = weigh(known, {"any": [{"all": [vip, PRO]}, vip]}, Pass())
+        none = weigh(known, {"not": {"any": [member, LOGIN]}}, Pass())
+
+    assert (both.holds, both.to_hold) == (False, ("to be in seg_vip",))
+    assert none.holds is False
+    assert none.to_hold == ("not to be in seg_trial", "no event `login` within 2d")
