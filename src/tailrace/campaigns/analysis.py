@@ -17,8 +17,6 @@ from tailrace.campaigns.usage import LAYOUT_NAMES, SNIPPETS, STANDING, Field, Us
 from tailrace.errors import Problem
 
 LAYOUTS = "campaigns/_layout"
-_WAY_OUT = "unsubscribe_url"
-_PERSON: Field = ("customer", "person_id")
 
 
 @dataclass(frozen=True)
@@ -90,7 +88,7 @@ def analyse(message: Message) -> Analysis:
         optional=frozenset(whole.optional),
         places=places,
         kinds=whole.kinds,
-        offers_unsubscribe=made is not None and _WAY_OUT in made.parts,
+        offers_unsubscribe=made is not None and made.offers_unsubscribe,
         problems=tuple(sorted(set(problems), key=lambda problem: problem.place)),
     )
 

@@ -21,13 +21,15 @@ FACTS = ("postal_address", "from_name")
 class Assembled:
     """The template sources of a message by part, and what is wrong: (part, line of it, message).
 
-    Parts of e-mail: `subject`, `html` (to be rendered with autoescape), `text`, and `unsubscribe_url` when HTML and
-    text both show it. Of sms and slack: `text`. Of webhook and push: one for each text of `sheet`, by its place.
+    Parts of e-mail: `subject`, `html` (to be rendered with autoescape), `text`, and `unsubscribe_url` when the HTML
+    shows it (`offers_unsubscribe`: the text does, too). Of sms and slack: `text`. Of webhook and push: one for each
+    text of `sheet`, by its place.
     """
 
     parts: dict[str, str]
     sheet: Mapping[str, Any] = field(default_factory=dict)
     findings: tuple[tuple[str, int, str], ...] = ()
+    offers_unsubscribe: bool = False
 
 
 def assemble(source: Mapping[str, Any]) -> Assembled:
@@ -100,9 +102,11 @@ def _email(
         text = markup.compile_text(source["layout_text"], everything, utm=utm)
     parts = {"subject": subject, "html": page, "text": text}
     way_out = standing.get("unsubscribe_url")
-    if way_out is not None and way_out.html in page and way_out.text in text:
+    in_page = way_out is not None and way_out.html in page
+    if way_out is not None and in_page:
         parts["unsubscribe_url"] = way_out.text
-    return Assembled(parts, findings=(*problems, *found))
+    offers = way_out is not None and in_page and way_out.text in text
+    return Assembled(parts, findings=(*problems, *found), offers_unsubscribe=offers)
 
 
 def _mjml(

@@ -66,7 +66,7 @@ def _unbalanced(source: str) -> list[tuple[int, str]]:
             found.append((line, "`mj-include` cannot be used; a layout and snippets hold what messages share"))
         elif name.startswith("mj-") and name not in _KNOWN and not closing:
             found.append((line, f"`<{name}>` is no tag of MJML, which would drop it; remove it"))
-        if _UNQUOTED.search(_QUOTED.sub("", rest)):
+        if _UNQUOTED.search(_QUOTED.sub('""', rest)):
             found.append((line, f'an attribute of `<{name}>` is not quoted; expected `name="value"`'))
         if closing:
             if not open_tags:
