@@ -21,6 +21,9 @@ SOURCE = "b2c"
 LAST_DAY = date(2025, 1, 1)
 """The data set's as-of date: no events on it, only the cancellations of what ended."""
 
+UNUSED = ("account_growth", "churn_risk", "failed_payment", "getting_connected", "trial_conversion")
+"""Campaigns of the saas programme that the app has no use for: it has no trials, accounts or failed payments."""
+
 USAGE = "[post, like, message, reply, newfriend, unfriend, dislike]"
 
 
@@ -83,6 +86,7 @@ def install(root: Path) -> Installation:
         "b2c",
         drop=[
             "contracts/sources/app.yml",
+            *(f"campaigns/{slug}" for slug in UNUSED),
             "models/segments/seg_beta_testers.sql",
             "models/segments/seg_reports_exported_often.sql",
             "models/segments/seg_trial_ending.sql",

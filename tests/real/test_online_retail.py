@@ -33,13 +33,14 @@ class Shop:
             "retail",
             drop=[
                 "contracts/sources/app.yml",
-                "campaigns/onboarding",
-                "campaigns/renewal_reminder",
-                "campaigns/win_back",
                 "models/segments",
                 "models/syncs",
             ],
-            variables={"saas_usage_events": "[invoice_line]", "saas_activation_event": "invoice_line"},
+            variables={
+                "saas_usage_events": "[invoice_line]",
+                "saas_activation_event": "invoice_line",
+                "programmes": "[]",
+            },
         )
         self.installation = Installation(root / "data", project)
         self.world = duckdb.connect()
