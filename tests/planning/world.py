@@ -282,7 +282,7 @@ class World:
             "create table core.dim_people (person_id bigint, user_id varchar, email varchar, first_name varchar,"
             " country varchar, timezone varchar, is_unsubscribed boolean, plan varchar, born_on date, score integer)"
         )
-        people = [
+        people: list[dict[str, Any]] = [
             {"person_id": ids.person_id(user_id), "user_id": user_id, "is_unsubscribed": False} | columns
             for user_id, columns in self.people.items()
         ]
