@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tailrace import clock, engine, ids
-from tailrace.planning.arbitration import Limit, Rules
+from tailrace.planning.arbitration import Limit, Rules, Sunset
 from tailrace.planning.memberships import Bit, Cause
 from tailrace.planning.reasoning import Reasons, read_case, reasons
 from tailrace.planning.weighing import Evidence, Pass, weigh
@@ -189,6 +189,37 @@ def test_consent_names_the_topic_to_opt_in_to(trial: World) -> None:
     assert gate(explain(trial, "ada"), "consent").change == "to opt in to the topic tips"
     trial.plan(START + 3 * DAY)
     assert (explain(trial, "ada").shut, explain(trial, "ada").change) == ("consent", "to opt in to the topic tips")
+
+
+def test_a_draft_is_sent_on_as_far_as_the_plan_goes_and_waits_for_a_word(trial: World) -> None:
+    trial.campaigns = [campaign(sending="draft")]
+    trial.plan(START + DAY)
+
+    found = explain(trial, "ada")
+
+    assert (found.verdict, found.shut) == ("send", None)
+    assert "tailrace drafts list" in gate(found, "approval").seen
+
+
+def test_a_sunset_that_comes_is_not_promised_away(trial: World) -> None:
+    trial.rules = Rules(sunset=Sunset(3, None))
+    silent = {"person_id": ids.person_id("ada"), "channel": "email", "n_unanswered": 3}
+    trial.engagement = [silent | {"engaged_at": None, "unanswered_since": None}]
+    trial.campaigns = [walking({"id": "rest", "wait": WAIT})]
+    trial.plan(START + DAY)
+
+    assert gate(explain(trial, "ada"), "consent").holds is None
+
+
+def test_what_is_done_to_a_person_is_not_asked_for_consent(trial: World) -> None:
+    steps = [{"id": "mark", "update": {"stage": 1}}, {"id": "rest", "wait": WAIT}]
+    trial.campaigns = [campaign(steps=steps, holdout_bp=10_000)]
+    trial.plan(START + DAY)
+
+    found = explain(trial, "ada")
+
+    assert (found.step, found.shut) == ("mark", "holdout")
+    assert [each.name for each in found.gates] == ["pass", "status", "holdout", "data", "expiry"]
 
 
 def test_an_exit_and_a_goal_are_gates_too(trial: World) -> None:

@@ -28,6 +28,8 @@ _CONTROLS = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160)) i
 
 PIPE = 160
 """A pipe has no width of its own; a table in it must not be cut at 80 columns."""
+LINE = 120
+"""The longest line of text, however wide the screen is."""
 WORDS = 24
 """What a column of sentences keeps, however narrow the terminal is."""
 
@@ -38,8 +40,8 @@ def _screen() -> Console:
 
 
 def width() -> int:
-    """Return how many columns a line of the result may have."""
-    return _screen().width
+    """Return how many columns a line of text may have: no more than people like to read."""
+    return min(_screen().width, LINE)
 
 
 def _show(thing: Text | Table, at_least: int = 0) -> None:

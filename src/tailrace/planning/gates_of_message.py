@@ -9,7 +9,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
-from tailrace.planning.arbitration import MARKETING, Limit
+from tailrace.planning.arbitration import MARKETING, Limit, Sunset
 from tailrace.planning.gates import Case, Gate
 from tailrace.planning.payloads import USABLE_ADDRESS
 from tailrace.planning.verdict import IN_WORDS, Reason
@@ -31,6 +31,8 @@ _GATES: dict[str, tuple[Reason, ...]] = {
     "window": (),
 }
 _ONLY_MARKETING = ("exclusive", "cap")
+_OF_ACTIONS = ("status", "holdout", "data", "expiry")
+_MESSAGES = (MARKETING, "transactional")
 
 
 def message_gates(
@@ -49,7 +51,7 @@ def judged_gates(
     is_sent = verdict["verdict"] == "send"
     shut = None if is_sent else next((name for name, reasons in _GATES.items() if reason in reasons), None)
     is_past = False
-    for name in _GATES:
+    for name in _GATES if verdict["class"] in _MESSAGES else _OF_ACTIONS:
         if name == shut:
             is_past = True
             yield _shut(case, name, verdict, definition)
@@ -61,6 +63,8 @@ def judged_gates(
             yield replace(gate, holds=gate.holds if name not in ("inbox", "expiry") else None)
         else:
             yield Gate(name, True, gate.seen if gate.holds else "as the plan saw it")
+    if verdict["reason"] == Reason.AWAITING_APPROVAL:
+        yield Gate("approval", None, "planned as a draft: `tailrace drafts list` says where it stands")
 
 
 def _window(verdict: Mapping[str, Any]) -> Gate:
@@ -153,7 +157,9 @@ def _tried(  # noqa: PLR0911 (one return for each gate)
             return Gate(name, None, "is asked when the message is due")
 
 
-def _consent(case: Case, channel: str, definition: Mapping[str, Any]) -> Gate:  # noqa: PLR0911 (a reason each)
+def _consent(  # noqa: PLR0911 (one return for each reason)
+    case: Case, channel: str, definition: Mapping[str, Any]
+) -> Gate:
     topic, klass = definition.get("topic") or "", definition["class"]
     against = [
         row
@@ -168,6 +174,8 @@ def _consent(case: Case, channel: str, definition: Mapping[str, Any]) -> Gate:  
         return Gate("consent", True, "nothing withdrawn")
     if case.rules is None:
         return Gate("consent", None, f"nothing withdrawn; the topic's default is {UNKNOWN}")
+    if case.rules.sunset is not None and _is_silent(case, channel, case.rules.sunset):
+        return Gate("consent", None, "too much went unanswered: past the sunset, unless nobody at all ever answered")
     if case.rules.topics.get(topic, "subscribed") == "subscribed":
         return Gate("consent", True, "nothing withdrawn, and the topic needs no opt-in")
     if not case.evidence.knows_people:
@@ -180,6 +188,21 @@ def _consent(case: Case, channel: str, definition: Mapping[str, Any]) -> Gate:  
     if said:
         return Gate("consent", True, f"has opted in to {topic}")
     return Gate("consent", False, IN_WORDS[Reason.NOT_SUBSCRIBED], f"to opt in to the topic {topic}")
+
+
+def _is_silent(case: Case, channel: str, sunset: Sunset) -> bool:
+    rows = case.evidence.connection.execute(
+        "select 1 from wh.core.dim_engagement where person_id = $person and channel = $channel"
+        " and (n_unanswered >= $sends::integer or unanswered_since <= $as_of - to_days($days::integer))",
+        {
+            "person": case.evidence.person_id,
+            "channel": channel,
+            "sends": sunset.sends,
+            "days": sunset.days,
+            "as_of": case.evidence.as_of,
+        },
+    ).fetchall()
+    return bool(rows)
 
 
 def _address(case: Case) -> Gate:
