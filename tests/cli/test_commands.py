@@ -34,6 +34,8 @@ READING = {
     "campaign list": (),
     "campaign show": ("onboarding",),
     "campaign preview": ("onboarding",),
+    "campaign report": ("onboarding",),
+    "drafts list": (),
     "quarantine list": (),
     "quarantine show": ("{line}",),
     "guard list": (),
@@ -45,8 +47,9 @@ READING = {
 CHANGING = {
     *("land", "plan", "apply", "run", "deliver", "backfill", "demo", "quarantine retry", "guard release"),
     *("unknown settle", "live acquire", "live release"),
+    *("drafts show", "drafts approve", "drafts reject", "broadcast", "campaign backtest"),
 }
-"""Tried in the other files of this folder, on copies."""
+"""Tried in other files, on copies."""
 
 
 def test_every_command_is_tried() -> None:
