@@ -45,7 +45,7 @@ def optional_fields(message: Message) -> frozenset[Field]:
 
 
 @dataclass(frozen=True)
-class _Part:
+class Part:
     """One template as its author wrote it: where it stands, and which standing names it may print."""
 
     name: str
@@ -57,7 +57,7 @@ class _Part:
 
 def analyse(message: Message) -> Analysis:
     """Return what the message with its layout and snippets uses, and every problem of its templates."""
-    parts = {part.name: part for part in _parts(message)}
+    parts = {part.name: part for part in authored(message)}
     whole = Usage()
     places: dict[Field, tuple[str, int]] = {}
     problems: list[Problem] = []
@@ -93,28 +93,29 @@ def analyse(message: Message) -> Analysis:
     )
 
 
-def _parts(message: Message) -> Iterator[_Part]:
+def authored(message: Message) -> Iterator[Part]:
+    """Return the templates of a message as they were written, those of its layouts and snippets too."""
     snippets = tuple(f"{SNIPPETS}.{name}" for name in message.snippets)
     plain = tuple(f"{SNIPPETS}.{name}" for name, snippet in message.snippets.items() if snippet.kind == "txt")
     if message.channel == "email":
-        yield _Part("subject", message.path, message.subject_line, message.subject, plain)
-        yield _Part("preheader", message.path, message.preheader_line, message.preheader, plain)
+        yield Part("subject", message.path, message.subject_line, message.subject, plain)
+        yield Part("preheader", message.path, message.preheader_line, message.preheader, plain)
     if message.lines:
         for leaf in callsheet.leaves(json.loads(message.body), message.kind):
-            yield _Part(leaf.place, message.path, message.lines.get(leaf.place, 1), leaf.source, (*STANDING, *snippets))
+            yield Part(leaf.place, message.path, message.lines.get(leaf.place, 1), leaf.source, (*STANDING, *snippets))
     else:
-        yield _Part("body", message.path, message.body_line, message.body, (*STANDING, *snippets))
+        yield Part("body", message.path, message.body_line, message.body, (*STANDING, *snippets))
     names = (*STANDING, *LAYOUT_NAMES, *snippets)
     if message.layout_html:
         kind = "mjml" if message.kind == "mjml" else "html"
-        yield _Part("layout", f"{LAYOUTS}/{message.layout}.{kind}", 1, message.layout_html, names)
+        yield Part("layout", f"{LAYOUTS}/{message.layout}.{kind}", 1, message.layout_html, names)
     if message.layout_text:
-        yield _Part("text layout", f"{LAYOUTS}/{message.layout}.txt", 1, message.layout_text, names)
+        yield Part("text layout", f"{LAYOUTS}/{message.layout}.txt", 1, message.layout_text, names)
     for snippet in message.used_snippets.values():
-        yield _Part(f"{SNIPPETS}.{snippet.name}", snippet.path, 1, snippet.body, STANDING)
+        yield Part(f"{SNIPPETS}.{snippet.name}", snippet.path, 1, snippet.body, STANDING)
 
 
-def _missing(used: Usage, part: _Part, message: Message) -> list[str]:
+def _missing(used: Usage, part: Part, message: Message) -> list[str]:
     problems = [
         f"`{name}` is not set in policy.yml; set it there, or do not print it"
         for name in sorted(used.names & set(STANDING))
@@ -125,7 +126,7 @@ def _missing(used: Usage, part: _Part, message: Message) -> list[str]:
     return problems
 
 
-def _assembled(message: Message, parts: Mapping[str, _Part], problems: list[Problem]) -> Assembled | None:
+def _assembled(message: Message, parts: Mapping[str, Part], problems: list[Problem]) -> Assembled | None:
     try:
         made = assemble(message.source())
     except TemplateSyntaxError as error:

@@ -8,13 +8,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from jinja2 import TemplateError
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from tailrace import ids
-from tailrace.campaigns.analysis import Analysis
+from tailrace.campaigns import sandbox
+from tailrace.campaigns.analysis import Analysis, authored
 from tailrace.campaigns.definition import Campaign, Message, RenderError
 from tailrace.campaigns.document import read_text
+from tailrace.campaigns.markup import Protected
 from tailrace.campaigns.render import Rendered, Renderer
 from tailrace.campaigns.triggers import EventTrigger, ObjectTrigger
 from tailrace.errors import Problem
@@ -113,6 +116,27 @@ def persona_problems(
             rendered(renderer, message, found, data)
         except RenderError as error:
             root, _, name = error.field.partition(".")
-            path, line = found.places.get((root, name), (message.path, message.body_line))
+            path, line = found.places.get((root, name)) or _place(message, data, error)
             what = f"for the persona `{persona.name}` the message cannot be made ({error})"
             yield Problem(path, line, f"{what}; expected a value that fits, or a default: see {persona.path}")
+
+
+def _place(message: Message, data: Data, error: RenderError) -> tuple[str, int]:
+    """Return where the first tag stands that fails by itself as the whole message does, else where the body starts."""
+    if error.field in message.lines:
+        return message.path, message.lines[error.field]
+    rows: dict[str, Any] = {root: sandbox.Row(root, there) for root, there in data.items()}
+    for part in authored(message):
+        protected = Protected(part.source)
+        for number, tag in enumerate(protected.tags):
+            if tag.expression is None or tag.name in part.names:
+                continue
+            try:
+                "".join(sandbox.compiled(f"{{{{ {tag.expression} }}}}", autoescape=False)(rows))
+            except RenderError as found:
+                if str(found) == str(error):
+                    return part.path, part.line + protected.lines[number] - 1
+            except (TemplateError, TypeError, ValueError, ArithmeticError, AttributeError, LookupError):
+                # A variable of a loop, which is nothing by itself; or a comparison that does not fit.
+                continue
+    return message.path, message.body_line
