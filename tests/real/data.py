@@ -11,6 +11,8 @@ ROOT = Path(__file__).parent.parent.parent
 DATA = Path(os.environ.get("TAILRACE_REAL_DATA") or ROOT.parent / "shared" / "data")
 SAAS = DATA / "saas_subscriptions"
 RETAIL = DATA / "online_retail"
+VISITS = DATA / "health_visits"
+FILLS = DATA / "health_pharmacy_claims"
 SHOP = DATA / "ecommerce_clickstream"
 
 
