@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -103,6 +105,12 @@ def test_a_filter_gives_the_same_in_jinja_and_in_liquid(name: str, call: str, va
 
 def test_every_filter_is_tried_in_both_languages() -> None:
     assert {name for name, *_ in CASES} == set(filters.FILTERS)
+
+
+def test_the_page_for_authors_lists_every_filter() -> None:
+    page = (Path(__file__).parents[2] / "docs/templates.md").read_text(encoding="utf-8")
+    listed = page[page.index("## Filters") : page.index("## Layouts")]
+    assert set(filters.FILTERS) <= set(re.findall(r"[a-z_]+", listed))
 
 
 SHOPIFY = (

@@ -61,8 +61,8 @@ class _Text(HTMLParser):
             self._break(2)
             self.out.append("---")
             self._break(2)
-        elif tag in ("td", "th"):
-            self.out.append(" ")
+        elif tag in ("td", "th") and not "".join(self.out[-4:]).endswith(("\n", " ")):
+            self.out.append(" " if self.out else "")
         elif tag == "img":
             self.out.append(values.get("alt", ""))
         if tag == "pre":
