@@ -100,6 +100,14 @@ def test_a_wait_until_says_what_it_waits_for_and_when_it_gives_up(trial: World) 
     assert gate(found, "see").parts[0].seen == "never"
 
 
+def test_what_leads_to_no_message_is_no_change_that_would_send_one(trial: World) -> None:
+    see = {"id": "see", "wait_until": LOGIN, "timeout": WAIT, "then": [{"id": "end", "exit": True}], "else": []}
+    trial.campaigns = [walking(see)]
+    trial.plan(START + DAY)
+
+    assert explain(trial, "ada").change == "2d more: it gives up at 2026-01-04 06:00"
+
+
 def test_a_branch_shows_the_value_it_saw_and_the_way_it_leads(trial: World) -> None:
     fork = {"id": "fork", "if": PRO, "then": [{"id": "tip", "send": "tip"}], "else": [{"id": "end", "exit": True}]}
     trial.campaigns = [walking({"id": "rest", "wait": WAIT}, fork)]

@@ -46,7 +46,10 @@ def entry_gates(case: Case) -> Iterator[Gate]:
 
 
 def _open(case: Case, name: str) -> str:
-    return case.campaign["status"] if name == "status" else ""
+    """Return what the plan saw at a gate that it let the person through."""
+    again = "never entered before" if not case.passes else "may enter again"
+    words = {"status": str(case.campaign["status"]), "cause": "what the person did, or time", "late": "in time"}
+    return words.get(name, again)
 
 
 def _shut(case: Case, name: str, refusal: Mapping[str, Any]) -> Gate:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
@@ -58,7 +58,7 @@ def way_ahead(case: Case, standing: Mapping[str, Any], definition: Mapping[str, 
         return Ahead([gate], None)
     if here.kind == "send":
         return Ahead([Gate("step", True, f"rests at {here.id}; considered again next run")], here)
-    gates, step = [_resting(case, here, standing)], here
+    gates, step = [_resting(case, here, standing, known)], here
     while True:
         if _is_unsure(case, step, standing):
             return Ahead(gates, None)
@@ -82,7 +82,7 @@ def _about(standing: Mapping[str, Any], until: Any = None) -> Pass:
     return Pass(standing["enrollment_id"], standing["entered_at"], until)
 
 
-def _resting(case: Case, step: Step, standing: Mapping[str, Any]) -> Gate:
+def _resting(case: Case, step: Step, standing: Mapping[str, Any], known: Sequence[Step]) -> Gate:
     """Return the gate of the step that the person rests at."""
     as_of = case.evidence.as_of
     if step.kind == "wait":
@@ -91,13 +91,29 @@ def _resting(case: Case, step: Step, standing: Mapping[str, Any]) -> Gate:
     if step.kind == "wait_until":
         ends = standing["arrived_at"] + timedelta(seconds=step.facts["timeout"])
         gate = condition_gate(step.id, case, step.facts["wait_until"], _about(standing, ends))
-        change = f"{gate.change}; or {_clock(case, step.id, ends, 'it gives up').change}"
-        return replace(gate, holds=gate.holds or ends <= as_of, change="" if gate.holds else change)
+        ways = {way.name: way.to for way in step.ways}
+        changes = [
+            change
+            for way, change in (
+                (Why.HAPPENED, gate.change),
+                (Why.TIMED_OUT, _clock(case, step.id, ends, "it gives up").change),
+            )
+            if change and _leads_to_a_message(known, ways[way])
+        ]
+        return replace(gate, holds=gate.holds or ends <= as_of, change="; or ".join(changes))
     rows = case.evidence.connection.execute(
         "select status_code from responses where enrollment_id = $enrollment and step = $step",
         {"enrollment": standing["enrollment_id"], "step": step.id},
     ).fetchall()
     return Gate(step.id, bool(rows), "answered" if rows else "the webhook has not been answered", "an answer")
+
+
+def _leads_to_a_message(known: Sequence[Step], position: int | None) -> bool:
+    """Return whether some way on from the step at `position` comes to a message."""
+    if position is None:
+        return False
+    step = known[position]
+    return step.kind == "send" or any(_leads_to_a_message(known, following) for following in step.successors)
 
 
 def _clock(case: Case, name: str, ends: Any, what: str) -> Gate:
