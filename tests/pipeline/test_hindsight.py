@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,11 @@ import pytest
 
 from tailrace import clock, engine
 from tailrace.journal.journal import Journal
+from tailrace.journal.readings import MIRRORS
 from tailrace.journal.records import Record
+from tailrace.landing.mirror import mirror
 from tailrace.pipeline.hindsight import Hindsight
+from tailrace.pipeline.remembered import remember
 from tailrace.planning import relations
 from tailrace.planning.store import Inputs, Plan, Store
 from tailrace.settings import Settings
@@ -220,3 +224,17 @@ def test_acts_of_the_branch_are_done_at_its_own_as_of(settings: Settings, journa
     assert _mirrored(hindsight, "intents") == []
     assert hindsight.acknowledged_rows(0).num_rows == 0
     assert hindsight.releases() == []
+
+
+def test_the_journal_is_read_whole_however_much_of_it_is_mirrored(settings: Settings, journal: Journal) -> None:
+    tables = {table: partial(journal.mirror, table) for table in MIRRORS}
+    for number in range(3):
+        _really(journal, f"m-{number}", FIRST + number * DAY, FIRST + number * DAY + HOUR, channel="webhook")
+        with engine.connect(settings) as connection:
+            for table in MIRRORS:
+                remember(connection, settings, journal, table, f"all_{table}")
+                read = connection.sql(f"select * from all_{table} order by seq").to_arrow_table()
+                assert read.to_pylist() == journal.mirror(table, 0).to_pylist()
+                assert read.column_names == MIRRORS[table].names
+        if number < 2:
+            mirror(settings, tables)

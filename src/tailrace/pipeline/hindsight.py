@@ -18,6 +18,7 @@ from tailrace import clock, engine
 from tailrace.journal.journal import Journal
 from tailrace.journal.readings import MIRRORS
 from tailrace.journal.records import Release
+from tailrace.pipeline.remembered import remember
 from tailrace.planning import relations
 from tailrace.planning.store import Plan, Store
 from tailrace.settings import Settings
@@ -39,8 +40,10 @@ class Hindsight:
         self._times = 0
         self._connection = engine.connect(settings)
         for table in ("intents", "outcomes", "acts"):
-            self._take(f"was_{table}", journal.mirror(table, 0))
-        self._take("was_answered", journal.responses(0))
+            remember(self._connection, settings, journal, table, f"was_{table}")
+        self._connection.register("given", journal.responses(0))
+        self._connection.execute("create table was_answered as select * from given")
+        self._connection.unregister("given")
         # `settled` is the number of the instant at which a row was first known; null: it is not known yet.
         for name in ("intents", "acts", "outcomes", "answered", "responses"):
             self._connection.execute(
@@ -101,11 +104,6 @@ class Hindsight:
     def releases(self) -> list[Release]:
         """Return the guard releases that `settle` was given."""
         return self._releases
-
-    def _take(self, name: str, rows: pa.Table) -> None:
-        self._connection.register("given", rows)
-        self._connection.execute(f"create table {name} as select * from given")
-        self._connection.unregister("given")
 
     def _write(self, table: str, schema: pa.Schema) -> None:
         """Write the table's rows that are new at this instant as one more file of the mirror."""

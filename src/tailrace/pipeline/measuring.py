@@ -21,6 +21,7 @@ from tailrace.errors import DataError
 from tailrace.journal.journal import Journal
 from tailrace.landing.loads import event_files, loads
 from tailrace.pipeline.campaigns import find, in_words
+from tailrace.pipeline.remembered import remember
 from tailrace.pipeline.request import Definitions, load_definitions
 from tailrace.planning import relations
 from tailrace.planning.arbitration import MARKETING
@@ -84,8 +85,8 @@ _NO_MOVES = f"{relations.TRANSITIONS} limit 0"
 def _show_messages(connection: engine.Connection, settings: Settings) -> None:
     """Make `sent` (a row per message of the journal) and `receipts` (a row per message, channel, kind and reader)."""
     with Journal.open(settings) as journal:
-        connection.register("intents", journal.mirror("intents", 0))
-        connection.register("outcomes", journal.mirror("outcomes", 0))
+        for table in ("intents", "outcomes"):
+            remember(connection, settings, journal, table, table)
     connection.execute(statement(_PACKAGE, "measured_sent"))
     paths = ", ".join(literal(str(path)) for path in event_files(settings, loads(settings)))
     events = f"read_parquet([{paths}])" if paths else "(select '' as type, '' as event, '' as properties limit 0)"
