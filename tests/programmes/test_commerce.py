@@ -1,4 +1,4 @@
-"""The commerce programme on its own cast: states, carts, segments, and dbt's unit tests of its models."""
+"""The commerce programme on its own cast: states, carts, segments, and day by day who hears what."""
 
 from __future__ import annotations
 
@@ -6,21 +6,22 @@ import json
 import re
 import shutil
 from collections.abc import Iterator
+from datetime import date
 from pathlib import Path
 
 import pytest
-from ruamel.yaml import YAML
 
 from tailrace.settings import Settings
 from tailrace.warehouse import runner
 from tailrace.warehouse.build import build
 from tests.installation import PROJECT
+from tests.programmes.play import Play, personas
 from tests.warehouse.cast import land
 from tests.warehouse.conftest import AS_OF, Built
 
 SEGMENTS = {
     "seg_browsed_no_cart": {"bea-browses"},
-    "seg_cart_abandoned": {"carla-cart", "pat-payment"},
+    "seg_cart_abandoned": {"clara-cart", "pat-payment"},
     "seg_payment_error_open": {"pat-payment"},
     "seg_second_purchase_due": {"fay-first"},
     "seg_repeat_buyers": {"rob-repeats"},
@@ -28,7 +29,7 @@ SEGMENTS = {
 }
 STATES = {
     "bea-browses": "browsing",
-    "carla-cart": "browsing",
+    "clara-cart": "browsing",
     "ola-open": "browsing",
     "pat-payment": "browsing",
     "two-carts-tom": "first_purchase",
@@ -48,6 +49,24 @@ CARTS = {
     "cart-o1": "open",
 }
 
+CAMPAIGNS = {"browse_recovery", "cart_recovery", "payment_error_help", "post_purchase", "second_purchase"}
+FEBRUARY, MARCH = ([date(2026, month, day) for day in days] for month, days in ((2, (27, 28)), (3, range(1, 5))))
+STORIES = {
+    # looked and chose nothing; whoever put something into a cart hears of that cart only
+    ("bea-browses", "what_you_looked_at"): MARCH[0],
+    ("clara-cart", "still_there"): MARCH[0],
+    ("clara-cart", "anything_in_the_way"): MARCH[2],
+    ("ola-open", "still_there"): MARCH[1],
+    ("ola-open", "anything_in_the_way"): MARCH[3],
+    # a payment that failed is told as such, and the cart is still one
+    ("pat-payment", "nothing_was_charged"): MARCH[1],
+    ("pat-payment", "still_there"): MARCH[1],
+    ("pat-payment", "anything_in_the_way"): MARCH[3],
+    # whose other cart was bought hears of what he bought, never of the cart he left
+    ("two-carts-tom", "best_of_it"): MARCH[3],
+    ("fay-first", "goes_with_it"): MARCH[0],
+}
+
 
 @pytest.fixture(scope="module")
 def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Built]:
@@ -59,10 +78,8 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Built]:
     text, found = re.subn(r"(?m)^  programmes: .*$", "  programmes: [commerce]", path.read_text(encoding="utf-8"))
     assert found == 1
     path.write_text(text, encoding="utf-8")
-    yaml = YAML(typ="safe")
-    cast = [yaml.load(each) for each in sorted((PROJECT / "personas" / "commerce").glob("*.yml"))]
     settings = Settings(data_dir=folder / "data", project_dir=project, memory_limit="1GB")
-    loads = (land(folder / "landing", [call for persona in cast for call in persona["events"]]),)
+    loads = (land(folder / "landing", [call for calls in personas("commerce").values() for call in calls]),)
     yield Built(settings, build(settings, AS_OF, loads), loads)
     shutil.rmtree(folder)
 
@@ -107,3 +124,10 @@ def test_dbts_unit_tests_of_the_programme_pass(shop: Built, tmp_path: Path) -> N
     results = json.loads((runner.directory(settings) / "target" / "run_results.json").read_bytes())["results"]
     assert len(results) == 2
     assert {result["status"] for result in results} == {"pass"}
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_everybody_hears_what_their_story_calls_for_on_its_day_and_nothing_else(tmp_path: Path) -> None:
+    play = Play(tmp_path, "commerce", CAMPAIGNS, [*FEBRUARY, *MARCH])
+    assert play.told() == {story: [on] for story, on in STORIES.items()}

@@ -2,24 +2,15 @@
 
 from __future__ import annotations
 
-import json
-from collections import defaultdict
-from datetime import date, timedelta
-from pathlib import Path
-from typing import Any
+from datetime import date
 
 import pytest
-from ruamel.yaml import YAML
 
-from tailrace import ids
-from tailrace.pipeline import spine
-from tailrace.planning.store import Store
-from tests.installation import PROJECT, Installation, at
+from tests.programmes.play import Play
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 CAMPAIGNS = {"getting_connected", "trial_conversion", "failed_payment", "churn_risk", "account_growth"}
-BEGIN = date(2026, 3, 1)
 DAYS = (2, 3, 4, 5, 6, 7, 12)
 STORIES = {
     # onboarding adapts: what comes next, a page that does it in five minutes, or a person who does it
@@ -50,50 +41,13 @@ STORIES = {
 }
 
 
-def personas() -> dict[str, list[dict[str, Any]]]:
-    yaml = YAML(typ="safe")
-    found = [yaml.load(path) for path in sorted((PROJECT / "personas" / "saas").glob("*.yml"))]
-    return {entry["name"]: entry["events"] for entry in found}
-
-
-class Play:
-    """The cast in an installation, run on each of DAYS with the events of the days before."""
-
-    def __init__(self, root: Path) -> None:
-        self.installation = Installation(root / "data")
-        self.verdicts: list[dict[str, Any]] = []
-        calls = sorted((call for calls in personas().values() for call in calls), key=lambda call: call["timestamp"])
-        since = "2000"
-        for on in (BEGIN, *(BEGIN.replace(day=day) for day in DAYS)):
-            new = [call for call in calls if since <= call["timestamp"] < f"{on}T06:00"]
-            since = f"{on}T06:00"
-            if new:
-                path = root / f"{on}.jsonl"
-                path.write_text("".join(json.dumps(call) + "\n" for call in new), encoding="utf-8")
-                self.installation.drop(path)
-            result = spine.run(self.installation.settings, at(on))
-            assert result.steps["build"]["failed"] == {}
-            assert all(balance.holds for balance in result.balances)
-            self.verdicts += [row | {"on": on} for row in self._planned() if row["campaign"] in CAMPAIGNS]
-
-    def _planned(self) -> list[dict[str, Any]]:
-        store = Store(self.installation.settings)
-        table = store.table(store.read("HEAD"), "verdicts")
-        return [] if table is None else list(table.to_pylist())
-
-
 @pytest.fixture(scope="module")
 def play(tmp_path_factory: pytest.TempPathFactory) -> Play:
-    return Play(tmp_path_factory.mktemp("saas"))
+    return Play(tmp_path_factory.mktemp("saas"), "saas", CAMPAIGNS, [date(2026, 3, day) for day in (1, *DAYS)])
 
 
 def test_everybody_hears_what_their_story_calls_for_on_its_day_and_nothing_else(play: Play) -> None:
-    name_of = {ids.person_id(name): name for name in personas()}
-    told: dict[tuple[str, str], list[int]] = defaultdict(list)
-    for row in play.verdicts:
-        assert row["verdict"] == "send", row
-        told[name_of[row["person_id"]], row["step"]].append((row["on"] - BEGIN + timedelta(days=1)).days)
-    assert told == {story: [day] for story, day in STORIES.items()}
+    assert play.told() == {story: [date(2026, 3, day)] for story, day in STORIES.items()}
 
 
 def test_word_to_the_success_team_is_staffs_and_goes_to_no_customer(play: Play) -> None:

@@ -1,5 +1,8 @@
 -- One row per person who got something out of the product for the first time within seven days.
-{{ config(enabled='saas' in var('programmes'), meta={'owner': 'growth@example.com', 'summary': 'First project created within 7 days'}) }}
+{{ config(
+    enabled='saas' in var('programmes'),
+    meta={'owner': 'growth@example.com', 'summary': 'First project created within 7 days'},
+) }}
 
 select
     features.person_id,

@@ -1,5 +1,8 @@
 -- One row per person in the state at_risk who pays or is trying the product: quiet for two weeks, not yet for thirty days.
-{{ config(enabled='saas' in var('programmes'), meta={'owner': 'success@example.com', 'summary': 'Paying or in trial, quiet for 14 to 30 days'}) }}
+{{ config(
+    enabled='saas' in var('programmes'),
+    meta={'owner': 'success@example.com', 'summary': 'Paying or in trial, quiet for 14 to 30 days'},
+) }}
 
 select
     states.person_id,

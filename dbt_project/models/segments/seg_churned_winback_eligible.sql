@@ -1,5 +1,8 @@
 -- One row per person who churned 7 to 180 days ago, had got something out of the product, and may be written to.
-{{ config(enabled='saas' in var('programmes'), meta={'owner': 'growth@example.com', 'summary': 'Churned 7 to 180 days ago, was active before, not unsubscribed'}) }}
+{{ config(
+    enabled='saas' in var('programmes'),
+    meta={'owner': 'growth@example.com', 'summary': 'Churned 7 to 180 days ago, was active before, not unsubscribed'},
+) }}
 
 select
     states.person_id,

@@ -1,5 +1,8 @@
 -- One row per person who signed up within 14 days and has not got anything out of the product yet.
-{{ config(enabled='saas' in var('programmes'), meta={'owner': 'growth@example.com', 'summary': 'Signed up within 14 days, no project created yet'}) }}
+{{ config(
+    enabled='saas' in var('programmes'),
+    meta={'owner': 'growth@example.com', 'summary': 'Signed up within 14 days, no project created yet'},
+) }}
 
 select
     people.person_id,

@@ -1,5 +1,8 @@
 -- One row per person whose subscription renews within seven days.
-{{ config(enabled='saas' in var('programmes'), meta={'owner': 'billing@example.com', 'summary': 'Subscription renews within 7 days'}) }}
+{{ config(
+    enabled='saas' in var('programmes'),
+    meta={'owner': 'billing@example.com', 'summary': 'Subscription renews within 7 days'},
+) }}
 
 select
     people.person_id,

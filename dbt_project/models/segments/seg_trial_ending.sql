@@ -1,5 +1,8 @@
 -- One row per person whose trial ends within three days and who has not subscribed.
-{{ config(enabled='saas' in var('programmes'), meta={'owner': 'growth@example.com', 'summary': 'Trial ends within 3 days, not subscribed'}) }}
+{{ config(
+    enabled='saas' in var('programmes'),
+    meta={'owner': 'growth@example.com', 'summary': 'Trial ends within 3 days, not subscribed'},
+) }}
 
 select
     people.person_id,

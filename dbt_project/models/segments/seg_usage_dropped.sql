@@ -1,6 +1,9 @@
 -- One row per person whose last seven days are below 40 % of their own usual week.
 -- Over up to eight weeks; nobody without two full weeks of history, below five events a week, or already cancelled.
-{{ config(enabled='saas' in var('programmes'), meta={'owner': 'success@example.com', 'summary': 'Last 7 days below 40 % of their own usual week'}) }}
+{{ config(
+    enabled='saas' in var('programmes'),
+    meta={'owner': 'success@example.com', 'summary': 'Last 7 days below 40 % of their own usual week'},
+) }}
 
 select
     features.person_id,
