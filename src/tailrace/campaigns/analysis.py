@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from jinja2 import TemplateSyntaxError
@@ -57,6 +57,21 @@ class Part:
 
 def analyse(message: Message) -> Analysis:
     """Return what the message with its layout and snippets uses, and every problem of its templates."""
+    # Kept where a cached property would keep it: who loads a message, checks it and plans it asks each time.
+    known: Analysis | None = vars(message).get("_analysis")
+    if known is None:
+        known = vars(message)["_analysis"] = _analysed(message)
+    return known
+
+
+def with_utm(message: Message, utm: Mapping[str, str]) -> Message:
+    """Return the message with what its links carry. What it uses stays the same, and is not worked out again."""
+    tagged = replace(message, utm=utm)
+    vars(tagged)["_analysis"] = analyse(message)
+    return tagged
+
+
+def _analysed(message: Message) -> Analysis:
     parts = {part.name: part for part in authored(message)}
     whole = Usage()
     places: dict[Field, tuple[str, int]] = {}

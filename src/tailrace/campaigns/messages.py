@@ -17,7 +17,6 @@ from tailrace.campaigns.analysis import LAYOUTS, analyse
 from tailrace.campaigns.callsheet import read_sheet
 from tailrace.campaigns.definition import Message, MessageFile, Snippet
 from tailrace.campaigns.document import Node, Table, document, read_text
-from tailrace.campaigns.liquid import LiquidProblem, to_jinja
 from tailrace.campaigns.markup import Protected
 from tailrace.campaigns.policy import Policy
 from tailrace.campaigns.usage import STANDING, usage
@@ -147,6 +146,8 @@ def _translated(text: str, path: str, line: int, problems: list[Problem], *, is_
     """Return the template in Jinja; None, and a problem, when it is Liquid that cannot be read."""
     if not is_liquid:
         return text
+    from tailrace.campaigns.liquid import LiquidProblem, to_jinja  # noqa: PLC0415 (0.2 s, for those who write Liquid)
+
     try:
         return to_jinja(text)
     except LiquidProblem as error:

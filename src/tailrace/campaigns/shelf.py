@@ -10,7 +10,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from tailrace.campaigns.agreement import agreement
-from tailrace.campaigns.analysis import analyse
+from tailrace.campaigns.analysis import analyse, with_utm
 from tailrace.campaigns.definition import Campaign, Message, MessageFile
 from tailrace.campaigns.document import read_text
 from tailrace.campaigns.messages import Around, message_file, read_layouts, read_message, read_snippets, stranger
@@ -133,7 +133,7 @@ def _with_utm(campaign: Campaign, policy: Policy) -> Campaign:
     if campaign.klass != "marketing" or not utm:
         return campaign
     messages = {
-        name: replace(message, utm=utm) if message.channel == "email" and message.to is None else message
+        name: with_utm(message, utm) if message.channel == "email" and message.to is None else message
         for name, message in campaign.messages.items()
     }
     return replace(campaign, messages=messages)
