@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from tailrace import clock
+from tailrace import clock, engine
 from tailrace.cli import output, plans
+from tailrace.pipeline.evidence import evidence
 from tailrace.planning.store import Plan, Store
 from tests.cli.conftest import call, people
 from tests.installation import Installation
@@ -186,6 +187,20 @@ def test_explain_at_a_time_uses_the_plan_of_then(day: Installation, plan: Plan) 
     early = call(day, "explain", person, "--at", "2001-01-01")
     assert (early.code, "no plan was made by 2001-01-01" in early.err) == (1, True)
     assert call(day, "explain", person, "--campaign", "nowhere").code == 1
+
+
+def test_a_plan_knows_the_events_of_its_loads_and_attributes_only_of_its_own_copy(day: Installation) -> None:
+    store, person = Store(day.settings), people(day, "send")[0]
+    seen = {}
+    for name in ("HEAD", "HEAD~1"):
+        with evidence(day.settings, store, store.read(store.resolve(name)), person) as known:
+            (n_events,) = engine.row(known.connection, "select count(*) from wh.core.fct_events")
+            seen[name] = known.knows_events, known.knows_people, bool(known.row("dim_people")), n_events
+    published = call(day, "explain", str(person), "--json").json["n_events"]
+
+    assert seen["HEAD"] == (True, True, True, published)
+    assert seen["HEAD~1"][:3] == (True, False, False)
+    assert seen["HEAD~1"][3] < published
 
 
 # -- progress --------------------------------------------------------------------------------------------------------
