@@ -117,6 +117,7 @@ def test_what_a_webhook_needs_is_known_beforehand(project: Project) -> None:
 def test_data_in_the_address_of_a_call_is_encoded_or_the_whole_of_it(project: Project) -> None:
     put(project, "welcome.webhook.yml", "url: https://crm.example.com/{{ customer.first_name }}\n", "webhook")
     text = made(project, {"customer": {"first_name": "../a?b=c&d#é"}}).text
+    assert json.loads(text)["method"] == "POST"
     assert json.loads(text)["url"] == "https://crm.example.com/..%2Fa%3Fb%3Dc%26d%23%C3%A9"
     put(project, "welcome.webhook.yml", 'url: "{{ event.url }}"\n', "webhook")
     assert json.loads(made(project).text)["url"] == "https://example.com/x"

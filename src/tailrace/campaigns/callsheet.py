@@ -166,8 +166,8 @@ def filled(sheet: Mapping[str, Any], channel: str, fill: Mapping[str, str]) -> d
     Raises RenderError for a header or method that cannot be sent.
     """
     hows = {leaf.place: leaf.how for leaf in leaves(sheet, channel)}
-    made = _filled(sheet, "", hows, fill)
-    return dict(made)
+    made = dict(_filled(sheet, "", hows, fill))
+    return {"method": "POST", **made} if channel == "webhook" else made
 
 
 def _filled(value: Any, place: str, hows: Mapping[str, How], fill: Mapping[str, str]) -> Any:
