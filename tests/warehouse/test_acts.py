@@ -1,4 +1,4 @@
-"""What campaigns set and list is in the warehouse, as of its instant; what tailrace itself lands makes nobody a person."""
+"""What campaigns set and list is in the warehouse, as of its instant; what tailrace lands makes nobody a person."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tailrace import clock, ids
 from tailrace.journal.readings import MIRRORS
 from tailrace.settings import Settings
 from tailrace.warehouse.build import build
-from tests.warehouse.cast import call, land, track
+from tests.warehouse.cast import land, track
 from tests.warehouse.conftest import AS_OF, PROJECT, Built, on_time
 
 NOW = clock.naive(AS_OF)
