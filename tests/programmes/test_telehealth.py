@@ -163,6 +163,7 @@ def test_mail_carries_nothing_about_a_persons_health() -> None:
         ("segment", "has_failed_payment"),
         ("segment", "failed_at"),
         ("segment", "runs_out_at"),
+        ("object", "visit_on"),
     }
 
 

@@ -158,8 +158,15 @@ class Practice:
         ).fetchall()
         return {(visit, patient) for visit, patient in rows}
 
-    def sent(self) -> list[Sent]:
-        """Return every accepted message, as the journal has it."""
+    def unreachable(self) -> set[str]:
+        """Return the patients whose address has letters that no mail server need take (beyond ASCII, before the @)."""
+        rows = self.world.execute(
+            "select patient_id from patients where not regexp_full_match(email, '[ -~]+')"
+        ).fetchall()
+        return {patient for (patient,) in rows}
+
+    def sent(self, outcome: str = "accepted") -> list[Sent]:
+        """Return every message with this outcome, as the journal has it."""
         patients = {
             ids.person_id(patient): patient
             for (patient,) in self.world.execute("select patient_id from patients").fetchall()
@@ -169,7 +176,8 @@ class Practice:
                 "select intents.person_id, intents.campaign, intents.step, intents.enrollment_id, plans.as_of"
                 " from intents"
                 " inner join plans on plans.plan_id = intents.plan_id"
-                " inner join outcomes on outcomes.item_id = intents.intent_id and outcomes.outcome = 'accepted'"
+                " inner join outcomes on outcomes.item_id = intents.intent_id and outcomes.outcome = ?",
+                (outcome,),
             ).fetchall()
         return [
             Sent(patients[person], campaign, step, enrollment, datetime.fromtimestamp(as_of / 1e6, UTC).date())

@@ -33,9 +33,10 @@ def practice(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Practice]:
 
 
 def came(practice: Practice, segment: str) -> set[tuple[str, date]]:
-    """Return who newly came into the segment, and when, by the raw rows."""
+    """Return who newly came into the segment and can be reached, and when, by the raw rows."""
     pairs = zip(practice.days, practice.days[1:], strict=False)
-    return {(who, day.on) for before, day in pairs for who in day.truth[segment] - before.truth[segment]}
+    gone = practice.unreachable()
+    return {(who, day.on) for before, day in pairs for who in day.truth[segment] - before.truth[segment] - gone}
 
 
 def got(practice: Practice, step: str) -> set[tuple[str, date]]:
@@ -80,7 +81,6 @@ def test_nobody_got_a_message_twice(practice: Practice) -> None:
     [
         ("seg_refill_due_7d", "due_soon"),
         ("seg_awaiting_review", "we_have_it"),
-        ("seg_renewal_failed_active", "card_refused"),
         ("seg_intake_not_paid", "one_step_left"),
     ],
 )
@@ -103,7 +103,7 @@ def test_each_visit_is_followed_by_one_mail_a_day_after_it_was_known(practice: P
         "select patient_id, end_at::date from encounters where end_at >= $first and end_at < $last",
         {"first": FIRST, "last": LAST - timedelta(days=1)},
     ).fetchall()
-    gone = practice.days[-1].truth["is_ended"]
+    gone = practice.days[-1].truth["is_ended"] | practice.unreachable()
     expected = Counter((who, on + timedelta(days=2)) for who, on in visits if who not in gone)
     found = Counter((each.patient, each.on) for each in practice.sent() if each.step == "what_was_said")
     assert expected
@@ -115,10 +115,20 @@ def test_each_appointment_is_announced_once_a_day_ahead(practice: Practice) -> N
     expected: Counter[tuple[str, date]] = Counter()
     for before, day in zip(practice.days, practice.days[1:], strict=False):
         new = practice.appointments(day.on) - practice.appointments(before.on)
-        expected.update((patient, day.on) for _, patient in new)
+        gone = practice.unreachable() | day.truth["is_ended"]
+        expected.update((patient, day.on) for _, patient in new if patient not in gone)
     found = Counter((each.patient, each.on) for each in practice.sent() if each.step == "see_you_soon")
     assert expected
     assert found == expected
+
+
+@needs(VISITS)
+def test_an_address_that_mail_cannot_carry_is_rejected_once_and_nobody_elses_is(practice: Practice) -> None:
+    rejected = practice.sent("rejected")
+    assert {each.patient for each in rejected} <= practice.unreachable()
+    assert [each for each in practice.sent() if each.patient in practice.unreachable()] == []
+    renewals = {(each.patient, each.on) for each in rejected if each.step == "card_refused"}
+    assert len(renewals) == 1
 
 
 @needs(VISITS)

@@ -1,4 +1,5 @@
--- One row per visit that begins within telehealth_reminder (a day) and is still booked. A visit is an object: `group` calls tell of it.
+-- One row per visit that begins within telehealth_reminder_days (one) and is still booked, by somebody whose care has not ended.
+-- A visit is an object: `group` calls tell of it.
 {{ config(
     enabled='telehealth' in var('programmes'),
     meta={'object': 'visit', 'owner': 'care@example.com', 'summary': 'A booked visit begins within a day'},
@@ -20,3 +21,10 @@ from visits
 where visits.visit_at > {{ as_of() }}
     and visits.visit_at <= {{ plus_days(as_of(), var('telehealth_reminder_days')) }}
     and visits.status = 'booked'
+    and exists (
+        select 1
+        from {{ ref('fct_object_people') }} as belongs
+        where belongs.object = 'visit'
+            and belongs.object_id = visits.object_id
+            and {{ is_in_care_programme('belongs.person_id') }}
+    )
