@@ -9,7 +9,7 @@ ranked as (
         content,
         row_number() over whole as place,
         first_value(content) over whole as winning
-    from ready
+    from (select *, hash(type, event, user_id, anonymous_id, previous_id, group_id, properties, traits, context, rest) as content from ready)
     where event_id in (select event_id from twice)
     -- MD5, for DuckDB's own hash may differ from version to version, and this chooses what is landed.
     window whole as (
@@ -23,7 +23,7 @@ ranked as (
 ),
 known as (
     select r.row_no, bool_and(b.content <> r.content) as is_conflicting
-    from ready as r
+    from (select row_no, event_id, hash(type, event, user_id, anonymous_id, previous_id, group_id, properties, traits, context, rest) as content from ready) as r
     inner join landed_before as b on r.event_id = b.event_id
     group by r.row_no
 )

@@ -259,7 +259,7 @@ class JsonlStage(MappedStage):
         extra = {
             "raw": "l",
             "is_odd": "s is null or body is null or not starts_with(body, '{') or maybe_unsound(body)"
-            f" or case when l = body then false else maybe_changed(l) end or {ids}",
+            f" or case when l = body then false else maybe_changed(l, body) end or {ids}",
             "is_verbatim": "false",
             "shape": "shape",
             "is_shape_new": "is_shape_new",

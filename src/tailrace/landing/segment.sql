@@ -33,9 +33,11 @@ parsed as (
 opened as (
     select
         *,
+        {n_known} as n_known,
         case
             when is_verbatim or s is null then null
-            when not ({is_plain}) then nullif(json_merge_patch(l, {spec_keys})::varchar, '{}')
+            when {is_plain} then null
+            when not list_has_all({known}, json_keys(l)) then nullif(json_merge_patch(l, {spec_keys})::varchar, '{}')
         end as rest,
         case when is_verbatim then n_objects(properties) + n_objects(traits) + n_objects(context) else n_objects(m) end
             as n_found,
@@ -56,15 +58,15 @@ select
         when s is null then true
         when not starts_with(m, '{') then true
         when maybe_unsound(m) then true
-        when l <> m and maybe_changed(l) then true
+        when l <> m and maybe_changed(l, m) then true
         else maybe_not_text(s."messageId") or maybe_not_text(s.event) or maybe_not_text(s.name)
             or maybe_not_text(s."userId") or maybe_not_text(s."anonymousId") or maybe_not_text(s."previousId")
             or maybe_not_text(s."groupId")
     end as is_odd,
     o.is_verbatim,
     o.shape,
-    {n_known} is null as is_shape_new,
-    o.n_found > coalesce({n_known}, 0) as is_uncovered,
+    o.n_known is null as is_shape_new,
+    o.n_found > coalesce(o.n_known, 0) as is_uncovered,
     o.n_found,
     case when s is null then 'not_json' end as unread,
     nullif(s."messageId", '') as message_id,

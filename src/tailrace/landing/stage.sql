@@ -48,6 +48,5 @@ select
     properties,
     traits,
     context,
-    rest,
-    hash(type, event, user_id, anonymous_id, previous_id, group_id, properties, traits, context, rest) as content
+    rest
 from judged

@@ -3,7 +3,7 @@ create table stage (
     file_no integer, line bigint, part integer, raw varchar, is_odd boolean, is_verbatim boolean, shape ubigint, is_shape_new boolean,
     n_found bigint, why varchar, event_id varchar, type varchar, event varchar, user_id varchar, anonymous_id varchar,
     previous_id varchar, group_id varchar, event_at timestamp, properties varchar, traits varchar, context varchar,
-    rest varchar, content ubigint
+    rest varchar
 );
 create table shapes (shape ubigint, n_objects bigint, is_plain boolean);
 create table verdicts (row_no bigint, reason varchar, detail varchar);
