@@ -258,8 +258,8 @@ def _session(life: _Life, at: int, device: str, delay: int, starts_project: bool
     # Three in ten connect a tool of theirs to their first project, in the same hour.
     number = int(life.person.user_id[1:])
     if starts_project and number % 10 < 3:
-        body = {"name": INTEGRATIONS[number // 10 % len(INTEGRATIONS)]}
-        yield Act(at + (4 + number % 50) * MINUTE, "track", "integration_connected", body, device, True, delay)
+        tool = {"name": INTEGRATIONS[number // 10 % len(INTEGRATIONS)]}
+        yield Act(at + (4 + number % 50) * MINUTE, "track", "integration_connected", tool, device, True, delay)
     if not life.is_activated:
         return
     while roll() < 0.38:
