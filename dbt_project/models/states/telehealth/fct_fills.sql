@@ -11,7 +11,9 @@ with moments as (
         max(case when event = 'prescription_stopped' then 0 else 1 end) as is_fill,
         max(case when event = 'prescription_stopped' then 1 else 0 end) as is_stop,
         max(case when is_as_needed then 1 else 0 end) as is_as_needed,
-        max(case when expected_supply_days between 1 and 3650 then cast(floor(expected_supply_days) as integer) end) as stated_days
+        cast(
+            floor(max(case when expected_supply_days between 1 and 3650 then expected_supply_days end)) as integer
+        ) as stated_days
     from {{ ref('fct_care_events') }}
     where event in ('prescription_started', 'prescription_filled', 'prescription_stopped')
         and event_at <= {{ as_of() }}
@@ -69,9 +71,9 @@ stopped as (
     inner join moments
         on lasting.person_id = moments.person_id
             and lasting.prescription_id = moments.prescription_id
-            and moments.event_at >= lasting.filled_at
-            and (lasting.next_filled_at is null or moments.event_at < lasting.next_filled_at)
+            and lasting.filled_at <= moments.event_at
     where moments.is_stop = 1
+        and (lasting.next_filled_at is null or moments.event_at < lasting.next_filled_at)
     group by lasting.person_id, lasting.prescription_id, lasting.filled_at
 )
 

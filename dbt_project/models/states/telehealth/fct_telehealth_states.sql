@@ -53,7 +53,12 @@ ends as (
 
 -- Every stretch of time in which something is true of a person; several may be at once, and the first by name counts.
 stretches as (
-    select person_id, 'ended' as what, started_at, ended_at from ends
+    select
+        person_id,
+        'ended' as what,
+        started_at,
+        ended_at
+    from ends
 
     union all
 
@@ -67,7 +72,12 @@ stretches as (
 
     union all
 
-    select person_id, 'active' as what, started_at, ended_at from given
+    select
+        person_id,
+        'active' as what,
+        started_at,
+        ended_at
+    from given
 
     union all
 
@@ -111,25 +121,41 @@ stretches as (
 
     union all
 
-    select person_id, 'patient' as what, min(started_at) as started_at, cast(null as timestamp) as ended_at
+    select
+        person_id,
+        'patient' as what,
+        min(started_at) as started_at,
+        cast(null as timestamp) as ended_at
     from given
     group by person_id
 
     union all
 
-    select person_id, 'known' as what, min(event_at) as started_at, cast(null as timestamp) as ended_at
+    select
+        person_id,
+        'known' as what,
+        min(event_at) as started_at,
+        cast(null as timestamp) as ended_at
     from happened
     group by person_id
 ),
 
 bounds as (
-    select person_id, started_at as marked_at, what, 1 as step
+    select
+        person_id,
+        started_at as marked_at,
+        what,
+        1 as step
     from stretches
     where ended_at is null or started_at < ended_at
 
     union all
 
-    select person_id, ended_at as marked_at, what, -1 as step
+    select
+        person_id,
+        ended_at as marked_at,
+        what,
+        -1 as step
     from stretches
     where started_at < ended_at
 ),
@@ -138,9 +164,13 @@ marks as (
     select
         person_id,
         marked_at,
-        {%- for what in ['ended', 'refill_due', 'active', 'in_review', 'awaiting_payment', 'intake', 'patient'] %}
-        sum(case when what = '{{ what }}' then step else 0 end) as {{ what }}{{ "," if not loop.last }}
-        {%- endfor %}
+        sum(case when what = 'ended' then step else 0 end) as ended,
+        sum(case when what = 'refill_due' then step else 0 end) as refill_due,
+        sum(case when what = 'active' then step else 0 end) as active,
+        sum(case when what = 'in_review' then step else 0 end) as in_review,
+        sum(case when what = 'awaiting_payment' then step else 0 end) as awaiting_payment,
+        sum(case when what = 'intake' then step else 0 end) as intake,
+        sum(case when what = 'patient' then step else 0 end) as patient
     from bounds
     where marked_at <= {{ as_of() }}
     group by person_id, marked_at
@@ -150,9 +180,13 @@ known as (
     select
         person_id,
         marked_at,
-        {%- for what in ['ended', 'refill_due', 'active', 'in_review', 'awaiting_payment', 'intake', 'patient'] %}
-        sum({{ what }}) over so_far as {{ what }}{{ "," if not loop.last }}
-        {%- endfor %}
+        sum(ended) over so_far as ended,
+        sum(refill_due) over so_far as refill_due,
+        sum(active) over so_far as active,
+        sum(in_review) over so_far as in_review,
+        sum(awaiting_payment) over so_far as awaiting_payment,
+        sum(intake) over so_far as intake,
+        sum(patient) over so_far as patient
     from marks
     window so_far as (partition by person_id order by marked_at rows between unbounded preceding and current row)
 ),
