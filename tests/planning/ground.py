@@ -70,10 +70,22 @@ class Ground:
     def walk(
         self, steps: Sequence[dict[str, Any]], *, as_of: datetime = NOW, expires: int = 86_400, deferred: bool = False
     ) -> list[dict[str, Any]]:
-        """Return the rows of everybody by enrollment, place, and a move before what the step does."""
+        """Return the rows of everybody by enrollment, place, and a move before what the step does.
+
+        The statement with only the steps that somebody comes to, as a plan runs it, says the same as the whole one.
+        """
         names = {"deferred": "deferred"} if deferred else {}
-        query = compile_version("welcome", steps, BITS, expires, **names)
-        found = self.connection.execute(query, {"as_of": as_of})
+        rests = {step for (step,) in self.connection.execute("select distinct step from flight").fetchall()}
+        enters = self.connection.execute("select count(*) from entering").fetchall()[0][0] > 0
+        needed = compile_version(
+            "welcome", steps, BITS, expires, **names, entering="entering" if enters else None, resting=rests
+        )
+        rows = self._ordered(needed, as_of)
+        assert rows == self._ordered(compile_version("welcome", steps, BITS, expires, **names), as_of)
+        return rows
+
+    def _ordered(self, query: str, as_of: datetime) -> list[dict[str, Any]]:
+        found = self.connection.execute(query, {"as_of": as_of} if "$as_of" in query else {})
         columns = [column[0] for column in found.description]
         rows = [dict(zip(columns, row, strict=True)) for row in found.fetchall()]
         return sorted(rows, key=lambda row: (row["enrollment_id"], row["position"], row["kind"] != "move"))

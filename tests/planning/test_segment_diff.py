@@ -85,7 +85,7 @@ def test_everyone_leaving_parks_the_segment_until_it_is_released(trial: World) -
         trial.person(f"p{number}")
     trial.segment("seg_trial", *(f"p{number}" for number in range(20)))
     trial.limits["segment:seg_trial"] = replace(OPEN, segment_left_share=0.3)
-    trial.campaigns = [campaign("bye", trigger={"segment": "seg_trial", "on": "left"})]
+    trial.campaigns = [campaign("bye", trigger={"kind": "segment", "segment": "seg_trial", "on": "left"})]
     trial.plan(START + DAY)
     trial.segment("seg_trial")
 

@@ -20,21 +20,15 @@ _PACKAGE = "tailrace.planning"
 EVERYWHERE = "*"
 """What the global holdout is drawn for, as if it were a campaign's slug."""
 
-_NO_ENTRIES = (
-    "create or replace temp table entries (enrollment_id varchar, person_id bigint, occurrence varchar,"
-    " due_at timestamp, event varchar, object_id varchar, arm varchar, refused varchar, next_at timestamp)"
-)
-
 _BY_STATUS = {"draft": Reason.DRAFT, "paused": Reason.PAUSED, "ended": Reason.ENDED}
 
 
 def admit(connection: duckdb.DuckDBPyConnection, run: Run, campaign: CampaignSpec) -> None:
-    """Make `entries` from `triggers`: who enters, and who is refused; add the former to `passes`.
+    """Make `entries` from `triggers`: who enters, and who is refused; add those to `passes`, these to `candidates`.
 
     With `in_flight: restart` the passes that theirs replace are over (`restarted`).
     """
     if not engine.row(connection, "select exists (select 1 from triggers)")[0]:
-        connection.execute(_NO_ENTRIES)
         return
     definition = campaign.definition
     repeat, restarts = definition["repeat"], definition["in_flight"] == "restart"
@@ -68,9 +62,10 @@ def admit(connection: duckdb.DuckDBPyConnection, run: Run, campaign: CampaignSpe
         f"insert into passes by name {entered}",
         {"campaign": campaign.slug, "version": campaign.version} | now,
     )
+    _note_refused(connection, campaign)
 
 
-def note_refused(connection: duckdb.DuckDBPyConnection, campaign: CampaignSpec) -> None:
+def _note_refused(connection: duckdb.DuckDBPyConnection, campaign: CampaignSpec) -> None:
     """Add those who were refused to `candidates`."""
     connection.execute(
         f"insert into candidates by name {statement(_PACKAGE, 'refused_entries')}",

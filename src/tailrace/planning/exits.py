@@ -13,7 +13,7 @@ from tailrace import clock, engine
 from tailrace.engine import literal, statement
 from tailrace.planning import people, relations
 from tailrace.planning.condition import needs, truth
-from tailrace.planning.passes import stir_people
+from tailrace.planning.passes import stir
 from tailrace.planning.run import GOALS_REACHED, CampaignSpec, Run
 from tailrace.planning.trigger import left_trigger
 
@@ -27,17 +27,26 @@ _STANDING = "passes.campaign = $campaign and passes.status = 'active' and passes
 
 @dataclass(frozen=True)
 class _Rule:
-    """What marks or ends the passes of these versions: SQL with the places `{key}` and `{rows}`, and its values."""
+    """What marks or ends the passes of some versions: SQL with the places `{key}` and `{rows}`."""
 
-    versions: str
     query: str
-    values: Mapping[str, Any]
     goal: Mapping[str, Any] | None = None
 
     def of(self, key: str, rows: str) -> str:
         """Return SQL for those of `rows` whom the rule is about, named by `key`."""
-        query = self.query.replace("{versions}", self.versions)
-        return query.replace("{key}", key).replace("{rows}", rows)
+        return self.query.replace("{key}", key).replace("{rows}", rows)
+
+
+def note_goal_events(connection: duckdb.DuckDBPyConnection, run: Run, versions: Mapping[str, Versions]) -> None:
+    """Make `goal_events`, the events by now that some version's goal asks for: one scan for all campaigns."""
+    goals = [definition["goal"] for each in versions.values() for definition in each.values() if definition["goal"]]
+    events = sorted({goal["event"] for goal in goals if goal["event"] is not None})
+    # Properties are long, and few goals look at them.
+    properties = "properties" if any(goal["where_sql"] for goal in goals) else "null::varchar"
+    query = statement(_PACKAGE, "goal_events").replace("{properties}", properties)
+    values = {"as_of": clock.naive(run.as_of), "events": events}
+    connection.execute(f"create or replace temp table goal_events as {query}", values)
+    connection.execute(GOALS_REACHED)
 
 
 def end_early(connection: duckdb.DuckDBPyConnection, run: Run, campaign: CampaignSpec, versions: Versions) -> None:
@@ -45,67 +54,83 @@ def end_early(connection: duckdb.DuckDBPyConnection, run: Run, campaign: Campaig
 
     People are found first, from few columns of all passes; only then their passes are read.
     """
-    connection.execute(GOALS_REACHED)
-    rules = [*_goals(connection, run, versions), *_exits(connection, run, versions)]
-    connection.execute("create or replace temp table wanted (person_id bigint)")
-    for rule in rules:
-        connection.execute(
-            f"insert into wanted select person_id from ({rule.of('person_id', 'every_row')})", dict(rule.values)
-        )
-    stir_people(connection, campaign.slug, "wanted", f"(goal_at is null or wake_at < {relations.FOREVER})")
+    rules = [*_goals(run, versions), *_exits(connection, run, versions)]
+    if rules and not _bring(connection, run, campaign, rules):
+        return
     for rule in rules:
         if rule.goal is not None:
-            _reach(connection, campaign, rule, rule.goal)
+            _reach(connection, run, campaign, rule, rule.goal)
     _convert_moved(connection, campaign, versions)
     for rule in rules:
         if rule.goal is None:
-            _leave(connection, campaign, rule)
+            _leave(connection, run, campaign, rule)
 
 
-def _goals(connection: duckdb.DuckDBPyConnection, run: Run, versions: Versions) -> Iterator[_Rule]:
-    """Yield a rule for each goal that somebody can have reached."""
-    now = {"as_of": clock.naive(run.as_of)}
+def _bring(connection: duckdb.DuckDBPyConnection, run: Run, campaign: CampaignSpec, rules: Sequence[_Rule]) -> bool:
+    """Bring the passes to `passes` that a rule is about; return false when no rule is about anybody.
+
+    That is when no pass that the parent plan kept is wanted, none begins, and none has changed its version.
+    """
+    wanted = " union all ".join(f"select person_id from ({rule.of('person_id', 'every_row')})" for rule in rules)
+    made = connection.execute(f"create or replace temp table wanted as {wanted}", _now(run, wanted)).fetchall()
+    if made[0][0]:
+        which = f"(goal_at is null or wake_at < {relations.FOREVER})"
+        stir(connection, campaign.slug, f"{which} and person_id in (select person_id from wanted)")
+        return True
+    begins = "select exists (select 1 from passes where is_new and campaign = $campaign)"
+    return campaign.on_edit != "keep" or bool(engine.row(connection, begins, {"campaign": campaign.slug})[0])
+
+
+def _now(run: Run, query: str) -> dict[str, Any]:
+    return {"as_of": clock.naive(run.as_of)} if "$as_of" in query else {}
+
+
+def _goals(run: Run, versions: Versions) -> Iterator[_Rule]:
+    """Yield a rule for each goal that the versions have."""
     for names in _alike(versions, lambda definition: definition["goal"]):
         goal = versions[names[0]]["goal"]
         if goal is None:
             continue
-        within = {"within": goal["within"]}
-        if goal["segment"] is not None:
-            query = statement(_PACKAGE, "goals_by_segment")
-            yield _Rule(_list(names), query, now | within | {"segment": goal["segment"]}, goal)
-            continue
-        events = statement(_PACKAGE, "goal_events").replace("{where}", goal["where_sql"] or "true")
-        table = f"goal_events_{names[0]}"
-        connection.execute(f"create or replace temp table {table} as {events}", now | {"event": goal["event"]})
-        if engine.row(connection, f"select exists (select 1 from {table})")[0]:
-            query = statement(_PACKAGE, "goals").replace("goal_events", table)
-            yield _Rule(_list(names), query, within, goal)
+        query = statement(_PACKAGE, "goals" if goal["segment"] is None else "goals_by_segment")
+        for name, text in (
+            ("versions", _list(names)),
+            ("within", str(int(goal["within"]))),
+            ("event", literal(goal["event"] or "")),
+            ("segment", literal(goal["segment"] or "")),
+            ("where", goal["where_sql"] or "true"),
+        ):
+            query = query.replace(f"{{{name}}}", text)
+        yield _Rule(query, goal)
 
 
 def _exits(connection: duckdb.DuckDBPyConnection, run: Run, versions: Versions) -> Iterator[_Rule]:
     """Yield a rule for each list of exits, having made `customers` for all of them."""
     conditions = [each for definition in versions.values() for each in definition["exit"] if each != "left_trigger"]
-    people.describe(
-        connection,
-        needs(conditions).columns,
-        f"select person_id from every_row where wake_at < {relations.FOREVER}"
-        " union select person_id from passes where is_new",
-    )
+    if conditions:
+        people.describe(
+            connection,
+            needs(conditions).columns,
+            f"select person_id from every_row where wake_at < {relations.FOREVER}"
+            " union select person_id from passes where is_new",
+        )
     for names in _alike(versions, lambda definition: [definition["exit"], definition["trigger"]]):
         definition = versions[names[0]]
         if definition["exit"]:
             holds = " or ".join(_holds(run, definition, each) for each in definition["exit"])
-            query = statement(_PACKAGE, "leaving").replace("{holds}", holds).replace("{forever}", relations.FOREVER)
-            yield _Rule(_list(names), query, {"as_of": clock.naive(run.as_of)} if "$as_of" in holds else {})
+            query = statement(_PACKAGE, "leaving").replace("{versions}", _list(names))
+            yield _Rule(query.replace("{holds}", holds).replace("{forever}", relations.FOREVER))
 
 
-def _reach(connection: duckdb.DuckDBPyConnection, campaign: CampaignSpec, rule: _Rule, goal: Mapping[str, Any]) -> None:
+def _reach(
+    connection: duckdb.DuckDBPyConnection, run: Run, campaign: CampaignSpec, rule: _Rule, goal: Mapping[str, Any]
+) -> None:
     mine = {"campaign": campaign.slug}
     rows = "(select * from passes where campaign = $campaign and coalesce(over, '') not in ('edited', 'restarted')"
     rows += " and not is_new)" if goal["segment"] is not None else ")"
-    connection.execute(
-        f"create or replace temp table reached as {rule.of('enrollment_id', rows)}", {**rule.values, **mine}
-    )
+    reached = rule.of("enrollment_id", rows)
+    made = connection.execute(f"create or replace temp table reached as {reached}", _now(run, reached) | mine)
+    if not made.fetchall()[0][0]:
+        return
     connection.execute("insert into goals_reached select $campaign, enrollment_id from reached", mine)
     connection.execute(
         "update passes set goal_at = reached.goal_at, is_changed = true,"
@@ -115,11 +140,11 @@ def _reach(connection: duckdb.DuckDBPyConnection, campaign: CampaignSpec, rule: 
     )
 
 
-def _leave(connection: duckdb.DuckDBPyConnection, campaign: CampaignSpec, rule: _Rule) -> None:
+def _leave(connection: duckdb.DuckDBPyConnection, run: Run, campaign: CampaignSpec, rule: _Rule) -> None:
     leaving = rule.of("enrollment_id", "(select * from passes where campaign = $campaign and over is null)")
     connection.execute(
         f"update passes set over = 'exited' where {_STANDING} and enrollment_id in ({leaving})",
-        {**rule.values, "campaign": campaign.slug},
+        _now(run, leaving) | {"campaign": campaign.slug},
     )
 
 

@@ -1,5 +1,7 @@
--- One row per pass of the version whose clock allows it to go on in this run.
+-- One row per pass whose clock allows it to go on in this run, of all campaigns.
 select
+    campaign,
+    version,
     enrollment_id,
     person_id,
     arm,
@@ -7,9 +9,7 @@ select
     step,
     arrived_at
 from passes
-where campaign = $campaign
-    and version = $version
-    and status = 'active'
+where status = 'active'
     and not is_new
     and over is null
     and wake_at <= $as_of

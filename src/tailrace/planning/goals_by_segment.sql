@@ -7,7 +7,7 @@ inner join changes on changes.person_id = hopeful.person_id
 where hopeful.version in ({versions})
     and hopeful.goal_at is null
     and hopeful.status not in ('ended', 'edited', 'exited', 'restarted')
-    and changes.segment = $segment
+    and changes.segment = {segment}
     and changes.change = 'entered'
     and changes.cause = 'behaviour'
-    and $as_of <= hopeful.entered_at + to_seconds($within)
+    and $as_of <= hopeful.entered_at + to_seconds({within})

@@ -19,7 +19,7 @@ where they are has no row, and so has a pass that rests on a step which this ver
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -59,26 +59,43 @@ def compile_version(
     bits: Mapping[str, Bit],
     expires: int,
     deferred: str = _NOBODY,
+    *,
+    flight: str = "flight",
+    entering: str | None = "entering",
+    resting: Collection[str] | None = None,
 ) -> str:
     """Return the statement for the `steps` of a definition of the campaign `slug`.
 
     `expires` is the definition's, in seconds: a webhook waits that long for its answer. `deferred` is a relation
-    (enrollment_id, step) of what the plan before deferred: a webhook that was is considered again.
+    (enrollment_id, step) of what the plan before deferred: a webhook that was is considered again. `flight` and
+    `entering` are what to read for these two (None: nobody enters), `resting` the steps at which somebody in `flight`
+    rests, None for any: steps that nobody comes to are left out, because to plan them is most of the statement's cost.
     """
     version = _Version(slug, bits, expires, deferred)
     known = steps_of(steps)
     into: dict[int | None, list[str]] = {step.position: [] for step in known} | {None: []}
-    into[0].append(_ENTERING)
+    if entering is not None:
+        into[0].append(f"{_ENTERING} from {entering}")
+    ctes, reached = [_looked_at(known, flight)], []
     for step in known:
+        rests = resting is None or step.id in resting
+        if not rests and not into[step.position]:
+            continue
+        reached.append(step)
+        ctes.append(_at(step, into[step.position], _RULES[step.kind](step, version), flight if rests else None))
         for way in step.ways:
             into[way.to].append(_leaving(step, way))
-    ctes = [
-        _looked_at(known),
-        *(_at(step, into[step.position], _RULES[step.kind](step, version)) for step in known),
-        _cte("walked", [_walked(step) for step in known]),
-        _cte("over", into[None]),
-    ]
+    if not reached:
+        return _NOTHING
+    ctes += [_cte("walked", [_walked(step) for step in reached]), _cte("over", into[None])]
     return "with " + ",\n\n".join(ctes) + "\n\n" + _rows(len(known))
+
+
+_NOTHING = (
+    "select null::varchar as enrollment_id, null::bigint as person_id, 0 as position, null::varchar as kind,"
+    " null::varchar as from_step, null::varchar as to_step, null::varchar as why, null::varchar as message,"
+    " null::varchar as act, null::varchar as name, null::timestamp as due_at limit 0"
+)
 
 
 def _cte(name: str, arms: Sequence[str]) -> str:
@@ -88,7 +105,7 @@ def _cte(name: str, arms: Sequence[str]) -> str:
 
 _ENTERING = (
     "select enrollment_id, person_id, arm, entered_at, false as is_considered, null::varchar as from_step,"
-    f" {literal(Why.ENTERED)} as why, {NOW} as arrived_at, due_at from entering"
+    f" {literal(Why.ENTERED)} as why, {NOW} as arrived_at, due_at"
 )
 
 
@@ -103,7 +120,7 @@ def _leaving(step: Step, way: Way) -> str:
     )
 
 
-def _looked_at(known: Sequence[Step]) -> str:
+def _looked_at(known: Sequence[Step], flight: str) -> str:
     """Who may leave the step that they rest at, found in one pass over `flight` however many steps there are.
 
     Those who rest at a `wait_until` are left to their step: all of them have to be looked at.
@@ -112,26 +129,39 @@ def _looked_at(known: Sequence[Step]) -> str:
     values = ", ".join(f"({literal(step)}, {seconds})" for step, seconds in clocks) or "(null::varchar, 0)"
     query = (
         "select flight.enrollment_id, flight.person_id, flight.arm, flight.entered_at, flight.arrived_at, flight.step\n"
-        f"    from flight inner join (values {values}) as clocks(step, seconds) on clocks.step = flight.step\n"
+        f"    from {flight} inner join (values {values}) as clocks(step, seconds) on clocks.step = flight.step\n"
         f"    where flight.arrived_at + to_seconds(clocks.seconds) <= {NOW}"
     )
     return _cte("resting", [query])
 
 
-def _at(step: Step, arrivals: Sequence[str], rule: _Rule) -> str:
-    """Who arrives at the step in this run (`why` says why), or goes on from it, or has it done."""
-    resting = "flight" if step.kind == "wait_until" else "resting"
-    rested = (
-        "select enrollment_id, person_id, arm, entered_at, false as is_considered, null as from_step, null as why,"
-        f" arrived_at, arrived_at as due_at from {resting} where step = {literal(step.id)}"
-    )
-    here = "\n            union all\n            ".join([*arrivals, rested])
-    query = (
-        "select * from (\n"
-        f"        select here.*, {rule.due_at} as leaves_due_at, {rule.does} as does\n"
-        f"        from (select here.*, {rule.way} as way from (\n            {here}\n        ) as here) as here\n"
-        "    ) where why is not null or way is not null or does"
-    )
+def _at(step: Step, arrivals: Sequence[str], rule: _Rule, flight: str | None) -> str:
+    """Who arrives at the step in this run (`why` says why), or goes on from it, or has it done.
+
+    `flight` is None when nobody rests there.
+    """
+    here = list(arrivals)
+    if flight is not None:
+        here.append(
+            "select enrollment_id, person_id, arm, entered_at, false as is_considered, null::varchar as from_step,"
+            " null::varchar as why, arrived_at, arrived_at as due_at"
+            f" from {flight if step.kind == 'wait_until' else 'resting'} where step = {literal(step.id)}"
+        )
+    together = "\n            union all\n            ".join(here)
+    moving = "why is not null or way is not null or does"
+    if step.kind in _PLAIN:
+        query = (
+            f"select here.*, {rule.way} as way, {rule.due_at} as leaves_due_at, {rule.does} as does\n"
+            f"        from (\n            {together}\n        ) as here"
+        ) + ("" if step.kind in _PASSING else f" where {moving}")
+    else:
+        going = f"(select here.*, {rule.way} as way from (\n            {together}\n        ) as here)"
+        query = (
+            "select * from (\n"
+            f"        select here.*, {rule.due_at} as leaves_due_at, {rule.does} as does\n"
+            f"        from {going} as here\n"
+            f"    ) where {moving}"
+        )
     return _cte(f"at_{step.position}", [query])
 
 
@@ -231,6 +261,12 @@ _RULES: Mapping[str, Callable[[Step, _Version], _Rule]] = {
     "exit": _exit,
 }
 
+
+_PASSING = frozenset({"if", "split", "update", "notify", "add_to", "remove_from", "exit"})
+"""The kinds at which nobody rests: whoever comes goes on."""
+
+_PLAIN = _PASSING | {"send", "wait"}
+"""The kinds whose way is asked once, or costs nothing to ask again: one select less to plan."""
 
 _DEEDS = {"send": "candidate", "notify": "candidate", "webhook": "candidate", "split": "assign"}
 

@@ -9,4 +9,4 @@ select
     null as to_step,
     over as why
 from passes
-where campaign = $campaign and over is not null
+where over is not null

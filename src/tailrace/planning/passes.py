@@ -38,16 +38,28 @@ def show_enrolled(connection: duckdb.DuckDBPyConnection, run: Run, slug: str) ->
     The view `every_row` has the rows that later ones replaced too. It is cheaper to read, and good for finding whom to
     look at: those who are found in vain are looked at in `passes`, as they are.
     """
+    pieces: tuple[Piece, ...] = run.parent.relations.get(f"enrollments:{slug}", ()) if run.parent else ()
     source = run.store.source(run.parent, f"enrollments:{slug}", relations.ENROLLMENTS)
-    found = {column[0] for column in connection.execute(f"select * from {source} as kept limit 0").description}
+    held = _columns(run, pieces)
     # A plan of an earlier release has neither column: there every active pass is looked at.
     wake_at = f"case when status = 'active' then arrived_at else {relations.FOREVER} end as wake_at"
-    lacking = [sql for name, sql in (("object_id", "null as object_id"), ("wake_at", wake_at)) if name not in found]
+    lacking = [sql for name, sql in (("object_id", "null as object_id"), ("wake_at", wake_at)) if name not in held]
     columns = ", ".join(["*", *lacking])
     connection.execute(f"create or replace temp view enrolled as select {columns} from {source} as kept")
-    pieces = run.parent.relations.get(f"enrollments:{slug}", ()) if run.parent else ()
     every = run.store.pieces(pieces, relations.ENROLLMENTS)
     connection.execute(f"create or replace temp view every_row as select {columns} from {every} as kept")
+
+
+def _columns(run: Run, pieces: tuple[Piece, ...]) -> set[str]:
+    """Return which columns the passes have: those of the base, which has all that later pieces have."""
+    base = next((piece for piece in pieces if piece.rows), None)
+    return {"object_id", "wake_at"} if base is None else set(pq.read_schema(run.store.path(base)).names)
+
+
+def begin(connection: duckdb.DuckDBPyConnection, which: str) -> None:
+    """Copy the passes of `enrolled` for which `which` holds to `passes`, which has none of the campaign yet."""
+    query = statement(_PACKAGE, "stirred").replace("{which}", f"({which})")
+    connection.execute(f"insert into passes by name {query}")
 
 
 def stir(connection: duckdb.DuckDBPyConnection, slug: str, which: str) -> None:
@@ -59,20 +71,15 @@ def stir(connection: duckdb.DuckDBPyConnection, slug: str, which: str) -> None:
     )
 
 
-def stir_people(connection: duckdb.DuckDBPyConnection, slug: str, table: str, which: str) -> None:
-    """Copy the passes of the people in `table` for which `which` holds to `passes`, unless they are there."""
-    if engine.row(connection, f"select exists (select 1 from {table})")[0]:
-        stir(connection, slug, f"{which} and person_id in (select person_id from {table})")
-
-
-def store(connection: duckdb.DuckDBPyConnection, run: Run, campaign: CampaignSpec) -> int:
-    """Store the campaign's passes as its moves left them; return how many there are in all.
+def store(connection: duckdb.DuckDBPyConnection, run: Run, campaign: CampaignSpec, entered: int) -> int:
+    """Store the campaign's passes as its moves left them, `entered` new ones; return how many there are in all.
 
     Adds `enrollments:<slug>` to `run.relations`.
     """
     slug, name = campaign.slug, f"enrollments:{campaign.slug}"
     pieces: tuple[Piece, ...] = run.parent.relations.get(name, ()) if run.parent else ()
-    if pieces and "wake_at" not in pq.read_schema(run.store.path(pieces[0])).names:
+    if "wake_at" not in _columns(run, pieces):
+        show_enrolled(connection, run, slug)
         pieces = (run.store.put(connection, f"select * from enrolled order by {ORDER}"),)
     run.relations[name] = run.store.overlay(
         connection,
@@ -86,5 +93,4 @@ def store(connection: duckdb.DuckDBPyConnection, run: Run, campaign: CampaignSpe
     if before is None:
         source = run.store.source(run.parent, name, relations.ENROLLMENTS)
         before = engine.row(connection, f"select count(*) from {source} as kept")[0]
-    query = "select count(*) from passes where campaign = $campaign and is_new"
-    return int(before) + int(engine.row(connection, query, {"campaign": slug})[0])
+    return int(before) + entered

@@ -1,16 +1,5 @@
 -- One row per pass of the campaign that differs from the parent plan's: where its last move in this run took it.
-with last_move as (
-    select
-        enrollment_id,
-        arg_max(to_step, position) as to_step,
-        max_by(why, position) as why,
-        bool_or(to_step is null) as is_over
-    from moves
-    where campaign = $campaign
-    group by enrollment_id
-),
-
-moved as (
+with moved as (
     select
         passes.* exclude (is_new, is_changed, over, step, arrived_at, status, wake_at),
         case when not coalesce(last_move.is_over, false) and passes.status = 'active'
@@ -21,7 +10,8 @@ moved as (
         passes.wake_at,
         passes.is_changed or passes.is_new or last_move.enrollment_id is not null as differs
     from passes
-    left join last_move on last_move.enrollment_id = passes.enrollment_id
+    left join last_moves as last_move
+        on last_move.campaign = $campaign and last_move.enrollment_id = passes.enrollment_id
     where passes.campaign = $campaign
 )
 

@@ -317,8 +317,7 @@ def _plan_campaigns(
         rules=request.rules,
         relations=draft.relations,
     )
-    enrollment.make_tables(connection, run, request.responses)
-    notes = {campaign.slug: enrollment.plan_campaign(connection, run, campaign) for campaign in request.campaigns}
+    notes = enrollment.plan_campaigns(connection, run, request.campaigns, request.responses)
     _keep_campaigns_without_file(request, parent, draft)
     specs = _message_specs(connection, store, request, parent)
     payloads.prepare(
@@ -331,9 +330,8 @@ def _plan_campaigns(
     )
     enrollment.hold_back(connection)
     described = summary.campaigns(connection, request.campaigns, draft.parked)
-    for campaign in request.campaigns:
-        kept = notes[campaign.slug] | enrollment.keep_campaign(connection, run, campaign)
-        draft.campaigns[campaign.slug] = described[campaign.slug] | kept
+    kept = enrollment.keep_campaigns(connection, run, request.campaigns)
+    draft.campaigns |= {slug: described[slug] | notes[slug] | kept[slug] for slug in kept}
     columns = "select moves.* from moves order by campaign, enrollment_id, position"
     draft.relations["transitions"] = (store.put(connection, columns),)
     draft.relations["verdicts"] = (store.put(connection, "select * from verdicts order by intent_id"),)

@@ -6,7 +6,7 @@ JSON text), object_id, refused (a reason that is known already). Who is named ma
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -29,42 +29,62 @@ DEFAULT_LATE = timedelta(days=3)
 BROADCAST_EVENT = "broadcast_requested"
 """The event with which `tailrace broadcast` names a person; its properties `campaign` and `key` say which broadcast."""
 
-_NOBODY = (
-    "select null::bigint as person_id, null::varchar as occurrence, null::timestamp as due_at, null::varchar as tie,"
-    " null::varchar as event, null::varchar as object_id, null::varchar as refused limit 0"
-)
+News = frozenset[tuple[str, str]]
+"""What is new since the parent plan: (`event`, its name), and (`entered` or `left`, segment)."""
 
 
-def name_people(connection: duckdb.DuckDBPyConnection, run: Run, campaign: CampaignSpec) -> dict[str, Any]:
-    """Make `triggers`, and return what plan.json keeps of what is watched.
+def note_news(connection: duckdb.DuckDBPyConnection, run: Run, campaigns: Sequence[CampaignSpec]) -> News:
+    """Make `happened`, the new events that some trigger asks for, and return what is new at all.
+
+    One scan of the events answers every campaign; whose trigger asks for nothing that is new is asked no more.
+    """
+    triggers = [campaign.definition["trigger"] for campaign in campaigns]
+    asked = {trigger.get("event") for trigger in triggers} | {BROADCAST_EVENT}
+    query = statement(_PACKAGE, "happened").replace(
+        "{group_id}", "group_id" if any(trigger["kind"] == "object" for trigger in triggers) else "null::varchar"
+    )
+    parent_as_of = None if run.parent_as_of is None else clock.naive(run.parent_as_of)
+    values = {"events": sorted(name for name in asked if name is not None), "parent_as_of": parent_as_of}
+    connection.execute(f"create or replace temp table happened as {query}", _now(run) | values)
+    news = connection.execute(
+        "select distinct 'event', event from happened union all select distinct change, segment from changes"
+    ).fetchall()
+    return frozenset((kind, name) for kind, name in news)
+
+
+def name_people(
+    connection: duckdb.DuckDBPyConnection, run: Run, campaign: CampaignSpec, news: News
+) -> tuple[bool, dict[str, Any]]:
+    """Make `triggers` if somebody can be named (else return false), and return what plan.json keeps of what is watched.
 
     The pieces of `watched:<slug>` are added to `run.relations`. Raises DefinitionError when the warehouse lacks what
     the trigger stands on.
     """
     trigger = campaign.definition["trigger"]
     notes: dict[str, Any] = {}
+    named = True
     match trigger["kind"]:
         case "segment":
-            _by_segment(connection, run, campaign, trigger)
+            named = _by_segment(connection, run, campaign, trigger, news)
         case "event" | "form":
-            _by_event(connection, run, trigger)
+            named = _by_event(connection, run, trigger, news)
         case "attribute":
             notes = _by_attribute(connection, run, campaign, trigger)
         case "date":
-            _by_date(connection, run, campaign, trigger)
+            named = _by_date(connection, run, campaign, trigger)
         case "broadcast" if trigger["segment"] is not None:
-            _by_broadcast(connection, run, trigger)
+            named = _by_broadcast(connection, run, trigger)
         case "broadcast":
             slug = f"json_extract_string(happened.properties, '$.campaign') = {literal(campaign.slug)}"
             asked = {"event": BROADCAST_EVENT, "where_sql": slug, "occurrence": "key", "late": None}
-            _by_event(connection, run, asked)
+            named = _by_event(connection, run, asked, news)
         case "object" if trigger["segment"] is not None:
-            notes = _by_object_segment(connection, run, campaign, trigger)
+            named, notes = _by_object_segment(connection, run, campaign, trigger)
         case "object":
-            _by_object_event(connection, run, campaign, trigger)
+            named = _by_object_event(connection, run, campaign, trigger, news)
         case kind:
             raise ValueError(f"no trigger is of the kind {kind!r}")
-    return notes
+    return named, notes
 
 
 def _triggers(connection: duckdb.DuckDBPyConnection, query: str, values: Mapping[str, Any] | None = None) -> None:
@@ -76,16 +96,18 @@ def _now(run: Run) -> dict[str, Any]:
 
 
 def _by_segment(
-    connection: duckdb.DuckDBPyConnection, run: Run, campaign: CampaignSpec, trigger: Mapping[str, Any]
-) -> None:
+    connection: duckdb.DuckDBPyConnection, run: Run, campaign: CampaignSpec, trigger: Mapping[str, Any], news: News
+) -> bool:
     occurrence = {"occurrence": clock.iso(run.as_of)}
     was_live = run.before(campaign.slug).get("status") == "live"
     goes_live = campaign.definition["existing"] == "enroll" and campaign.status == "live" and not was_live
     if goes_live and trigger["on"] == "entered" and trigger["segment"] in run.bits:
         _triggers(connection, _everybody(run, trigger["segment"]), _now(run) | occurrence)
-    else:
-        values = _now(run) | occurrence | {"segment": trigger["segment"], "change": trigger["on"]}
+        return True
+    values = _now(run) | occurrence | {"segment": trigger["segment"], "change": trigger["on"]}
+    if is_new := (trigger["on"], trigger["segment"]) in news:
         _triggers(connection, statement(_PACKAGE, "trigger_segment"), values)
+    return is_new
 
 
 def _everybody(run: Run, segment: str) -> str:
@@ -93,23 +115,26 @@ def _everybody(run: Run, segment: str) -> str:
     return statement(_PACKAGE, "trigger_everybody").format(member=f"(w{bit.word} & {bit.mask}::ubigint) <> 0")
 
 
-def _by_broadcast(connection: duckdb.DuckDBPyConnection, run: Run, trigger: Mapping[str, Any]) -> None:
+def _by_broadcast(connection: duckdb.DuckDBPyConnection, run: Run, trigger: Mapping[str, Any]) -> bool:
     at = clock.parse(trigger["at"])
     is_due = run.parent_as_of is not None and run.parent_as_of < at <= run.as_of
-    if is_due and trigger["segment"] in run.bits:
-        _triggers(connection, _everybody(run, trigger["segment"]), _now(run) | {"occurrence": clock.iso(at)})
-    else:
-        _triggers(connection, _NOBODY)
+    if not is_due or trigger["segment"] not in run.bits:
+        return False
+    _triggers(connection, _everybody(run, trigger["segment"]), _now(run) | {"occurrence": clock.iso(at)})
+    return True
 
 
 def _by_event(
     connection: duckdb.DuckDBPyConnection,
     run: Run,
     trigger: Mapping[str, Any],
+    news: News,
     people: str = "",
     person: str = "happened.person_id",
     object_id: str = "null::varchar",
-) -> None:
+) -> bool:
+    if ("event", trigger["event"]) not in news:
+        return False
     occurrence = "happened.source || ':' || happened.event_id"
     if trigger.get("occurrence"):
         path = literal(f'$."{trigger["occurrence"]}"')
@@ -126,20 +151,19 @@ def _by_event(
     ):
         query = query.replace(f"{{{name}}}", text)
     late = int(DEFAULT_LATE.total_seconds()) if trigger["late"] is None else trigger["late"]
-    parent_as_of = None if run.parent_as_of is None else clock.naive(run.parent_as_of)
-    values = {"event": trigger["event"], "late": late, "parent_as_of": parent_as_of}
-    _triggers(connection, query, _now(run) | values)
+    _triggers(connection, query, {"event": trigger["event"], "late": late})
+    return True
 
 
 def _by_object_event(
-    connection: duckdb.DuckDBPyConnection, run: Run, campaign: CampaignSpec, trigger: Mapping[str, Any]
-) -> None:
+    connection: duckdb.DuckDBPyConnection, run: Run, campaign: CampaignSpec, trigger: Mapping[str, Any], news: News
+) -> bool:
     _require(connection, campaign, "core.fct_object_people")
     people = (
         "inner join wh.core.fct_object_people as belongs"
         f" on belongs.object = {literal(trigger['object'])} and belongs.object_id = happened.group_id"
     )
-    _by_event(connection, run, trigger, people, "belongs.person_id", "happened.group_id")
+    return _by_event(connection, run, trigger, news, people, "belongs.person_id", "happened.group_id")
 
 
 # -- what is watched -------------------------------------------------------------------------------------------------
@@ -166,13 +190,12 @@ def _by_attribute(
 
 def _by_object_segment(
     connection: duckdb.DuckDBPyConnection, run: Run, campaign: CampaignSpec, trigger: Mapping[str, Any]
-) -> dict[str, Any]:
+) -> tuple[bool, dict[str, Any]]:
     _require(connection, campaign, "core.fct_object_people")
     what, name = f"object_segment:{trigger['segment']}", f"watched:{campaign.slug}"
     if trigger["segment"] in run.failed:
-        _triggers(connection, _NOBODY)
         run.relations[name] = run.parent.relations.get(name, ()) if run.parent else ()
-        return {"watched": run.before(campaign.slug).get("watched")}
+        return False, {"watched": run.before(campaign.slug).get("watched")}
     _require(connection, campaign, f"object_segments.{trigger['segment']}")
     watching = (
         f"select distinct object_id::varchar as key, 'in' as value from wh.object_segments.{trigger['segment']}"
@@ -184,7 +207,8 @@ def _by_object_segment(
         "as_of_text": clock.iso(run.as_of),
         "refused": "history" if run.cause == "backfill" else None,
     }
-    return _watch(connection, run, campaign, what, watching, statement(_PACKAGE, "trigger_object"), _now(run) | values)
+    query = statement(_PACKAGE, "trigger_object")
+    return True, _watch(connection, run, campaign, what, watching, query, _now(run) | values)
 
 
 def _watch(
@@ -217,10 +241,9 @@ def _watch(
 
 def _by_date(
     connection: duckdb.DuckDBPyConnection, run: Run, campaign: CampaignSpec, trigger: Mapping[str, Any]
-) -> None:
+) -> bool:
     if run.parent_as_of is None:
-        _triggers(connection, _NOBODY)
-        return
+        return False
     column, features = _column(connection, campaign, trigger["attribute"])
     offset, day = timedelta(days=trigger["offset_days"]), timedelta(days=1)
     query = statement(_PACKAGE, "trigger_date_days").replace("{attribute}", column).replace("{features}", features)
@@ -237,6 +260,7 @@ def _by_date(
     )
     values = {"parent_as_of": clock.naive(run.parent_as_of)}
     _triggers(connection, statement(_PACKAGE, "trigger_date"), _now(run) | values)
+    return True
 
 
 def _midnight(moment: datetime) -> datetime:
