@@ -14,6 +14,13 @@ from tests.installation import Installation, first_run_at, small_company
 # The files that take longest, longest first: whoever starts with them ends with something short.
 FIRST = (
     "torture/test_kill.py",
+    "real/test_health.py",
+    "pipeline/test_backtest.py",
+    "real/test_shop.py",
+    "programmes/test_saas.py",
+    "simulator/test_engine_agrees.py",
+    "programmes/test_telehealth.py",
+    "programmes/test_commerce.py",
     "warehouse/test_build.py",
     "real/test_b2c.py",
     "torture/test_nobody_left.py",
