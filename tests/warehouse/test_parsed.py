@@ -153,3 +153,13 @@ def test_the_parse_cache_of_a_copy_is_good(copied: Settings) -> None:
     (copied.project_dir / "models" / "docs.md").write_text("{% docs new %}new{% enddocs %}")
     runner.parse(copied)
     assert {name for name, moment in parsed_at().items() if moment != before[name]} == set()
+
+
+def test_a_profile_that_an_earlier_version_wrote_is_written_anew(copied: Settings) -> None:
+    profile = runner.directory(copied) / "profiles.yml"
+    readable = (runner.directory(copied) / "readable.json").read_text()
+    profile.write_text(json.dumps({"tailrace": {"target": "duckdb", "outputs": {"duckdb": {"type": "duckdb"}}}}))
+    (copied.project_dir / "models" / "docs.md").write_text("{% docs new %}new{% enddocs %}")
+    runner.parse(copied)
+    assert "run" in json.loads(profile.read_text())["tailrace"]["outputs"]
+    assert (runner.directory(copied) / "readable.json").read_text() == readable

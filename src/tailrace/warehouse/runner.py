@@ -56,7 +56,15 @@ def write_profile(settings: Settings, readable: Sequence[Path]) -> None:
 
     It has two targets, equal but for their paths: the first is for dbt run by hand from anywhere, the other for ours.
     """
-    _write_if_changed(directory(settings) / "readable.json", json.dumps([str(path) for path in readable]))
+    _write_if_changed(_readable(settings), json.dumps([str(path) for path in readable]))
+    _write_targets(settings)
+
+
+def _readable(settings: Settings) -> Path:
+    return directory(settings) / "readable.json"
+
+
+def _write_targets(settings: Settings) -> None:
     outputs = {"duckdb": _output(settings, settings.data_dir), _OURS: _output(settings, Path())}
     profile = {"tailrace": {"target": "duckdb", "outputs": outputs}}
     _write_if_changed(directory(settings) / "profiles.yml", json.dumps(profile, indent=2))
@@ -82,7 +90,7 @@ def _output(settings: Settings, data_dir: Path) -> dict[str, Any]:
         "plugins": [
             {
                 "module": "tailrace.warehouse.confined",
-                "config": {"readable": str(directory(here) / "readable.json")},
+                "config": {"readable": str(_readable(here))},
             }
         ],
     }
@@ -98,7 +106,9 @@ def parse(settings: Settings) -> None:
 
     Raises DefinitionError when dbt cannot read the project.
     """
-    if not (directory(settings) / "profiles.yml").is_file():
+    if _readable(settings).is_file():
+        _write_targets(settings)  # an earlier version of ours may have written it
+    else:
         write_profile(settings, ())
     if parsed.is_current(manifest_path(settings), _inputs(settings)):
         return
