@@ -135,6 +135,7 @@ class World:
         is_draft: bool = False,
         step: str = "hello",
         wait: timedelta = timedelta(0),
+        hours: dict[str, object] | None = None,
     ) -> None:
         """Store and apply a plan that sends one message to each address, and syncs rows with keys 0, 1, …"""
         folder = self.settings.plans / plan_id
@@ -154,6 +155,7 @@ class World:
                     "data": pa.array(
                         [json.dumps({"customer": {"first_name": name, "person_id": 1}}) for name in names], text
                     ),
+                    "hours": pa.array([None if hours is None else json.dumps(hours)] * n, text),
                 }
             ),
             folder / "payloads.parquet",

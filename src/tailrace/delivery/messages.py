@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import orjson
 import pyarrow as pa
 
+from tailrace.delivery.hours import is_open
 from tailrace.destinations.base import Message, Outcome, Rendered, Result, token
 from tailrace.errors import TailraceError
 from tailrace.journal import Due
@@ -96,6 +97,12 @@ class Messages:
         """Return where the message would go."""
         payload = self._payloads.get(item.item_id)
         return None if payload is None else payload["address"]
+
+    def may_leave(self, item: Due, at: datetime) -> bool:
+        """Return whether its hours allow it to go out now; a message of a plan without them may at any time."""
+        payload = self._payloads.get(item.item_id)
+        hours = None if payload is None else payload.get("hours")
+        return hours is None or is_open(orjson.loads(hours), at)
 
     def make(self, item: Due, at: datetime) -> Message | Result:
         """Return the message, or `rejected` when it cannot be made for this person."""

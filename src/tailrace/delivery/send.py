@@ -31,6 +31,7 @@ PAGE = 500
 """How many due intents are looked at together; their payloads are held in memory."""
 
 NO_LEASE = "no_live_lease"
+OUTSIDE_HOURS = "outside_hours"
 NO_CONNECTION = "no_connection"
 CANNOT_OPEN = "cannot_open"
 NOT_TRIED = "not_tried"
@@ -124,8 +125,14 @@ class _Run:
                 for batch in _chunks(page, connection.slots):
                     if self._must_stop(connection):
                         return
-                    allowed = self._within_the_interlock(connection, batch, words.address)
                     at = self.now()
+                    awake = [due for due in batch if words.may_leave(due, at)]
+                    self._hold_back(
+                        [due for due in batch if due not in awake], connection.name, OUTSIDE_HOURS, self.done.messages
+                    )
+                    if not awake:
+                        continue
+                    allowed = self._within_the_interlock(connection, awake, words.address)
                     self._hand_over(line, [(due, words.make(due, at)) for due in allowed], self.done.messages)
 
     def send_batches(self, name: str, connection: Connection | None, plan_id: str) -> None:

@@ -42,6 +42,10 @@ _CAMPAIGN_RULES = pa.schema(
     ]
 )
 _LIMITS = pa.schema([("limit_no", pa.int32()), ("channel", pa.string()), ("most", pa.int32()), ("seconds", pa.int64())])
+_WAITING = (
+    "intent_id varchar, zone varchar, days integer[], from_minute integer, to_minute integer, quiet_days integer[],"
+    " quiet_from integer, quiet_to integer, hours_id varchar"
+)
 _PAIRS = pa.schema([("campaign", pa.string()), ("rival", pa.string())])
 
 
@@ -201,7 +205,7 @@ def _rivals(rules: Rules, campaigns: Sequence[CampaignSpec]) -> list[dict[str, s
 
 
 def _find_openings(connection: duckdb.DuckDBPyConnection, rules: Rules, as_of: datetime) -> None:
-    """Make `opened` (intent_id, opens_at) for the messages that a window or quiet hours concern."""
+    """Make `opened` (intent_id, opens_at) and `waiting` for the messages that a window or quiet hours concern."""
     quiet = rules.quiet_hours
     define_time(connection)
     connection.execute(
@@ -209,6 +213,7 @@ def _find_openings(connection: duckdb.DuckDBPyConnection, rules: Rules, as_of: d
     )
     if not engine.row(connection, "select count(*) from timed")[0]:
         connection.execute("create or replace temp table opened (intent_id varchar, opens_at timestamp)")
+        connection.execute(f"create or replace temp table waiting ({_WAITING})")
         return
     connection.execute("create or replace temp table asked as select distinct person_id from timed")
     zones(connection, rules.timezone)

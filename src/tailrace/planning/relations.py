@@ -65,11 +65,14 @@ select
     ''::varchar as topic, '2000-01-01'::timestamp as next_at
 """
 
-# intent with verdict send: what its template needs, as it was at as_of. Holds personal data.
+# intent with verdict send: what its template needs, as it was at as_of. Holds personal data. `hours`: JSON text of the
+# hours outside which it may not leave, null for any: zone, days, from, to, quiet_days, quiet_from, quiet_to, in minutes
+# of the day
 PAYLOADS = """
 select
     ''::varchar as intent_id, 0::bigint as person_id, ''::varchar as campaign, ''::varchar as step,
-    ''::varchar as channel, ''::varchar as address, ''::varchar as message_key, ''::varchar as data
+    ''::varchar as channel, ''::varchar as address, ''::varchar as message_key, ''::varchar as data,
+    ''::varchar as hours
 """
 
 # message as it was written when the plan was made

@@ -1,0 +1,85 @@
+"""A message leaves within its hours, also when delivery comes late."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import duckdb
+from delivery_world import T0
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tailrace.delivery.hours import is_open
+from tailrace.planning.zones import define_time
+
+KIM = "kim@people.test"
+ZONES = ("UTC", "Pacific/Auckland", "America/New_York", "Asia/Kathmandu", "Etc/GMT+12", "Pacific/Kiritimati")
+BY_DAY = {"zone": "UTC", "days": [1, 2, 3, 4, 5, 6, 7], "from": 540, "to": 1080}
+NO_QUIET = {"quiet_days": None, "quiet_from": None, "quiet_to": None}
+
+spans = st.tuples(
+    st.lists(st.integers(1, 7), min_size=1, max_size=7, unique=True), st.integers(0, 1439), st.integers(1, 1440)
+)
+
+
+def hours_of(zone: str, window: Any, quiet: Any) -> dict[str, Any]:
+    days, begins, ends = window or (None, None, None)
+    quiet_days, quiet_from, quiet_to = quiet or (None, None, None)
+    whole = {"zone": zone, "days": days, "from": begins, "to": ends}
+    return whole | {"quiet_days": quiet_days, "quiet_from": quiet_from, "quiet_to": quiet_to}
+
+
+def test_a_message_whose_hours_are_over_waits_for_the_next_ones(world, post):
+    world.smtp(post.port)
+    world.apply([KIM], hours=BY_DAY | NO_QUIET, wait=timedelta(hours=3))
+    world.go_live()
+
+    world.now = T0 + timedelta(hours=20)
+    late = world.deliver()
+    assert late.messages.codes == {"blocked:outside_hours": 1}
+    assert world.states() == {KIM: "pending"}
+    assert world.codes(KIM) == ["blocked:outside_hours"]
+
+    world.now = T0 + timedelta(hours=28)
+    assert world.deliver().messages.accepted == 1
+    assert post.inbox.taken == {KIM: 1}
+
+
+def test_a_message_that_meets_no_hours_expires(world, post):
+    world.smtp(post.port)
+    world.apply([KIM], hours=BY_DAY | NO_QUIET, expires=timedelta(hours=24))
+    world.go_live()
+    world.deliver()
+    world.now = T0 + timedelta(hours=25)
+    world.deliver()
+    assert post.inbox.taken == {}
+    assert world.states() == {KIM: "expired"}
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.sampled_from(ZONES),
+    st.none() | spans,
+    st.none() | spans,
+    st.datetimes(datetime(2026, 1, 1), datetime(2027, 1, 1)),  # noqa: DTZ001 (made aware below)
+)
+def test_delivery_and_planning_agree_on_what_is_open(zone: str, window: Any, quiet: Any, at: datetime) -> None:
+    hours = hours_of(zone, window, quiet)
+    with duckdb.connect() as connection:
+        define_time(connection)
+        found = connection.execute(
+            "select coalesce(in_hours(local_time($zone, $at), $days::integer[], $begins, $ends), true)"
+            " and not coalesce("
+            "in_hours(local_time($zone, $at), $quiet_days::integer[], $quiet_from, $quiet_to), false)",
+            {
+                "zone": zone,
+                "at": at,
+                "days": hours["days"],
+                "begins": hours["from"],
+                "ends": hours["to"],
+                **{name: hours[name] for name in NO_QUIET},
+            },
+        ).fetchone()
+    assert found is not None
+    assert is_open(hours, at.replace(tzinfo=UTC)) == found[0]
