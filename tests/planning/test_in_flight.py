@@ -166,6 +166,27 @@ def test_a_step_added_at_the_end_reaches_people_in_flight_by_the_authors_choice(
     assert said == [("ada", "more", "send", None), ("ben", "more", "send", None)]
 
 
+@pytest.mark.parametrize("on_edit", ["keep", "move"])
+def test_an_edited_filter_neither_empties_nor_floods_a_campaign(trial: World, on_edit: str) -> None:
+    nobody = {"where_sql": "coalesce(json_extract_string(customer, '$.plan') = 'none', false)", "columns": ["plan"]}
+    trial.person("cleo")
+    trial.campaigns = [campaign(steps=STEPS, filter={"not": nobody})]
+    trial.plan(START + DAY)
+    trial.campaigns = [campaign(steps=STEPS, filter=nobody, on_edit=on_edit)]
+    narrowed = trial.plan(START + 2 * DAY)
+    trial.campaigns = [campaign(steps=STEPS, filter=None, on_edit=on_edit)]
+    trial.segment("seg_trial", "ada", "ben", "cleo")
+    widened = trial.plan(START + 3 * DAY)
+
+    assert where(trial, narrowed) == [("active", "rest"), ("active", "rest")]
+    assert trial.verdicts(narrowed) == []
+    assert trial.verdicts(widened) == [
+        ("ada", "bye", "send", None),
+        ("ben", "bye", "send", None),
+        ("cleo", "hello", "send", None),
+    ]
+
+
 def test_ten_missed_runs_take_each_person_past_one_message_and_name_what_expired(trial: World) -> None:
     days = [{"id": f"w{n}", "wait": 86_400} for n in range(4)]
     sends = [{"id": f"m{n}", "send": f"m{n}"} for n in range(5)]
