@@ -174,7 +174,7 @@ def test_killed_at_every_point_and_at_random_everybody_hears_everything_once(com
         # The same inputs and the same memory: the same plan. Later plans differ by what the journal numbered.
         assert head_of_first_day == calm_heads[0]
         ours, theirs = ground.head(tried.settings), ground.head(control.settings)
-        same = {"memberships", "changes", "verdicts", "payloads", "transitions", "loads", "suppressed"}
+        same = {"memberships", "changes", "verdicts", "payloads", "transitions", "loads", "consents"}
         assert {name: ours.relations[name] for name in same} == {name: theirs.relations[name] for name in same}
         for name in theirs.relations:
             if name.startswith(("enrollments:", "acknowledged:")):
