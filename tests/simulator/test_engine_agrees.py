@@ -24,7 +24,7 @@ from tests.simulator.engine import (
 pytestmark = pytest.mark.slow
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=16, deadline=None, suppress_health_check=list(HealthCheck))
 @given(cases())
 def test_engine_and_simulator_agree_on_every_pass_move_verdict_and_act(case: Case) -> None:
     with tempfile.TemporaryDirectory() as root:
