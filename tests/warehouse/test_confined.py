@@ -60,13 +60,11 @@ def test_a_secret_of_ours_is_not_in_dbts_environment(settings: Settings, monkeyp
     monkeypatch.setenv("SMTP_PASSWORD", "s3cret-of-ours")
     seen: list[dict[str, str]] = []
 
-    def run(command: list[str], **options: object) -> object:
-        environment = options["env"]
-        assert isinstance(environment, dict)
+    def run(_arguments: list[str], environment: dict[str, str], _folder: Path) -> tuple[int, str]:
         seen.append(environment)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(runner.subprocess, "run", run)
+    monkeypatch.setattr(runner.warm, "run", run)
     with pytest.raises(KeyboardInterrupt):
         runner.build(settings, AS_OF, exclude=None, full_refresh=False)
     (environment,) = seen
