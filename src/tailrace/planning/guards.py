@@ -118,11 +118,13 @@ def read_sync(name: str, acknowledged: int, removals: int, limits: Limits) -> li
     return [Reading("sync_deletions_share", f"sync:{name}", round(share, 4), allowed, share > allowed)]
 
 
-def require_people(before: int, now: int, allowed: float | None, minimum_members: int) -> None:
+def require_people(
+    before: int, now: int, allowed: float | None, minimum_members: int, relation: str = "core.dim_people"
+) -> None:
     """Let a plan be made only over about as many people as its parent knew: everything else stands on them.
 
     Events are never taken back, so people do not leave by themselves; a model that lost a join makes them. Planning on
-    would skip whoever is due, and forget who unsubscribed.
+    would skip whoever is due, and forget who unsubscribed; without features, conditions would choose other words.
 
     Raises GuardStop when a larger share than `allowed` is gone; below `minimum_members` only when everybody is.
     """
@@ -130,7 +132,7 @@ def require_people(before: int, now: int, allowed: float | None, minimum_members
     if allowed is None or gone <= allowed * before or (now and before < minimum_members):
         return
     raise GuardStop(
-        f"core.dim_people holds {now} people; the plan before knew {before}, and `people_left_share` in policy.yml"
+        f"{relation} holds {now} people; the plan before knew {before}, and `people_left_share` in policy.yml"
         f" allows {allowed:.0%} of them to be gone: a core model or a join in it has probably lost them. Mend it and"
         " run again, or, if it is meant, allow more in policy.yml. Nothing was planned or sent; HEAD did not move."
     )

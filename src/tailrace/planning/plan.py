@@ -173,9 +173,11 @@ def _passes(connection: duckdb.DuckDBPyConnection, store: Store, draft: _Draft) 
 
 
 def _require_people(connection: duckdb.DuckDBPyConnection, request: Request, parent: Plan) -> None:
-    row = connection.execute("select count(*) from wh.core.dim_people").fetchone()
-    assert row is not None
-    require_people(parent.counts["people"], row[0], request.people_left_share, request.minimum_members)
+    for count, relation in (("people", "core.dim_people"), ("features", "core.dim_person_features")):
+        (now,) = engine.row(connection, f"select count(*) from wh.{relation}")
+        # A plan of an earlier version has not counted features.
+        before = parent.counts.get(count, 0)
+        require_people(before, now, request.people_left_share, request.minimum_members, relation)
 
 
 def _note_loads(

@@ -27,6 +27,7 @@ def counts(
     bits = " + ".join(f"bit_count({word})::bigint" for word in words)
     return {
         "people": engine.row(connection, "select count(*) from wh.core.dim_people")[0],
+        "features": engine.row(connection, "select count(*) from wh.core.dim_person_features")[0],
         "memberships": int(engine.row(connection, f"select coalesce(sum({bits}), 0) from current")[0]),
         "changes": _rows(relations, "changes"),
         "enrollments": enrollments,
