@@ -289,3 +289,52 @@ def test_a_run_that_moves_few_writes_few_and_reads_back_all(world: World) -> Non
     assert len(world.rows(plan, "enrollments:welcome", "enrollment_id")) == 230
     everybody = world.plan(START + 10 * DAY)
     assert {row[:2] for row in where(world, everybody)} == {("completed", None)}
+
+
+WAITING: list[dict[str, Any]] = [
+    {
+        "id": "connected",
+        "wait_until": {"event": "connected", "where_sql": None, "since": "entry"},
+        "timeout": 5 * 86_400,
+        "then": [{"id": "well_done", "send": "well_done"}],
+        "else": [],
+    },
+    {"id": "one", "send": "one"},
+    {"id": "two", "send": "two"},
+]
+
+
+def test_a_backfill_moves_nobody_on_and_the_next_run_does(trial: World) -> None:
+    trial.campaigns = [campaign(steps=WAITING)]
+    trial.plan(START + DAY)
+    trial.history.add(2)
+    trial.event("ada", "connected", START + DAY + HOUR, load=2, landed=START + 2 * DAY)
+    trial.plan(START + 2 * DAY, cause="backfill")
+    backfilled = trial.store.read(trial.store.head() or "")
+    trial.segment("seg_vip", "ada")
+    after = trial.plan(START + 2 * DAY + HOUR)
+
+    assert trial.verdicts(backfilled) == []
+    assert where(trial, backfilled) == [("active", "connected"), ("active", "connected")]
+    assert trial.verdicts(after) == [("ada", "well_done", "send", None)]
+
+
+def test_a_message_that_waits_for_the_next_run_does_not_go_out_with_a_backfill(trial: World) -> None:
+    trial.campaigns = [campaign(steps=WAITING[1:])]
+    trial.plan(START + DAY)
+
+    assert trial.verdicts(trial.plan(START + DAY, cause="backfill")) == []
+    assert [step for _, step, *_ in trial.verdicts(trial.plan(START + DAY + HOUR))] == ["two", "two"]
+
+
+def test_a_campaign_that_goes_live_before_a_backfill_enrolls_in_the_run_after_it(trial: World) -> None:
+    trial.campaigns = [campaign(steps=STEPS, existing="enroll", status="draft")]
+    trial.plan(START + DAY)
+    trial.campaigns = [campaign(steps=STEPS, existing="enroll")]
+    backfilled = trial.plan(START + DAY, cause="backfill")
+
+    assert [row[2:] for row in trial.verdicts(backfilled)] in ([], [("skip", "history")] * 2)
+    assert trial.verdicts(trial.plan(START + 2 * DAY)) == [
+        ("ada", "hello", "send", None),
+        ("ben", "hello", "send", None),
+    ]

@@ -26,7 +26,7 @@ class Naming:
         trigger, slug = campaign.definition["trigger"], campaign.slug
         as_of = facts.as_of
         if trigger["kind"] == "segment":
-            goes_live = campaign.status == "live" and not was_live
+            goes_live = campaign.status == "live" and not was_live and facts.cause != "backfill"
             if campaign.definition["existing"] == "enroll" and goes_live:
                 return [Trigger(each, _iso(as_of), as_of) for each in facts.members[trigger["segment"]]]
             return [

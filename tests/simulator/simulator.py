@@ -28,7 +28,6 @@ class _Memory:
 
     status: str | None = None
     paused_at: datetime | None = None
-    version: str | None = None
 
 
 class Simulator:
@@ -77,12 +76,13 @@ class Simulator:
         if campaign.status != "draft":
             self._edit(campaign, passes, ran, facts.as_of)
         entering = self._enter(facts, campaign, memory, passes, ran)
-        memory.status, memory.version = campaign.status, campaign.version
+        if facts.cause != "backfill":
+            memory.status = campaign.status
         if campaign.status == "draft":
             return []
         active = [each for each in passes.values() if each.status == "active"]
         walk = Walk(facts, campaign, self.versions[slug], self.assignments, self._deferred)
-        is_held = campaign.status == "paused" and campaign.on_pause == "hold"
+        is_held = facts.cause == "backfill" or (campaign.status == "paused" and campaign.on_pause == "hold")
         ways = []
         for each in entering:
             passes[each.id] = each

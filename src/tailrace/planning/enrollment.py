@@ -90,7 +90,8 @@ def plan_campaigns(
         campaign.slug: _look_at(connection, run, campaign, versions[campaign.slug], news) for campaign in campaigns
     }
     _add(connection, "moves", "over", {})
-    walking.walk(connection, run, campaigns, versions)
+    if not run.is_history:
+        walking.walk(connection, run, campaigns, versions)
     for campaign in campaigns:
         if any(campaign.slug in group for group in run.rules.exclusive):
             passes.show_enrolled(connection, run, campaign.slug)
@@ -105,7 +106,8 @@ def _look_at(
     slug, as_of = campaign.slug, clock.naive(run.as_of)
     passes.show_enrolled(connection, run, slug)
     notes: dict[str, Any] = {"migration": migration(connection, run, campaign, versions)}
-    if campaign.walks:
+    notes["was_live"] = run.was_live(slug) if run.is_history else campaign.status == "live"
+    if campaign.walks and not run.is_history:
         passes.begin(connection, f"wake_at <= timestamp '{as_of}'")
     notes |= _hold_clocks(connection, run, campaign)
     if campaign.status != "draft":

@@ -79,6 +79,16 @@ class Run:
     rules: Rules
     relations: dict[str, tuple[Piece, ...]] = field(default_factory=dict)
 
+    @property
+    def is_history(self) -> bool:
+        """Whether this plan is a backfill's: what it finds is history, so nobody moves on and nothing is said."""
+        return self.cause == "backfill"
+
+    def was_live(self, slug: str) -> bool:
+        """Return whether the last plan that was no backfill's saw the campaign live."""
+        before = self.before(slug)
+        return bool(before.get("was_live", before.get("status") == "live"))
+
     def before(self, slug: str) -> Mapping[str, Any]:
         """Return what the parent's plan.json keeps of a campaign."""
         return self.parent.campaigns.get(slug, {}) if self.parent else {}

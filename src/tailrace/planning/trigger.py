@@ -99,8 +99,8 @@ def _by_segment(
     connection: duckdb.DuckDBPyConnection, run: Run, campaign: CampaignSpec, trigger: Mapping[str, Any], news: News
 ) -> bool:
     occurrence = {"occurrence": clock.iso(run.as_of)}
-    was_live = run.before(campaign.slug).get("status") == "live"
-    goes_live = campaign.definition["existing"] == "enroll" and campaign.status == "live" and not was_live
+    goes_live = campaign.definition["existing"] == "enroll" and campaign.status == "live" and not run.is_history
+    goes_live = goes_live and not run.was_live(campaign.slug)
     if goes_live and trigger["on"] == "entered" and trigger["segment"] in run.bits:
         _triggers(connection, _everybody(run, trigger["segment"]), _now(run) | occurrence)
         return True
@@ -183,7 +183,7 @@ def _by_attribute(
         "from": trigger["from"],
         "to": trigger["to"],
         "occurrence": clock.iso(run.as_of),
-        "refused": "history" if run.cause == "backfill" else None,
+        "refused": "history" if run.is_history else None,
     }
     return _watch(connection, run, campaign, what, watching, query, _now(run) | values)
 
@@ -205,7 +205,7 @@ def _by_object_segment(
         "object": trigger["object"],
         "change": trigger["on"],
         "as_of_text": clock.iso(run.as_of),
-        "refused": "history" if run.cause == "backfill" else None,
+        "refused": "history" if run.is_history else None,
     }
     query = statement(_PACKAGE, "trigger_object")
     return True, _watch(connection, run, campaign, what, watching, query, _now(run) | values)
