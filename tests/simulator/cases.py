@@ -88,6 +88,7 @@ class Turn:
     refused: frozenset[str]
     answers: Mapping[str, tuple[int, Mapping[str, Any]]]
     fails: int
+    is_backfill: bool = False
 
     @property
     def as_of(self) -> datetime:
@@ -384,7 +385,9 @@ def cases(draw: st.DrawFn) -> Case:
     minutes = 0
     for _ in range(draw(st.integers(4, 7))):
         before = minutes
-        minutes += draw(st.sampled_from([60, 60, 60, 720, 720, 1440, 3000, 14_400]))
+        is_backfill = bool(turns) and draw(_one_in(6))
+        if not is_backfill:
+            minutes += draw(st.sampled_from([60, 60, 60, 720, 720, 1440, 3000, 14_400]))
         if turns:
             crowd = {name: dict(row) for name, row in crowd.items()}
             for name in lot.sample(PEOPLE, lot.randint(0, 9)):
@@ -398,17 +401,18 @@ def cases(draw: st.DrawFn) -> Case:
                 members={segment: _some(lot) for segment in SEGMENTS},
                 objects={each: _some(lot) for each in OBJECTS},
                 object_members=draw(st.sets(st.sampled_from(OBJECTS)).map(frozenset)),
-                events=tuple(_happens(lot, before, minutes) for _ in range(lot.randint(5, 25))),
+                events=tuple(_happens(lot, before, minutes, is_backfill) for _ in range(lot.randint(5, 25))),
                 campaigns=tuple(now),
                 refused=frozenset(lot.sample(PEOPLE, lot.randint(0, 3))),
                 answers={},
                 fails=draw(st.integers(0, 3)),
+                is_backfill=is_backfill,
             )
         )
     return Case(policy, tuple(turns))
 
 
-def _happens(lot: Random, before: int, until: int) -> Happens:
+def _happens(lot: Random, before: int, until: int, is_history: bool) -> Happens:
     name = lot.choice([*EVENTS[:2], *EVENTS])
     properties: dict[str, Any] = {"amount": lot.choice([5, 20]), "cart": lot.choice(["k1", "k2"])}
     kind = lot.choice(["gift", "own", None])
@@ -422,7 +426,7 @@ def _happens(lot: Random, before: int, until: int) -> Happens:
         minutes=lot.choice([lot.randint(before, until), lot.randint(max(0, before - 6000), until + 300)]),
         properties=properties,
         object_id=lot.choice([*OBJECTS, None]),
-        is_history=lot.random() < 0.05,
+        is_history=is_history or lot.random() < 0.05,
     )
 
 

@@ -59,7 +59,7 @@ class Player:
             facts = self._facts(number, turn)
             ran = self.simulator.run(facts)
             self._set_world(turn)
-            plan = self.world.plan(turn.as_of)
+            plan = self.world.plan(turn.as_of, cause="backfill" if turn.is_backfill else "scheduled")
             yield plan, ran
             self._reply(turn, ran)
 
@@ -92,7 +92,8 @@ class Player:
             events=tuple(self._events),
             new_loads=frozenset(loads),
             members=members,
-            changes=self._changes(members),
+            changes=self._changes(members, "history" if turn.is_backfill else "behaviour"),
+            cause="backfill" if turn.is_backfill else "scheduled",
             campaigns=turn.campaigns,
             policy=self.case.policy,
             objects={"account": {each: _keys(people) for each, people in turn.objects.items()}},
@@ -103,13 +104,13 @@ class Player:
             lost=frozenset(self._lost),
         )
 
-    def _changes(self, members: Mapping[str, frozenset[int]]) -> dict[str, dict[int, Change]]:
+    def _changes(self, members: Mapping[str, frozenset[int]], cause: str) -> dict[str, dict[int, Change]]:
         before, self._before = self._before, members
         if before is None:
             return {name: dict.fromkeys(people, Change("entered", "baseline")) for name, people in members.items()}
         return {
-            name: dict.fromkeys(people - before[name], Change("entered", "behaviour"))
-            | dict.fromkeys(before[name] - people, Change("left", "behaviour"))
+            name: dict.fromkeys(people - before[name], Change("entered", cause))
+            | dict.fromkeys(before[name] - people, Change("left", cause))
             for name, people in members.items()
         }
 
