@@ -122,6 +122,14 @@ CONDITIONS: list[tuple[str, dict[str, Any]]] = [
         "{event: bought, where: plan = 'pro', since: 2d}",
         {"event": "bought", "where": "plan = 'pro'", "where_sql": PRO_SQL, "since": 172_800},
     ),
+    (
+        "{event: bought, same: cart_id}",
+        {"event": "bought", "where": None, "where_sql": None, "same": ["cart_id"], "since": "entry"},
+    ),
+    (
+        "{event: bought, same: [shop, cart id], since: 2d}",
+        {"event": "bought", "where": None, "where_sql": None, "same": ["cart id", "shop"], "since": 172_800},
+    ),
     ("{where: plan = 'pro'}", {"where": "plan = 'pro'", "where_sql": CUSTOMER_SQL, "columns": ["plan"]}),
     ("{all: [{in: seg_x}, {not: {in: seg_y}}]}", {"all": [{"in": "seg_x"}, {"not": {"in": "seg_y"}}]}),
     ("{any: [{in: seg_x}]}", {"any": [{"in": "seg_x"}]}),
@@ -250,6 +258,11 @@ RULES: list[tuple[str, str, Any]] = [
         "filter",
         {"event": "bought", "where": None, "where_sql": None, "since": 2_592_000},
     ),
+    (
+        "filter: {not: {event: bought, same: cart_id, since: 30d}}",
+        "filter",
+        {"not": {"event": "bought", "where": None, "where_sql": None, "same": ["cart_id"], "since": 2_592_000}},
+    ),
     ("repeat: after_exit", "repeat", {"kind": "after_exit", "seconds": None}),
     ("repeat: each_occurrence", "repeat", {"kind": "each_occurrence", "seconds": None}),
     ("repeat: every 30d", "repeat", {"kind": "every", "seconds": 2_592_000}),
@@ -272,6 +285,19 @@ RULES: list[tuple[str, str, Any]] = [
             "where_sql": PRO_SQL,
             "within": 604_800,
             "exit": False,
+        },
+    ),
+    (
+        "goal: {event: bought, same: cart_id, within: 7d}",
+        "goal",
+        {
+            "event": "bought",
+            "segment": None,
+            "where": None,
+            "where_sql": None,
+            "same": ["cart_id"],
+            "within": 604_800,
+            "exit": True,
         },
     ),
     (

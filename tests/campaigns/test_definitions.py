@@ -94,6 +94,8 @@ WRONG_TRIGGERS = [
     ("{segment: seg_x, late: 3d}", "`late` does not go with `segment`; remove it"),
     ("{event: a, on: left}", "`on` does not go with `event`"),
     ("{event: a, occurrence: cart_id}", "expected `repeat: each_occurrence` with it"),
+    ("{event: a, occurrence: '*'}", "`occurrence`: a property's name is too long or has quotes"),
+    ("{event: a, occurrence: 'a\"b'}", "`occurrence`: a property's name is too long or has quotes"),
     ("{event: a, where: 'plan ='}", "`where`: this is not a condition"),
     ("{form: a, attribute: plan}", "has `form` and `attribute`"),
     ("{attribute: plan, from: a, to: a}", "`from` and `to` are both `a`"),
@@ -142,6 +144,15 @@ WRONG_CONDITIONS = [
     ("{response: crm}", 9, "no webhook step `crm` comes before this; expected the id of one that does"),
     ("{response: crm_task, status: 700}", 9, "`status` is `700`; expected a class such as `2xx`"),
     ("{response: crm_task, since: 1d}", 9, "`since` does not go with `response`"),
+    ("{in: seg_x, same: cart_id}", 9, "`same` does not go with `in`"),
+    ("{response: crm_task, same: cart_id}", 9, "`same` does not go with `response`"),
+    ("{same: cart_id}", 9, "has none of them; expected exactly one of `in`, `event`"),
+    ("{event: a, same: 7}", 9, "`same` is `7`; expected the name of a property, such as `cart_id`"),
+    ("{event: a, same: []}", 9, "`same` is a list; expected a list with at least one element"),
+    ("{event: a, same: {cart: id}}", 9, "`same` is a mapping; expected a list"),
+    ("{event: a, same: '*'}", 9, "`same`: a property's name is too long or has quotes"),
+    ("{event: a, same: 'a\"b'}", 9, "`same`: a property's name is too long or has quotes"),
+    ("{event: a, same: [b, c, b]}", 9, "`same` names `b` twice; remove one"),
     ("{not: " * 12 + "{in: seg_x}" + "}" * 12, 9, "nested too deeply"),
 ]
 
@@ -271,6 +282,8 @@ WRONG_RULES = [
     ("goal: {within: 1d}", 7, "exactly one of `event` and `segment`"),
     ("goal: {event: a, segment: seg_x, within: 1d}", 7, "exactly one of `event` and `segment`"),
     ("goal: {segment: seg_x, where: plan = 'x', within: 1d}", 7, "`where` does not go with `segment`"),
+    ("goal: {segment: seg_x, same: cart_id, within: 1d}", 7, "`same` does not go with `segment`"),
+    ("goal: {event: a, same: [], within: 1d}", 7, "`same` is a list; expected a list with at least one element"),
     ("goal: {event: a}", 7, "`within` is missing"),
     ("on_edit: stay", 7, "`on_edit` is `stay`; expected `keep`, `move`, `exit`"),
     ("on_pause: wait", 7, "`on_pause` is `wait`"),
@@ -283,6 +296,48 @@ def test_a_wrong_rule_is_named_with_its_line(text: str, line: int, words: str) -
     campaign, problems = read(examples.of_rules(text))
     assert campaign is None
     assert any(re.match(f"campaign.yml:{line}: .*{words}", problem) for problem in problems), problems
+
+
+@pytest.mark.parametrize(
+    ("trigger", "words"),
+    [
+        ("{segment: seg_x}", "entered seg_x"),
+        ("{attribute: plan}", "plan changes"),
+        ("{date: renews_on}", "on renews_on at 09:00"),
+        ("{broadcast: {segment: seg_x, at: 2026-12-01T09:00Z}}", "everybody in seg_x at 2026-12-01T09:00:00Z"),
+        ("{object: account, segment: seg_big}", "account entered seg_big"),
+    ],
+)
+@pytest.mark.parametrize(
+    "rule",
+    [
+        "exit: [{in: seg_y}, {not: {event: bought, same: cart_id}}]",
+        "filter: {event: bought, same: cart_id, since: 1d}",
+        "goal: {event: bought, same: cart_id, within: 1d}",
+        "on_edit: keep\nsteps:\n- if: {event: bought, same: cart_id}\n  then: [{send: welcome}]",
+    ],
+)
+def test_what_no_event_started_is_compared_with_none(trigger: str, words: str, rule: str) -> None:
+    text = f"{examples.HEAD}trigger: {trigger}\n{rule}\n" + ("" if "steps:" in rule else examples.SEND)
+    campaign, problems = read(text)
+    assert campaign is None
+    line = 9 if "steps:" in rule else 7
+    what = "`same` compares with the event that started the person, but no event starts people here"
+    expected = "expected a trigger `event`, `form`, `object` with `event` or `broadcast: command`: remove `same`"
+    assert problems == [f"campaign.yml:{line}: {what} ({words}); {expected}"]
+
+
+@pytest.mark.parametrize(
+    "trigger", ["{event: a}", "{form: newsletter}", "{broadcast: command}", "{object: account, event: a}"]
+)
+def test_what_an_event_started_can_be_compared_with_it(trigger: str) -> None:
+    text = examples.of_trigger(trigger) + "exit: [{event: bought, same: cart_id}]\n"
+    assert right(text).definition()["exit"][0]["same"] == ["cart_id"]
+
+
+def test_a_trigger_that_is_wrong_is_the_only_thing_that_is_said_of_it() -> None:
+    problems = read(examples.of_trigger("{evnt: a}") + "exit: [{event: bought, same: cart_id}]\n")[1]
+    assert [problem.partition(";")[0] for problem in problems] == ["campaign.yml:6: unknown key `evnt`"]
 
 
 def test_restarting_needs_a_trigger_that_comes_again() -> None:
@@ -316,7 +371,10 @@ def test_the_schema_for_editors_accepts_every_example(text: str) -> None:
     "text",
     [
         *(examples.of_trigger(text) for text in ("{}", "{segment: seg_x, late: 3d}", "{object: a}", "{evnt: a}")),
-        *(examples.of_filter(text) for text in ("{}", "{in: seg_x, since: 3d}", "{all: []}", "{not: []}")),
+        *(
+            examples.of_filter(text)
+            for text in ("{}", "{in: seg_x, since: 3d}", "{all: []}", "{not: []}", "{event: a, same: []}")
+        ),
         *(
             examples.of_steps(text)
             for text in (
@@ -328,6 +386,7 @@ def test_the_schema_for_editors_accepts_every_example(text: str) -> None:
             )
         ),
         *(examples.of_rules(text) for text in ("window: {}", "on_edit: stay", "repeat: always", "goal: {within: 1d}")),
+        examples.of_rules("goal: {segment: seg_x, same: cart_id, within: 1d}"),
     ],
 )
 def test_the_schema_for_editors_refuses_what_the_loader_refuses(text: str) -> None:

@@ -1,9 +1,11 @@
 """When does each condition hold?"""
 
+import json
 from datetime import timedelta
 
 import pytest
 
+from tailrace.engine import literal
 from tailrace.planning.condition import Needs, needs, truth
 from tests.planning.ground import BITS, DAY, HOUR, NOW, SECOND, Ground, event
 
@@ -71,6 +73,64 @@ def test_an_event_must_satisfy_the_expression(ground: Ground) -> None:
     assert ground.holds(event("paid", since=60, where=where), 1, 2, 3) == [1]
 
 
+CART = event("paid") | {"same": ["cart"]}
+
+
+@pytest.mark.parametrize(
+    ("started", "paid", "is_same"),
+    [
+        ("k1", "k1", True),
+        ("k1", "K1", False),
+        ("k1", "k1 ", False),
+        ("", "", True),
+        (7, 7, True),
+        (7, "7", True),
+        (7, 7.0, True),
+        (7.5, 7.5, True),
+        ("7", "7.0", False),
+        ("7", "07", False),
+        (9007199254740993, 9007199254740992, False),
+        (True, "true", True),
+        (None, None, False),
+        (None, "null", False),
+        ("k1", None, False),
+        (["k1"], ["k1"], False),
+        ({"id": "k1"}, {"id": "k1"}, False),
+    ],
+)
+@pytest.mark.parametrize("since", ["entry", 3 * 86_400])
+@pytest.mark.parametrize("until", [None, f"timestamp '{NOW}'"])
+def test_an_event_is_the_same_by_the_value_of_a_property(
+    ground: Ground, since: str | int, until: str | None, started: object, paid: object, is_same: bool
+) -> None:
+    ground.event(1, "paid", NOW, cart=paid)
+    of_trigger = literal(json.dumps({"cart": started}))
+    deadline = {} if until is None else {"until": until}
+
+    assert ground.holds(CART | {"since": since}, 1, 2, trigger=of_trigger, **deadline) == [1] * is_same
+    assert ground.holds({"not": CART | {"since": since}}, 1, trigger=of_trigger, **deadline) == [1] * (not is_same)
+
+
+@pytest.mark.parametrize("started", ["'{}'", "null::varchar"])
+def test_what_is_not_there_is_the_same_as_nothing(ground: Ground, started: str) -> None:
+    ground.event(1, "paid", NOW)
+    ground.event(2, "paid", NOW, cart="k1")
+
+    assert ground.holds(CART, 1, 2, trigger=started) == []
+
+
+def test_several_properties_are_the_same_in_one_event(ground: Ground) -> None:
+    for person, shop in enumerate((("k1", "x"), ("k1", "y"), ("k2", "x")), start=1):
+        ground.event(person, "paid", NOW, cart=shop[0], site=shop[1])
+    ground.event(4, "paid", NOW, cart="k1", site="y")
+    ground.event(4, "paid", NOW, cart="k2", site="x")
+    started = literal(json.dumps({"cart": "k1", "site": "x"}))
+
+    assert ground.holds(CART | {"same": ["cart", "site"]}, 1, 2, 3, 4, trigger=started) == [1]
+    where = "coalesce(json_extract_string(properties, '$.site') = 'y', false)"
+    assert ground.holds(CART | {"where_sql": where}, 1, 2, 3, 4, trigger=started) == [2, 4]
+
+
 def test_an_expression_over_the_persons_columns_is_false_for_whom_nothing_is_known(ground: Ground) -> None:
     ground.put("customers", (1, '{"plan": "pro"}'), (2, '{"plan": "free"}'), (3, "{}"))
     condition = {"where_sql": "json_extract_string(customer, '$.plan') = 'pro'", "columns": ["plan"]}
@@ -121,13 +181,14 @@ def test_a_name_with_a_quote_is_a_name(ground: Ground) -> None:
 
 def test_what_conditions_read_is_found_however_deep() -> None:
     where = {"where_sql": "true", "columns": ["plan", "mrr"]}
-    nested = {"all": [{"not": {"any": [{"in": "seg_a"}, event("paid")]}}, where]}
+    nested = {"all": [{"not": {"any": [{"in": "seg_a"}, event("paid") | {"same": ["cart"]}]}}, where]}
 
     assert needs([nested, {"response": "crm", "status": "2xx", "where_sql": None}, {"in": "seg_b"}]) == Needs(
         columns=frozenset({"plan", "mrr"}),
         segments=frozenset({"seg_a", "seg_b"}),
         events=frozenset({"paid"}),
         responses=frozenset({"crm"}),
+        same=frozenset({"cart"}),
     )
 
 
@@ -136,6 +197,8 @@ def test_what_the_row_does_not_have_cannot_be_asked() -> None:
         truth(event("paid"), person="p", bits=BITS)
     with pytest.raises(ValueError, match="no enrollment"):
         truth({"response": "crm", "status": None}, person="p", bits=BITS)
+    with pytest.raises(ValueError, match="of a row that has none"):
+        truth(CART, person="p", entered_at="e", bits=BITS)
     with pytest.raises(ValueError, match="weather"):
         truth({"weather": "fine"}, person="p", bits=BITS)
 

@@ -10,7 +10,7 @@ from tailrace.campaigns.definition import Campaign, Message
 from tailrace.campaigns.flight import Flight, flight_problems
 from tailrace.campaigns.personas import persona_problems, read_personas
 from tailrace.campaigns.shelf import Shelf
-from tailrace.campaigns.triggers import BroadcastTrigger, EventTrigger, ObjectTrigger, SegmentTrigger, Trigger
+from tailrace.campaigns.triggers import BroadcastTrigger, ObjectTrigger, SegmentTrigger, Trigger, brings_event
 from tailrace.errors import Problem, nearest
 
 
@@ -90,11 +90,7 @@ def _trigger_field_problem(
     trigger: Trigger, root: str, name: str, segment_columns: Mapping[str, Collection[str]]
 ) -> str | None:
     """Return what is wrong with a field of the trigger, or None. Properties of events are not known here."""
-    has_event = (
-        isinstance(trigger, EventTrigger)
-        or (isinstance(trigger, ObjectTrigger) and trigger.event is not None)
-        or (isinstance(trigger, BroadcastTrigger) and trigger.segment is None)
-    )
+    has_event = brings_event(trigger)
     segment = trigger.segment if isinstance(trigger, SegmentTrigger | BroadcastTrigger) else None
     has_object = isinstance(trigger, ObjectTrigger)
     if (root in ("event", "trigger") and has_event) or (root == "object" and has_object):

@@ -55,6 +55,15 @@ _FUNCTIONS: dict[type[exp.Expr], tuple[str, Kind, Kind]] = {
 FUNCTIONS = ("lower", "upper", "trim", "length", "abs", "coalesce")
 
 
+ODD_NAME = "is too long or has quotes, backslashes or control characters"
+"""What is wrong with a name that `is_field_name` refuses."""
+
+
+def is_field_name(name: str) -> bool:
+    """Return whether a JSON path of ours can name the field: DuckDB reads the path `$."*"` as all fields."""
+    return name != "*" and _NAME.fullmatch(name) is not None
+
+
 class ConditionError(Exception):
     """The condition cannot be used; `line` counts from 1 within it."""
 
@@ -204,11 +213,8 @@ class _Compiler:
         parts = node.parts
         if not all(isinstance(part, exp.Identifier) for part in parts) or (len(parts) > 1 and self.source != "body"):
             raise ConditionError(f"names a table; expected the bare name of a {self.noun}", _line(node))
-        # DuckDB reads the path `$."*"` as all fields.
-        if any(part.name == "*" or not _NAME.fullmatch(part.name) for part in parts):
-            raise ConditionError(
-                f"a {self.noun}'s name is too long or has quotes, backslashes or control characters", _line(node)
-            )
+        if not all(is_field_name(part.name) for part in parts):
+            raise ConditionError(f"a {self.noun}'s name {ODD_NAME}", _line(node))
         name = ".".join(part.name for part in parts)
         if self.known is not None and name not in self.known:
             hint = nearest(name, self.known)

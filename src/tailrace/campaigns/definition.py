@@ -74,7 +74,8 @@ class Goal:
     """What the campaign is for: the event or the segment's entry, at most `within` after the person entered.
 
     Exactly one of `event` and `segment` is there; `where` and `where_sql` are of the event's properties, as in a
-    trigger. `exit` ends the pass there.
+    trigger, `same` the properties that must be what they are in the event that started the person. `exit` ends the
+    pass there.
     """
 
     event: str | None
@@ -83,6 +84,7 @@ class Goal:
     segment: str | None = None
     where: str | None = None
     where_sql: str | None = None
+    same: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -310,6 +312,7 @@ def _goal_facts(goal: Goal) -> dict[str, Any]:
         "segment": goal.segment,
         "where": goal.where,
         "where_sql": goal.where_sql,
+        **({"same": list(goal.same)} if goal.same else {}),
         "within": seconds(goal.within),
         "exit": goal.exit,
     }
@@ -323,6 +326,7 @@ def _goal_from(facts: Mapping[str, Any]) -> Goal:
         segment=facts["segment"],
         where=facts["where"],
         where_sql=facts["where_sql"],
+        same=tuple(facts.get("same", ())),
     )
 
 

@@ -16,6 +16,7 @@ from tailrace.campaigns.reading_conditions import (
     Place,
     event_name,
     read_condition,
+    read_same,
     read_where,
     segment_name,
 )
@@ -72,12 +73,12 @@ def read_campaign(path: str, slug: str, text: str, found: Found, problems: list[
     facts["existing"] = _existing(table, facts["trigger"])
     _check_in_flight(table, facts["repeat"], facts["trigger"])
     steps = table.need("steps", "a list such as `- send: welcome`")
-    reader = StepReader(found.files, references)
+    reader = StepReader(found.files, references, facts["trigger"])
     facts["steps"] = _steps(steps, reader, path, problems) if steps else ()
     condition, window = table.get("filter"), table.get("window")
-    facts["filter"] = read_condition(condition, Place(references, None)) if condition else None
-    facts["exits"] = _exits(table.get("exit"), facts["trigger"], Place(references, reader.answered))
-    facts["goal"] = _goal(table.get("goal"), references)
+    facts["filter"] = read_condition(condition, Place(references, facts["trigger"], None)) if condition else None
+    facts["exits"] = _exits(table.get("exit"), facts["trigger"], Place(references, facts["trigger"], reader.answered))
+    facts["goal"] = _goal(table.get("goal"), facts["trigger"], references)
     facts["window"] = read_hours(window) if window else None
     if len(problems) > before:
         return None
@@ -184,7 +185,7 @@ def _exits(node: Node | None, trigger: Trigger | None, place: Place) -> tuple[Co
     return tuple(found)
 
 
-def _goal(node: Node | None, references: list[Reference]) -> Goal | None:
+def _goal(node: Node | None, trigger: Trigger | None, references: list[Reference]) -> Goal | None:
     table = node.table(words.GOAL) if node else None
     if node is None or table is None:
         return None
@@ -193,16 +194,19 @@ def _goal(node: Node | None, references: list[Reference]) -> Goal | None:
         node.wrong("`goal` needs exactly one of `event` and `segment`")
     name = event_name(event) if event else None
     entered = segment_name(segment, references) if segment else None
-    if segment is not None and "where" in table.nodes:
-        table.nodes["where"].wrong("`where` does not go with `segment`; remove it")
+    for key in ("where", "same"):
+        if segment is not None and key in table.nodes:
+            table.nodes[key].wrong(f"`{key}` does not go with `segment`; remove it")
     where = read_where(table.get("where"))
+    same = [] if segment is not None else read_same(table.get("same"), trigger)
     within = table.need("within", "a duration such as `14d`")
     leaves = table.get("exit")
     length = within.duration() if within else None
     is_exit = leaves.flag() if leaves else True
-    if length is None or not (name or entered):
+    if length is None or same is None or not (name or entered):
         return None
-    return Goal(name, length, bool(is_exit), entered, where[0] if where else None, where[1].sql if where else None)
+    written, sql = (where[0], where[1].sql) if where else (None, None)
+    return Goal(name, length, bool(is_exit), entered, written, sql, tuple(same))
 
 
 def _steps(node: Node, reader: StepReader, path: str, problems: list[Problem]) -> tuple[Step, ...]:

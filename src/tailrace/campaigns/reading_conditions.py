@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from tailrace.campaigns import words
-from tailrace.campaigns.conditions import Compiled, ConditionError, Source, compile_where
+from tailrace.campaigns.conditions import ODD_NAME, Compiled, ConditionError, Source, compile_where, is_field_name
 from tailrace.campaigns.definition import Reference
 from tailrace.campaigns.document import Node, Table
 from tailrace.campaigns.steps import Condition, seconds
+from tailrace.campaigns.triggers import Trigger, brings_event, in_words
 from tailrace.errors import Problem, nearest
 
 
@@ -18,11 +19,12 @@ from tailrace.errors import Problem, nearest
 class Place:
     """What a condition may speak of where it stands.
 
-    `references` is added to. `webhooks` are the steps that may have answered by then, None where nobody has entered
-    yet: there are no answers then, and an event needs a duration.
+    `references` is added to. `trigger` is what starts people, None if it is wrong. `webhooks` are the steps that may
+    have answered by then, None where nobody has entered yet: there are no answers then, and an event needs a duration.
     """
 
     references: list[Reference]
+    trigger: Trigger | None
     webhooks: Collection[str] | None = ()
 
 
@@ -89,6 +91,39 @@ def event_name(node: Node) -> str | None:
     return node.text("the name of an event, such as `signed_up`")
 
 
+def property_name(node: Node) -> str | None:
+    """Return the name of an event's property."""
+    name = node.text("the name of a property, such as `cart_id`")
+    if name is not None and not is_field_name(name):
+        node.wrong(f"`{node.name}`: a property's name {ODD_NAME}; expected one such as `cart_id`")
+        return None
+    return name
+
+
+def read_same(node: Node | None, trigger: Trigger | None) -> list[str] | None:
+    """Return the properties that `same` names, sorted: [] when it is absent, None having reported what is wrong."""
+    if node is None:
+        return []
+    if trigger is not None and not brings_event(trigger):
+        what = "`same` compares with the event that started the person, but no event starts people here"
+        expected = "expected a trigger `event`, `form`, `object` with `event` or `broadcast: command`"
+        node.wrong(f"{what} ({in_words(trigger)}); {expected}: remove `same`")
+        return None
+    rows = [node] if node.scalar() is not None else node.rows() or []
+    names = [property_name(row) for row in rows]
+    found = [name for name in names if name is not None]
+    for row, name in zip(rows, names, strict=True):
+        if name is not None and found.count(name) > 1:
+            row.wrong(f"`{row.name}` names `{name}` twice; remove one")
+            return None
+    return sorted(found) if rows and len(found) == len(names) else None
+
+
+def same_facts(same: list[str]) -> dict[str, list[str]]:
+    """Return the facts of a `same`; none without one, so that what is written without it keeps its version."""
+    return {"same": same} if same else {}
+
+
 def read_where(node: Node | None, source: Source = "properties") -> tuple[str, Compiled] | None:
     """Return a `where` as it is written and what it means; None when it is absent or, having reported it, wrong."""
     written = node.text("a condition such as `plan = 'pro'`") if node else None
@@ -133,7 +168,7 @@ def _person(node: Node, place: Place) -> Condition | None:
 
 def _event(table: Table, node: Node, place: Place) -> Condition | None:
     name, written = event_name(node), table.get("since")
-    where = read_where(table.get("where"))
+    where, same = read_where(table.get("where")), read_same(table.get("same"), place.trigger)
     since: Any = "entry"
     if written is not None and written.scalar() != "entry":
         length = written.duration()
@@ -142,9 +177,9 @@ def _event(table: Table, node: Node, place: Place) -> Condition | None:
         expected = "a duration such as `since: 30d`: a filter is asked before the person enters"
         (written or table.node).wrong(f"`event` needs another `since` here; expected {expected}")
         return None
-    if name is None or since is None:
+    if name is None or since is None or same is None:
         return None
-    return {"event": name, **where_facts(where), "since": since}
+    return {"event": name, **where_facts(where), **same_facts(same), "since": since}
 
 
 def _response(table: Table, node: Node, place: Place) -> Condition | None:

@@ -25,14 +25,15 @@ from tailrace.campaigns.steps import (
     Webhook,
     branches,
 )
+from tailrace.campaigns.triggers import Trigger
 from tailrace.errors import nearest
 
 
 class StepReader:
     """Reads the steps of one campaign. `answered` are the webhook steps that may have answered where it reads."""
 
-    def __init__(self, files: Mapping[str, MessageFile], references: list[Reference]) -> None:
-        self.files, self.references = files, references
+    def __init__(self, files: Mapping[str, MessageFile], references: list[Reference], trigger: Trigger | None) -> None:
+        self.files, self.references, self.trigger = files, references, trigger
         self.answered: set[str] = set()
         self.n_steps = 0
 
@@ -210,7 +211,7 @@ class StepReader:
         return RemoveFrom(step_id, segment, table.node.line) if segment else None
 
     def _place(self) -> Place:
-        return Place(self.references, frozenset(self.answered))
+        return Place(self.references, self.trigger, frozenset(self.answered))
 
 
 def read_name(node: Node) -> str | None:

@@ -9,7 +9,7 @@ from tailrace.campaigns import amounts, words
 from tailrace.campaigns.conditions import compile_where
 from tailrace.campaigns.definition import Reference
 from tailrace.campaigns.document import Node, Table
-from tailrace.campaigns.reading_conditions import event_name, read_where, segment_name, the_kind
+from tailrace.campaigns.reading_conditions import event_name, property_name, read_where, segment_name, the_kind
 from tailrace.campaigns.triggers import (
     FORM_EVENT,
     AttributeTrigger,
@@ -76,7 +76,7 @@ def _form(table: Table, _: list[Reference]) -> Trigger | None:
 
 
 def _property(node: Node | None) -> str | None:
-    return node.text("the name of a property, such as `cart_id`") if node else None
+    return property_name(node) if node else None
 
 
 def _attribute(table: Table, references: list[Reference]) -> Trigger | None:

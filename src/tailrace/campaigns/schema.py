@@ -22,6 +22,7 @@ _STATUS = {
         {"type": "integer", "minimum": 100, "maximum": 599},
     ]
 }
+_SAME = {"anyOf": [_TEXT, {"type": "array", "minItems": 1, "uniqueItems": True, "items": _TEXT}]}
 _STEPS = {"$ref": "#/$defs/steps"}
 _CONDITION = {"$ref": "#/$defs/condition"}
 _CONDITIONS = {"type": "array", "minItems": 1, "items": _CONDITION}
@@ -89,6 +90,7 @@ _OF_CONDITIONS: dict[str, Any] = {
     "in": _SEGMENT,
     "event": _TEXT,
     "where": _TEXT,
+    "same": _SAME,
     "since": {"anyOf": [{"const": "entry"}, _DURATION]},
     "response": _NAME,
     "status": _STATUS,
@@ -159,10 +161,20 @@ _TOP: dict[str, Any] = {
     },
     "goal": {
         **_table(
-            {"event": _TEXT, "segment": _SEGMENT, "where": _TEXT, "within": _DURATION, "exit": {"type": "boolean"}},
+            {
+                "event": _TEXT,
+                "segment": _SEGMENT,
+                "where": _TEXT,
+                "same": _SAME,
+                "within": _DURATION,
+                "exit": {"type": "boolean"},
+            },
             ("within",),
         ),
-        "oneOf": [{"required": ["event"]}, {"required": ["segment"], "not": {"required": ["where"]}}],
+        "oneOf": [
+            {"required": ["event"]},
+            {"required": ["segment"], "not": {"anyOf": [{"required": ["where"]}, {"required": ["same"]}]}},
+        ],
     },
     "exit": {"type": "array", "minItems": 1, "items": {"anyOf": [{"const": words.LEFT_TRIGGER}, _CONDITION]}},
     "holdout": _SHARE,

@@ -149,6 +149,13 @@ class ObjectTrigger:
 Trigger = SegmentTrigger | EventTrigger | AttributeTrigger | DateTrigger | BroadcastTrigger | ObjectTrigger
 
 
+def brings_event(trigger: Trigger) -> bool:
+    """Return whether an event starts each person: one whose properties templates and conditions may speak of."""
+    if isinstance(trigger, BroadcastTrigger):
+        return trigger.segment is None
+    return isinstance(trigger, EventTrigger) or (isinstance(trigger, ObjectTrigger) and trigger.event is not None)
+
+
 def trigger_from(facts: Mapping[str, Any]) -> Trigger:
     """Return the trigger that these facts of a definition mean."""
     kind = facts["kind"]

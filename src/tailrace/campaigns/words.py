@@ -61,11 +61,11 @@ OBJECT_TRIGGERS: dict[str, tuple[str, ...]] = {"event": ("where", "late"), "segm
 BROADCAST = ("segment", "at")
 BY_COMMAND = "command"
 LEFT_TRIGGER = "left_trigger"
-GOAL = ("event", "segment", "where", "within", "exit")
+GOAL = ("event", "segment", "where", "same", "within", "exit")
 
 CONDITIONS: dict[str, tuple[str, ...]] = {
     "in": (),
-    "event": ("where", "since"),
+    "event": ("where", "same", "since"),
     "response": ("status", "where"),
     "where": (),
     "all": (),

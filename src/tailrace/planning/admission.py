@@ -37,7 +37,7 @@ def admit(connection: duckdb.DuckDBPyConnection, run: Run, campaign: CampaignSpe
     query = statement(_PACKAGE, "entries")
     for name, text in (
         ("forever", relations.FOREVER),
-        ("filter", truth(condition, person="judged.person_id", bits=run.bits) if condition else "true"),
+        ("filter", _filter(run, condition) if condition else "true"),
         ("everywhere", _bucket(f"holdout:{EVERYWHERE}")),
         ("here", _bucket(f"holdout:{campaign.slug}")),
     ):
@@ -63,6 +63,10 @@ def admit(connection: duckdb.DuckDBPyConnection, run: Run, campaign: CampaignSpe
         {"campaign": campaign.slug, "version": campaign.version} | now,
     )
     _note_refused(connection, campaign)
+
+
+def _filter(run: Run, condition: Mapping[str, Any]) -> str:
+    return truth(condition, person="judged.person_id", bits=run.bits, trigger="judged.event")
 
 
 def _note_refused(connection: duckdb.DuckDBPyConnection, campaign: CampaignSpec) -> None:

@@ -7,7 +7,7 @@ The expression reads the plan's tables by `in` and `exists`: `current` (who is i
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,12 +19,16 @@ NOW = "$as_of::timestamp"
 
 @dataclass(frozen=True)
 class Needs:
-    """What conditions read: columns of the person, segments, names of events, and webhook steps."""
+    """What conditions read: columns of the person, segments, names of events, and webhook steps.
+
+    `same` are properties of the event that started the person.
+    """
 
     columns: frozenset[str] = frozenset()
     segments: frozenset[str] = frozenset()
     events: frozenset[str] = frozenset()
     responses: frozenset[str] = frozenset()
+    same: frozenset[str] = frozenset()
 
     def __or__(self, other: Needs) -> Needs:
         """Return what both need."""
@@ -33,6 +37,7 @@ class Needs:
             self.segments | other.segments,
             self.events | other.events,
             self.responses | other.responses,
+            self.same | other.same,
         )
 
 
@@ -48,7 +53,7 @@ def needs(conditions: Iterable[Mapping[str, Any]]) -> Needs:
             case {"in": segment}:
                 found |= Needs(segments=frozenset({segment}))
             case {"event": event}:
-                found |= Needs(events=frozenset({event}))
+                found |= Needs(events=frozenset({event}), same=frozenset(condition.get("same", ())))
             case {"response": step}:
                 found |= Needs(responses=frozenset({step}))
             case {"columns": columns}:
@@ -64,6 +69,7 @@ class _Row:
     entered_at: str | None
     until: str | None
     enrollment: str | None
+    trigger: str | None
 
 
 def truth(
@@ -74,14 +80,35 @@ def truth(
     entered_at: str | None = None,
     until: str | None = None,
     enrollment: str | None = None,
+    trigger: str | None = None,
 ) -> str:
     """Return SQL that is true when the condition holds at `$as_of`, else false.
 
-    `person`, `entered_at`, `until` and `enrollment` are qualified SQL expressions of the outer row. `until` is the
-    last instant at which an event counts, if it is before `$as_of`. Raises ValueError for an event since entry
-    without `entered_at`, for a response without `enrollment`, and for a condition of no known kind.
+    `person`, `entered_at`, `until`, `enrollment` and `trigger` are qualified SQL expressions of the outer row. `until`
+    is the last instant at which an event counts, if it is before `$as_of`; `trigger` the properties (JSON text) of the
+    event that started the person. Raises ValueError for an event since entry without `entered_at`, for a response
+    without `enrollment`, for `same` without `trigger`, and for a condition of no known kind.
     """
-    return _truth(condition, _Row(person, entered_at, until, enrollment), bits)
+    return _truth(condition, _Row(person, entered_at, until, enrollment, trigger), bits)
+
+
+def same(names: Sequence[str], one: str, other: str) -> str:
+    """Return SQL for two events, given by their properties, that have the same value in each of the properties.
+
+    It is null when one of them lacks a property, or has a list or an object there. Values are compared as text, as
+    `occurrence` tells them apart; but a number is the same however it is written.
+    """
+    return " and ".join(f"{_value(one, name)} = {_value(other, name)}" for name in names)
+
+
+def _value(properties: str, name: str) -> str:
+    path = literal(f'$."{name}"')
+    place = f"{properties}, {path}"
+    return (
+        f"case json_type({place}) when 'OBJECT' then null when 'ARRAY' then null"
+        rf" when 'DOUBLE' then regexp_replace(json_extract_string({place}), '\.0$', '')"
+        f" else json_extract_string({place}) end"
+    )
 
 
 def _truth(condition: Mapping[str, Any], row: _Row, bits: Mapping[str, Bit]) -> str:
@@ -127,12 +154,18 @@ def _happened(event: str, condition: Mapping[str, Any], row: _Row) -> str:
     if since == "entry" and row.entered_at is None:
         raise ValueError(f"an event since entry ({event!r}) is asked of a row that has not entered")
     begins = f">= {row.entered_at}" if since == "entry" else f"> {now} - to_seconds({int(since)})"
+    names = condition.get("same", ())
+    if names and row.trigger is None:
+        raise ValueError(f"an event ({event!r}) is to be the same as the trigger's, of a row that has none")
     matching = (
         f"happened.event = {literal(event)} and happened.type = 'track'",
         f"happened.event_at <= {now} and happened.event_at {begins}",
         condition.get("where_sql"),
     )
     events = "wh.core.fct_events as happened"
+    if names and row.trigger is not None:
+        alike = same(names, "happened.properties", row.trigger)
+        return _exists(events, f"happened.person_id = {row.person}", alike, *matching)
     if since == "entry" or row.until is not None:
         return _exists(events, f"happened.person_id = {row.person}", *matching)
     return _among(row.person, f"select person_id from {events}", "happened.person_id is not null", *matching)

@@ -12,7 +12,7 @@ import duckdb
 from tailrace import clock, engine
 from tailrace.engine import literal, statement
 from tailrace.planning import people, relations
-from tailrace.planning.condition import needs, truth
+from tailrace.planning.condition import needs, same, truth
 from tailrace.planning.passes import stir
 from tailrace.planning.run import GOALS_REACHED, CampaignSpec, Run
 from tailrace.planning.trigger import left_trigger
@@ -42,7 +42,7 @@ def note_goal_events(connection: duckdb.DuckDBPyConnection, run: Run, versions: 
     goals = [definition["goal"] for each in versions.values() for definition in each.values() if definition["goal"]]
     events = sorted({goal["event"] for goal in goals if goal["event"] is not None})
     # Properties are long, and few goals look at them.
-    properties = "properties" if any(goal["where_sql"] for goal in goals) else "null::varchar"
+    properties = "properties" if any(goal["where_sql"] or goal.get("same") for goal in goals) else "null::varchar"
     query = statement(_PACKAGE, "goal_events").replace("{properties}", properties)
     values = {"as_of": clock.naive(run.as_of), "events": events}
     connection.execute(f"create or replace temp table goal_events as {query}", values)
@@ -98,6 +98,7 @@ def _goals(run: Run, versions: Versions) -> Iterator[_Rule]:
             ("event", literal(goal["event"] or "")),
             ("segment", literal(goal["segment"] or "")),
             ("where", goal["where_sql"] or "true"),
+            ("same", same(goal.get("same", ()), "asked.properties", "hopeful.event") or "true"),
         ):
             query = query.replace(f"{{{name}}}", text)
         yield _Rule(query, goal)
@@ -167,6 +168,7 @@ def _holds(run: Run, definition: Mapping[str, Any], condition: Any) -> str:
         bits=run.bits,
         entered_at="standing.entered_at",
         enrollment="standing.enrollment_id",
+        trigger="standing.event",
     )
 
 

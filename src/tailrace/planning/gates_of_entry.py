@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from typing import Any
 
+from tailrace.engine import literal
 from tailrace.planning.gates import Case, Gate, condition_gate
 from tailrace.planning.trigger import BROADCAST_EVENT, DEFAULT_LATE
 from tailrace.planning.verdict import IN_WORDS, Reason
@@ -64,11 +65,34 @@ def _shut(case: Case, name: str, refusal: Mapping[str, Any]) -> Gate:
         allowed = DEFAULT_LATE if late is None else timedelta(seconds=late)
         return Gate(name, False, seen, f"an event that lands within {spoken(allowed)} of happening")
     if name == "filter":
-        gate = condition_gate(name, case, case.today["filter"], Pass())
+        gate = condition_gate(name, case, case.today["filter"], Pass(event=_naming_event(case, refusal)))
         return Gate(name, False, f"{seen}; {gate.seen}", gate.change, gate.parts)
     if reason == Reason.TOO_SOON and refusal["next_at"] is not None:
         return Gate(name, False, seen, f"to be named on {refusal['next_at']:%Y-%m-%d %H:%M} or later")
     return Gate(name, False, seen, _again(case))
+
+
+def _naming_event(case: Case, refusal: Mapping[str, Any]) -> str | None:
+    """Return the properties of the person's event that named them, if it is known which one it was."""
+    asked = _asked(case)
+    if asked is None or not case.evidence.knows_events:
+        return None
+    rows = case.evidence.connection.execute(
+        "select distinct properties from wh.core.fct_events where person_id = $person and event = $event"
+        f" and type = 'track' and event_at = $due_at and ({asked['where_sql'] or 'true'})",
+        {"person": case.evidence.person_id, "event": asked["event"], "due_at": refusal["due_at"]},
+    ).fetchall()
+    return rows[0][0] if len(rows) == 1 else None
+
+
+def _asked(case: Case) -> Mapping[str, Any] | None:
+    """Return which events of the person's own start the campaign: event, where, where_sql; None when none do."""
+    trigger = case.today["trigger"]
+    if trigger["kind"] == "broadcast" and trigger["segment"] is None:
+        slug = literal(case.slug)
+        sql = f"json_extract_string(properties, '$.campaign') = {slug}"
+        return {"event": BROADCAST_EVENT, "where_sql": sql, "where": f"campaign = {slug}"}
+    return trigger if trigger["kind"] in ("event", "form") else None
 
 
 def _again(case: Case) -> str:
@@ -107,13 +131,14 @@ def _tried(case: Case, name: str) -> Gate:
 # -- the trigger -----------------------------------------------------------------------------------------------------
 
 
-def _trigger(case: Case) -> Gate:  # noqa: PLR0911 (one return for each kind of trigger)
+def _trigger(case: Case) -> Gate:
     trigger = case.today["trigger"]
+    asked = _asked(case)
+    if asked is not None:
+        return _event(case, asked)
     match trigger["kind"]:
         case "segment":
             return _segment(case, trigger)
-        case "event" | "form":
-            return _event(case, trigger)
         case "attribute":
             value = case.watched.get(str(case.evidence.person_id))
             wanted = f" to `{trigger['to']}`" if trigger["to"] is not None else ""
@@ -121,12 +146,10 @@ def _trigger(case: Case) -> Gate:  # noqa: PLR0911 (one return for each kind of 
             return Gate("trigger", False, seen, f"a change of {trigger['attribute']}{wanted}")
         case "date":
             return _date(case, trigger)
-        case "broadcast" if trigger["segment"] is not None:
+        case "broadcast":
             inside = weigh(case.evidence, {"in": trigger["segment"]}, Pass())
             seen = f"{inside.text}: {inside.seen}; it goes out at {trigger['at']}"
             return Gate("trigger", False, seen, f"to be in {trigger['segment']} at {trigger['at']}")
-        case "broadcast":
-            return _event(case, {"event": BROADCAST_EVENT, "where_sql": None, "where": f"campaign = '{case.slug}'"})
         case _:
             what = trigger["event"] or trigger["segment"]
             change = f"`{what}` of a {trigger['object']} that the person belongs to"

@@ -79,7 +79,7 @@ def _turn(gates: list[Gate]) -> str:
 
 
 def _about(standing: Mapping[str, Any], until: Any = None) -> Pass:
-    return Pass(standing["enrollment_id"], standing["entered_at"], until)
+    return Pass(standing["enrollment_id"], standing["entered_at"], until, standing["event"])
 
 
 def _resting(case: Case, step: Step, standing: Mapping[str, Any], known: Sequence[Step]) -> Gate:

@@ -6,7 +6,8 @@ from {rows} as hopeful
 inner join (
     select
         person_id,
-        event_at
+        event_at,
+        properties
     from goal_events
     where event = {event} and {where}
 ) as asked on asked.person_id = hopeful.person_id
@@ -15,4 +16,5 @@ where hopeful.version in ({versions})
     and hopeful.status not in ('ended', 'edited', 'exited', 'restarted')
     and asked.event_at > hopeful.entered_at
     and asked.event_at <= hopeful.entered_at + to_seconds({within})
+    and {same}
 group by hopeful.{key}

@@ -5,6 +5,7 @@ way leads forward, so whoever enters or goes on this run passes down the chain o
 
 - `flight`: the version's active passes (enrollment_id, person_id, arm, entered_at, step, arrived_at);
 - `entering`: passes that begin in this plan (enrollment_id, person_id, arm, entered_at, due_at);
+- of both `event`, the properties of the event that started them, if a condition compares with it (`compares`);
 - `assignments`: arms of splits that people have already (person_id, step, name);
 - `responses`: outcomes of webhooks (enrollment_id, step, status_code, body); and what `condition` reads;
 - the parameter `$as_of`.
@@ -24,11 +25,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from tailrace.engine import literal
-from tailrace.planning.condition import NOW, truth
+from tailrace.planning.condition import NOW, needs, truth
 from tailrace.planning.memberships import Bit
-from tailrace.planning.steps import Step, Way, steps_of
+from tailrace.planning.steps import Step, Way, conditions_of, steps_of
 from tailrace.planning.verdict import Why
 
+_WHO = "enrollment_id, person_id, arm, entered_at"
 _NOBODY = "(select null::varchar as enrollment_id, null::varchar as step limit 0)"
 
 
@@ -51,6 +53,17 @@ class _Version:
     bits: Mapping[str, Bit]
     expires: int
     deferred: str
+    compares: bool
+
+    @property
+    def who(self) -> str:
+        """The columns of a pass that go down the chain with it. Properties are long: only where they are asked for."""
+        return f"{_WHO}, event" if self.compares else _WHO
+
+
+def compares(steps: Sequence[Mapping[str, Any]]) -> bool:
+    """Return whether a condition of the steps compares with the event that started the pass."""
+    return bool(needs(conditions_of(steps)).same)
 
 
 def compile_version(
@@ -71,20 +84,20 @@ def compile_version(
     `entering` are what to read for these two (None: nobody enters), `resting` the steps at which somebody in `flight`
     rests, None for any: steps that nobody comes to are left out, because to plan them is most of the statement's cost.
     """
-    version = _Version(slug, bits, expires, deferred)
+    version = _Version(slug, bits, expires, deferred, compares(steps))
     known = steps_of(steps)
     into: dict[int | None, list[str]] = {step.position: [] for step in known} | {None: []}
     if entering is not None:
-        into[0].append(f"{_ENTERING} from {entering}")
-    ctes, reached = [_looked_at(known, flight)], []
+        into[0].append(_entering(version, entering))
+    ctes, reached = [_looked_at(known, version, flight)], []
     for step in known:
         rests = resting is None or step.id in resting
         if not rests and not into[step.position]:
             continue
         reached.append(step)
-        ctes.append(_at(step, into[step.position], _RULES[step.kind](step, version), flight if rests else None))
+        ctes.append(_at(step, version, into[step.position], flight if rests else None))
         for way in step.ways:
-            into[way.to].append(_leaving(step, way))
+            into[way.to].append(_leaving(step, version, way))
     if not reached:
         return _NOTHING
     ctes += [_cte("walked", [_walked(step) for step in reached]), _cte("over", into[None])]
@@ -103,24 +116,24 @@ def _cte(name: str, arms: Sequence[str]) -> str:
     return f"{name} as materialized (\n    " + "\n    union all\n    ".join(arms) + "\n)"
 
 
-_ENTERING = (
-    "select enrollment_id, person_id, arm, entered_at, false as is_considered, null::varchar as from_step,"
-    f" {literal(Why.ENTERED)} as why, {NOW} as arrived_at, due_at"
-)
+def _entering(version: _Version, entering: str) -> str:
+    return (
+        f"select {version.who}, false as is_considered, null::varchar as from_step, {literal(Why.ENTERED)} as why,"
+        f" {NOW} as arrived_at, due_at from {entering}"
+    )
 
 
-def _leaving(step: Step, way: Way) -> str:
+def _leaving(step: Step, version: _Version, way: Way) -> str:
     """Who goes this way: as arrivals at the next step, or as those whose pass is over."""
     why = way.why if way.to is not None or step.kind == "exit" else Why.COMPLETED
     considered = "true" if step.kind == "send" else "is_considered"
     return (
-        f"select enrollment_id, person_id, arm, entered_at, {considered} as is_considered, {literal(step.id)} as"
-        f" from_step, {literal(why)} as why, {NOW} as arrived_at, leaves_due_at as due_at from at_{step.position}"
-        f" where way = {literal(way.name)}"
+        f"select {version.who}, {considered} as is_considered, {literal(step.id)} as from_step, {literal(why)} as why,"
+        f" {NOW} as arrived_at, leaves_due_at as due_at from at_{step.position} where way = {literal(way.name)}"
     )
 
 
-def _looked_at(known: Sequence[Step], flight: str) -> str:
+def _looked_at(known: Sequence[Step], version: _Version, flight: str) -> str:
     """Who may leave the step that they rest at, found in one pass over `flight` however many steps there are.
 
     Those who rest at a `wait_until` are left to their step: all of them have to be looked at.
@@ -128,22 +141,22 @@ def _looked_at(known: Sequence[Step], flight: str) -> str:
     clocks = [(step.id, int(step.facts.get("wait", 0))) for step in known if step.kind != "wait_until"]
     values = ", ".join(f"({literal(step)}, {seconds})" for step, seconds in clocks) or "(null::varchar, 0)"
     query = (
-        "select flight.enrollment_id, flight.person_id, flight.arm, flight.entered_at, flight.arrived_at, flight.step\n"
+        f"select {version.who}, flight.arrived_at, flight.step\n"
         f"    from {flight} inner join (values {values}) as clocks(step, seconds) on clocks.step = flight.step\n"
         f"    where flight.arrived_at + to_seconds(clocks.seconds) <= {NOW}"
     )
     return _cte("resting", [query])
 
 
-def _at(step: Step, arrivals: Sequence[str], rule: _Rule, flight: str | None) -> str:
+def _at(step: Step, version: _Version, arrivals: Sequence[str], flight: str | None) -> str:
     """Who arrives at the step in this run (`why` says why), or goes on from it, or has it done.
 
     `flight` is None when nobody rests there.
     """
-    here = list(arrivals)
+    rule, here = _RULES[step.kind](step, version), list(arrivals)
     if flight is not None:
         here.append(
-            "select enrollment_id, person_id, arm, entered_at, false as is_considered, null::varchar as from_step,"
+            f"select {version.who}, false as is_considered, null::varchar as from_step,"
             " null::varchar as why, arrived_at, arrived_at as due_at"
             f" from {flight if step.kind == 'wait_until' else 'resting'} where step = {literal(step.id)}"
         )
@@ -203,6 +216,7 @@ def _truth(condition: Mapping[str, Any], version: _Version, until: str | None = 
         entered_at="here.entered_at",
         until=until,
         enrollment="here.enrollment_id",
+        trigger="here.event" if version.compares else None,
     )
 
 

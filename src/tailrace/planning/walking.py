@@ -18,7 +18,7 @@ from tailrace import clock
 from tailrace.engine import literal, statement
 from tailrace.planning import people, relations
 from tailrace.planning.condition import needs
-from tailrace.planning.journey import compile_version
+from tailrace.planning.journey import compares, compile_version
 from tailrace.planning.run import CampaignSpec, Run
 from tailrace.planning.steps import conditions_of, steps_of
 from tailrace.planning.verdict import Reason
@@ -132,20 +132,26 @@ def _walk(connection: duckdb.DuckDBPyConnection, run: Run, version: _Version) ->
             "create or replace temp table assignments as select person_id, step, name"
             f" from {assignments} as kept where person_id in ({here})"
         )
+    flight, entering = (_with_events(of, mine) if compares(steps) else of for of in ("flight", "entering"))
     query = compile_version(
         slug,
         steps,
         run.bits,
         version.definition["expires"],
         f"(select enrollment_id, step from postponed where campaign = {literal(slug)})",
-        flight=f"(select * from flight where {mine}) as flight",
-        entering=f"(select * from entering where {mine}) as entering" if version.enters else None,
+        flight=f"(select * from {flight} where {mine}) as flight",
+        entering=f"(select * from {entering} where {mine}) as entering" if version.enters else None,
         resting=version.resting,
     )
     connection.execute(
         f"insert into walked select {literal(slug)}, {literal(version.version)}, * from ({query})",
         {"as_of": clock.naive(run.as_of)} if "$as_of" in query else {},
     )
+
+
+def _with_events(relation: str, mine: str) -> str:
+    """Return the rows of `flight` or `entering` with the properties of the event that started each pass."""
+    return f"({relation} inner join (select enrollment_id, event from passes where {mine}) using (enrollment_id))"
 
 
 def _deeds(version: _Version) -> list[dict[str, Any]]:

@@ -6,6 +6,7 @@ part is judged by the SQL that planning judges everybody with (`condition.truth`
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -15,7 +16,7 @@ import duckdb
 
 from tailrace.engine import literal
 from tailrace.planning import people
-from tailrace.planning.condition import truth
+from tailrace.planning.condition import same, truth
 from tailrace.planning.memberships import Bit
 
 UNKNOWN = "not known any more"
@@ -48,11 +49,16 @@ class Evidence:
 
 @dataclass(frozen=True)
 class Pass:
-    """The pass that a condition is about; None before anybody entered. `until`: the last instant that counts."""
+    """The pass that a condition is about; None before anybody entered. `until`: the last instant that counts.
+
+    `event` are the properties (JSON text) of the event that started it, or that named who has not entered; None when
+    none did, or, before the entry, when it is not known.
+    """
 
     enrollment_id: str | None = None
     entered_at: datetime | None = None
     until: datetime | None = None
+    event: str | None = None
 
 
 @dataclass(frozen=True)
@@ -123,11 +129,13 @@ def _holds(evidence: Evidence, condition: Mapping[str, Any], about: Pass) -> boo
         entered_at="asked.entered_at",
         until="asked.until" if about.until else None,
         enrollment="asked.enrollment_id",
+        trigger="asked.event",
     )
     until = _moment(about.until)
     asked = (
         f"(select {evidence.person_id}::bigint as person_id, {_moment(about.entered_at)} as entered_at,"
-        f" {until} as until, {literal(about.enrollment_id or '')} as enrollment_id) as asked"
+        f" {until} as until, {literal(about.enrollment_id or '')} as enrollment_id, {_text(about.event)} as event)"
+        " as asked"
     )
     values = {"as_of": evidence.as_of} if "$as_of" in sql else {}
     return bool(evidence.connection.execute(f"select {sql} from {asked}", values).fetchall()[0][0])
@@ -135,6 +143,10 @@ def _holds(evidence: Evidence, condition: Mapping[str, Any], about: Pass) -> boo
 
 def _moment(value: datetime | None) -> str:
     return "null::timestamp" if value is None else f"timestamp '{value}'"
+
+
+def _text(value: str | None) -> str:
+    return "null::varchar" if value is None else literal(value)
 
 
 def _member(evidence: Evidence, segment: str, condition: Mapping[str, Any], about: Pass) -> Weighed:
@@ -146,18 +158,29 @@ def _member(evidence: Evidence, segment: str, condition: Mapping[str, Any], abou
 def _happened(evidence: Evidence, event: str, condition: Mapping[str, Any], about: Pass) -> Weighed:
     since = condition["since"]
     span = "since the entry" if since == "entry" else f"within {spoken(timedelta(seconds=since))}"
+    names = condition.get("same", ())
     named = f"`{event}`" + (f" where {condition['where']}" if condition.get("where") else "")
+    named += f" with the same {' and '.join(names)}" if names else ""
     text = f"event {named} {span}"
     to_hold, to_fail = (f"an event {named} {span}",), (f"no event {named} {span}",)
     if not evidence.knows_events:
         return Weighed(text, None, UNKNOWN, to_hold, to_fail)
+    if names and about.event is None and about.enrollment_id is None:
+        return Weighed(text, None, f"the event to compare with is {UNKNOWN}", to_hold, to_fail)
+    alike = same(names, "happened.properties", _text(about.event)) or "true"
     last = evidence.connection.execute(
         "select max(event_at) from wh.core.fct_events as happened where person_id = $person and event = $event"
-        f" and type = 'track' and event_at <= $as_of and ({condition.get('where_sql') or 'true'})",
+        f" and type = 'track' and event_at <= $as_of and ({condition.get('where_sql') or 'true'}) and {alike}",
         {"person": evidence.person_id, "event": event, "as_of": evidence.as_of},
     ).fetchall()[0][0]
     seen = "never" if last is None else f"last on {last:%Y-%m-%d %H:%M:%S}"
+    seen += "".join(f"; {name} was {_property(about.event, name)}" for name in names)
     return Weighed(text, _holds(evidence, condition, about), seen, to_hold, to_fail)
+
+
+def _property(event: str | None, name: str) -> str:
+    """Return a property of the event that started the pass, as it is to be read."""
+    return _value(json.loads(event or "{}").get(name))
 
 
 def _answered(evidence: Evidence, step: str, condition: Mapping[str, Any], about: Pass) -> Weighed:
