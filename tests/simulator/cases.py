@@ -120,12 +120,20 @@ def _one_in(number: int) -> st.SearchStrategy[bool]:
 
 @st.composite
 def conditions(
-    draw: st.DrawFn, *, webhooks: tuple[str, ...] = (), since_entry: bool = True, depth: int = 2
+    draw: st.DrawFn,
+    *,
+    compares: bool,
+    webhooks: tuple[str, ...] = (),
+    since_entry: bool = True,
+    depth: int = 2,
 ) -> dict[str, Any]:
-    """Draw a condition; `webhooks` are the steps whose answers it may ask for."""
+    """Draw a condition; `webhooks` are the steps whose answers it may ask for.
+
+    One that `compares` may ask for events that are the same as the one that started the pass.
+    """
     kinds = ["in", "event", "where"] + (["response"] if webhooks else []) + (["all", "any", "not"] if depth else [])
     kind = draw(st.sampled_from(kinds))
-    inner = conditions(webhooks=webhooks, since_entry=since_entry, depth=depth - 1)
+    inner = conditions(compares=compares, webhooks=webhooks, since_entry=since_entry, depth=depth - 1)
     if kind in ("all", "any"):
         return {kind: draw(st.lists(inner, min_size=1, max_size=3))}
     if kind == "not":
@@ -139,12 +147,25 @@ def conditions(
         return {"response": draw(st.sampled_from(webhooks)), "status": status, **draw(_maybe_where(_OF_ANSWERS))}
     spans = st.sampled_from([HOUR, 6 * HOUR, 2 * DAY])
     since = draw(st.just("entry") | spans) if since_entry else draw(spans)
-    return {"event": draw(st.sampled_from(EVENTS[:2])), "since": since, **draw(_maybe_where(_OF_EVENTS))}
+    asked = {"event": draw(st.sampled_from(EVENTS[:2])), "since": since, **draw(_maybe_where(_OF_EVENTS))}
+    return asked | draw(_maybe_same(compares))
+
+
+def _maybe_same(compares: bool) -> st.SearchStrategy[dict[str, Any]]:
+    alike = st.sampled_from([["cart"], ["cart"], ["kind"], ["cart", "kind"]]).map(lambda names: {"same": names})
+    return st.just({}) | alike if compares else st.just({})
+
+
+def has_event(trigger: Mapping[str, Any]) -> bool:
+    """Return whether an event starts each pass."""
+    if trigger["kind"] in ("broadcast", "object"):
+        return trigger["segment"] is None
+    return trigger["kind"] == "event"
 
 
 @st.composite
 def steps(
-    draw: st.DrawFn, *, prefix: str = "s", webhooks: tuple[str, ...] = (), depth: int = 2
+    draw: st.DrawFn, *, compares: bool, prefix: str = "s", webhooks: tuple[str, ...] = (), depth: int = 2
 ) -> list[dict[str, Any]]:
     """Draw a list of steps with ids of their own."""
     made: list[dict[str, Any]] = []
@@ -153,21 +174,26 @@ def steps(
     for number in range(draw(st.integers(2, 5))):
         own = f"{prefix}{number}"
         kind = draw(st.sampled_from(kinds))
-        inner = steps(prefix=f"{own}_t", webhooks=webhooks, depth=depth - 1)
+        inner = steps(compares=compares, prefix=f"{own}_t", webhooks=webhooks, depth=depth - 1)
         other: st.SearchStrategy[list[dict[str, Any]]] = st.just([]) | steps(
-            prefix=f"{own}_e", webhooks=webhooks, depth=depth - 1
+            compares=compares, prefix=f"{own}_e", webhooks=webhooks, depth=depth - 1
         )
         if kind == "wait":
             made.append({"id": own, "wait": draw(st.sampled_from([HOUR, 12 * HOUR, 2 * DAY]))})
         elif kind == "wait_until":
-            condition = draw(conditions(webhooks=webhooks))
+            condition = draw(conditions(compares=compares, webhooks=webhooks))
             timeout = draw(st.sampled_from([HOUR, DAY, 3 * DAY]))
             made.append(
                 {"id": own, "wait_until": condition, "timeout": timeout, "then": draw(other), "else": draw(inner)}
             )
         elif kind == "if":
             made.append(
-                {"id": own, "if": draw(conditions(webhooks=webhooks)), "then": draw(inner), "else": draw(other)}
+                {
+                    "id": own,
+                    "if": draw(conditions(compares=compares, webhooks=webhooks)),
+                    "then": draw(inner),
+                    "else": draw(other),
+                }
             )
         elif kind == "split":
             weights = [draw(st.integers(0, 3)), draw(st.integers(1, 3))]
@@ -263,7 +289,8 @@ def campaigns(draw: st.DrawFn, slug: str) -> Campaign:
     if trigger.get("occurrence"):
         repeat = "each_occurrence"
     is_message = draw(st.sampled_from(["marketing", "marketing", "transactional"]))
-    leaves: list[Any] = [draw(conditions(depth=1))] if draw(_one_in(4)) else []
+    compares = has_event(trigger)
+    leaves: list[Any] = [draw(conditions(compares=compares, depth=1))] if draw(_one_in(4)) else []
     if trigger["kind"] == "segment" and draw(_one_in(4)):
         leaves.append("left_trigger")
     goal = None
@@ -275,6 +302,7 @@ def campaigns(draw: st.DrawFn, slug: str) -> Campaign:
             **(draw(_maybe_where(_OF_EVENTS)) if by_event else {"where": None, "where_sql": None}),
             "within": draw(st.sampled_from([6 * HOUR, 3 * DAY])),
             "exit": draw(st.booleans()),
+            **draw(_maybe_same(compares and by_event)),
         }
     restarts = repeat == "after_exit" and trigger["kind"] in ("event", "form") and draw(st.booleans())
     enrolls = trigger["kind"] == "segment" and trigger["on"] == "entered" and not draw(_one_in(3))
@@ -286,13 +314,13 @@ def campaigns(draw: st.DrawFn, slug: str) -> Campaign:
         "existing": "enroll" if enrolls else "skip",
         "repeat": {"kind": repeat, "seconds": 2 * DAY if repeat == "every" else None},
         "in_flight": "restart" if restarts else "ignore",
-        "filter": draw(conditions(since_entry=False, depth=1)) if draw(_one_in(4)) else None,
+        "filter": draw(conditions(compares=compares, since_entry=False, depth=1)) if draw(_one_in(4)) else None,
         "exit": leaves,
         "goal": goal,
         "holdout_bp": draw(st.sampled_from([0, 0, 0, 3000])),
         "expires": draw(st.sampled_from([6 * HOUR, 2 * DAY])),
         "window": draw(windows()),
-        "steps": draw(steps()),
+        "steps": draw(steps(compares=compares)),
     }
     needs = draw(st.sampled_from([frozenset()] * 3 + [frozenset({("customer", "first_name")})]))
     return _campaign(slug, definition, needs, draw)
@@ -414,7 +442,7 @@ def cases(draw: st.DrawFn) -> Case:
 
 def _happens(lot: Random, before: int, until: int, is_history: bool) -> Happens:
     name = lot.choice([*EVENTS[:2], *EVENTS])
-    properties: dict[str, Any] = {"amount": lot.choice([5, 20]), "cart": lot.choice(["k1", "k2"])}
+    properties: dict[str, Any] = {"amount": lot.choice([5, 20]), "cart": lot.choice(["k1", "k2", "7", 7, 7.0, None])}
     kind = lot.choice(["gift", "own", None])
     if kind:
         properties["kind"] = kind
@@ -433,14 +461,16 @@ def _happens(lot: Random, before: int, until: int, is_history: bool) -> Happens:
 def _edited(draw: st.DrawFn, campaign: Campaign, prefix: str) -> Campaign:
     what = draw(st.sampled_from([""] * 8 + ["status", "filter", "steps", "steps", "weights", "sending"]))
     definition = dict(campaign.definition)
+    compares = has_event(definition["trigger"])
     if what == "status":
         return replace(campaign, status=draw(st.sampled_from(["live", "live", "paused", "ended"])))
     if what == "sending":
         return replace(campaign, sending="automatic" if campaign.sending == "draft" else "draft")
     if what == "filter":
-        definition["filter"] = draw(st.none() | conditions(since_entry=False, depth=1))
+        definition["filter"] = draw(st.none() | conditions(compares=compares, since_entry=False, depth=1))
     elif what == "steps":
-        definition["steps"] = [*definition["steps"][draw(st.integers(0, 1)) :], *draw(steps(prefix=prefix, depth=1))]
+        more = draw(steps(compares=compares, prefix=prefix, depth=1))
+        definition["steps"] = [*definition["steps"][draw(st.integers(0, 1)) :], *more]
         webhooks = {step["id"] for step in every_step(definition["steps"]) if "webhook" in step}
         if not _responses(definition["steps"]) <= webhooks:
             return campaign

@@ -64,7 +64,8 @@ class Naming:
     def _by_event(self, trigger: Mapping[str, Any], event: Event, person: int, prefix: str = "") -> Trigger:
         limit = DEFAULT_LATE if trigger["late"] is None else timedelta(seconds=trigger["late"])
         name = trigger.get("occurrence")
-        own = event.properties.get(name) if name else f"{event.source}:{event.event_id}"
+        own = event.properties.get(name) if name else None
+        own = f"{event.source}:{event.event_id}" if own is None else own
         return Trigger(
             person,
             prefix + str(own),

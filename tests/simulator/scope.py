@@ -13,11 +13,31 @@ def true(facts: Facts, where: Mapping[str, Any], properties: Mapping[str, Any]) 
     return where.get("where_sql") is None or facts.truths[where["where_sql"]](properties)
 
 
-class Scope:
-    """Whether a condition holds for one person in one pass."""
+def same(asked: Mapping[str, Any], properties: Mapping[str, Any], started: Mapping[str, Any] | None) -> bool:
+    """Return whether an event has what is asked to be the same as in the event that started the pass."""
+    pairs = [(_as_text(properties.get(name)), _as_text((started or {}).get(name))) for name in asked.get("same", ())]
+    return all(one is not None and one == other for one, other in pairs)
 
-    def __init__(self, facts: Facts, person: int, entered_at: datetime | None, enrollment: str | None) -> None:
-        self.facts, self.person, self.entered_at, self.enrollment = facts, person, entered_at, enrollment
+
+def _as_text(value: Any) -> str | None:
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    return str(value) if isinstance(value, str | int | float) else None
+
+
+class Scope:
+    """Whether a condition holds for one person in one pass; `started` is the event that did or would start it."""
+
+    def __init__(
+        self,
+        facts: Facts,
+        person: int,
+        started: Mapping[str, Any] | None,
+        entered_at: datetime | None = None,
+        enrollment: str | None = None,
+    ) -> None:
+        self.facts, self.person, self.started = facts, person, started
+        self.entered_at, self.enrollment = entered_at, enrollment
 
     def holds(self, condition: Mapping[str, Any], *, until: datetime | None = None) -> bool:
         if "all" in condition:
@@ -44,7 +64,8 @@ class Scope:
                 recent = self.entered_at is not None and event.at >= self.entered_at
             else:
                 recent = event.at > last - timedelta(seconds=condition["since"])
-            if recent and true(self.facts, condition, event.properties):
+            alike = same(condition, event.properties, self.started)
+            if recent and alike and true(self.facts, condition, event.properties):
                 return True
         return False
 

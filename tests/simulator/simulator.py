@@ -15,7 +15,7 @@ from tests.simulator.arbitration import Said, Verdict
 from tests.simulator.facts import Campaign, Facts
 from tests.simulator.naming import Naming
 from tests.simulator.passes import Move, Pass, Ran, Trigger, Way, bucket, key
-from tests.simulator.scope import Scope, true
+from tests.simulator.scope import Scope, same, true
 from tests.simulator.steps import Tree
 from tests.simulator.walk import Walk
 
@@ -187,7 +187,7 @@ class Simulator:
             if trigger.due < again:
                 reason, next_at = "too_soon", again
         if reason is None and definition["filter"] is not None:
-            scope = Scope(facts, trigger.person, None, None)
+            scope = Scope(facts, trigger.person, trigger.event)
             reason = None if scope.holds(definition["filter"]) else "filtered"
         if reason is None:
             for each in running if definition["in_flight"] == "restart" else []:
@@ -210,6 +210,7 @@ class Simulator:
                 and event.name == goal["event"]
                 and each.entered_at < event.at <= min(until, facts.as_of)
                 and true(facts, goal, event.properties)
+                and same(goal, event.properties, each.event)
             ]
             return replace(each, goal_at=min(hits)) if hits else each
         change = facts.changes.get(goal["segment"], {}).get(each.person)
@@ -222,7 +223,7 @@ class Simulator:
         if each.goal_at is not None and definition["goal"] is not None and definition["goal"]["exit"]:
             over = "converted"
         else:
-            scope = Scope(facts, each.person, each.entered_at, each.id)
+            scope = Scope(facts, each.person, each.event, each.entered_at, each.id)
             for condition in definition["exit"]:
                 left = condition == "left_trigger" and _left(facts, definition["trigger"], each.person)
                 if left or (condition != "left_trigger" and scope.holds(condition)):

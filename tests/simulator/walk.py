@@ -70,7 +70,7 @@ class Walk:
 
     def _step(self, each: Pass, node: Node, state: _State, way: Way) -> Node | None:
         """Do the step and return the next one (None: the end). Raises _Rests."""
-        scope = Scope(self._facts, each.person, each.entered_at, each.id)
+        scope = Scope(self._facts, each.person, each.event, each.entered_at, each.id)
         if node.kind == "send":
             if state.said:
                 raise _Rests
