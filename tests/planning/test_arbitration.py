@@ -533,6 +533,17 @@ def test_transactional_is_never_capped_counted_or_held_by_quiet_hours_or_topics(
     assert court.said() == set()
 
 
+def test_transactional_messages_that_go_before_marketing_take_no_room_of_its_cap_and_need_none(court: Court) -> None:
+    court.campaigns.append(campaign("receipt", class_="transactional", topic=None))
+    court.rules = Rules(limits=[Limit("marketing", None, 1, 86_400)])
+    court.asks("marketing", 1, priority=10)
+    for number in range(2):
+        court.asks(f"receipt{number}", 1, "receipt", priority=90, step=f"s{number}")
+
+    assert court.reasons() == {"marketing": SEND, "receipt0": SEND, "receipt1": SEND}
+    assert court.said() == {"marketing"}
+
+
 # -- time ----------------------------------------------------------------------------------------------------------
 
 

@@ -1,9 +1,11 @@
 """What ends a pass, what an edit does to it, and what a deferred message takes back."""
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
+from tailrace import ids
 from tailrace.planning.arbitration import Limit, Rules
 from tailrace.planning.store import COMPACT_AT
 from tests.planning.world import DAY, HOUR, START, World, campaign, event_trigger, goal, message
@@ -88,6 +90,20 @@ def test_a_goal_by_segment_is_reached_by_entering_it_in_time(trial: World) -> No
     assert where(trial, late) == [("completed", None), ("converted", None)]
 
 
+def test_a_goal_by_segment_is_not_reached_by_an_edit_of_the_segment_nor_by_a_backfill(trial: World) -> None:
+    trial.campaigns = [campaign(steps=STEPS, goal=goal(segment="seg_vip"))]
+    trial.plan(START + DAY)
+    trial.segment("seg_vip", "ada")
+    trial.edit("seg_vip", "2")
+    edited = trial.plan(START + DAY + HOUR)
+    trial.segment("seg_vip", "ada", "ben")
+    backfilled = trial.plan(START + DAY + HOUR, cause="backfill")
+
+    assert trial.rows(backfilled, "changes", "segment", "cause") == [("seg_vip", "history")]
+    for plan in (edited, backfilled):
+        assert trial.rows(plan, "enrollments:welcome", "status", "goal_at") == [("active", None)] * 2
+
+
 def test_a_goal_counts_after_the_last_step_and_only_with_its_condition(trial: World) -> None:
     big = "coalesce(try_cast(json_extract_string(properties, '$.amount') as double) > 10, false)"
     trial.campaigns = [campaign(goal=goal(event="paid", where_sql=big))]
@@ -101,6 +117,27 @@ def test_a_goal_counts_after_the_last_step_and_only_with_its_condition(trial: Wo
     assert where(trial, plan) == [("completed", None), ("completed", None)]
     reached = [row for row in trial.rows(plan, "enrollments:welcome", "goal_at") if row != (None,)]
     assert reached == [((START + 2 * DAY).replace(tzinfo=None),)]
+
+
+def test_an_event_reaches_the_goal_after_the_entry_and_up_to_the_last_second_of_its_window(world: World) -> None:
+    entry, second = START + DAY, timedelta(seconds=1)
+    moments = {"at_entry": entry, "first": entry + second, "last": entry + DAY, "late": entry + DAY + second}
+    for user in moments:
+        world.person(user)
+    world.segment("seg_trial")
+    world.campaigns = [campaign(steps=STEPS, goal=goal(event="paid", within=86_400, exit=False))]
+    world.plan(START)
+    world.segment("seg_trial", *moments)
+    world.plan(entry)
+    for user, moment in moments.items():
+        world.event(user, "paid", moment, load=2)
+
+    plan = world.plan(START + 5 * DAY)
+
+    reached = world.rows(plan, "enrollments:welcome", "person_id", "goal_at")
+    assert {person: moment for person, moment in reached if moment is not None} == {
+        ids.person_id(user): moments[user].replace(tzinfo=None) for user in ("first", "last")
+    }
 
 
 MESSAGES = {name: message(key=name) for name in ("hello", "bye", "more")}
@@ -143,11 +180,14 @@ def test_an_edit_does_with_people_in_flight_as_its_author_chose(trial: World, on
         assert where(trial, plan) == [("edited", None), ("edited", None)]
 
 
-def test_who_rests_at_a_step_that_is_gone_stays_on_the_version(trial: World) -> None:
+@pytest.mark.parametrize("instead", [{"id": "pause", "wait": 86_400}, {"id": "rest", "send": "more"}])
+def test_who_rests_at_a_step_that_is_gone_or_of_another_kind_stays_on_the_version(
+    trial: World, instead: dict[str, Any]
+) -> None:
     trial.campaigns = [campaign(steps=STEPS)]
     trial.plan(START + DAY)
-    renamed = [EDITED[0], {"id": "pause", "wait": 86_400}, EDITED[2]]
-    trial.campaigns = [campaign(steps=renamed, on_edit="move", messages=MESSAGES)]
+    edited = [EDITED[0], instead, {"id": "last", "send": "more"}]
+    trial.campaigns = [campaign(steps=edited, on_edit="move", messages=MESSAGES)]
 
     plan = trial.plan(START + 3 * DAY)
 

@@ -285,6 +285,18 @@ def test_a_pause_holds_the_clocks_and_shifts_them_by_its_length(trial: World) ->
     assert after == [[], [("ada", "again", "send", None)]]
 
 
+def test_a_wait_goes_on_through_a_pause_that_expires(trial: World) -> None:
+    trial.campaigns = [campaign(steps=TWO_STEPS, on_pause="expire")]
+    trial.segment("seg_trial", "ada")
+    trial.plan(START + DAY)
+    trial.campaigns = [campaign(steps=TWO_STEPS, on_pause="expire", status="paused")]
+    trial.plan(START + 2 * DAY)
+    trial.campaigns = [campaign(steps=TWO_STEPS, on_pause="expire")]
+    trial.plan(START + 2 * DAY + HOUR)
+
+    assert trial.verdicts(trial.plan(START + 3 * DAY)) == [("ada", "again", "send", None)]
+
+
 def test_a_goal_is_reached_while_the_campaign_is_paused(trial: World) -> None:
     spec = {"steps": TWO_STEPS, "goal": goal(event="subscribed")}
     trial.campaigns = [campaign(**spec)]
