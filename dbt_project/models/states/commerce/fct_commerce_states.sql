@@ -64,20 +64,14 @@ marks as (
         and (next_at is null or next_at > {{ plus_days('event_at', var('commerce_lapsed_days')) }})
 ),
 
-changed as (
-    select
-        person_id,
-        marked_at,
-        state,
-        lag(state) over (partition by person_id order by marked_at) as previous_state
-    from marks
+periods as (
+    {{ state_periods('marks') }}
 )
 
 select
     person_id,
     state,
-    marked_at as started_at,
-    lead(marked_at) over (partition by person_id order by marked_at) as ended_at,
+    started_at,
+    ended_at,
     previous_state
-from changed
-where state is distinct from previous_state
+from periods

@@ -208,20 +208,14 @@ named as (
     from known
 ),
 
-changed as (
-    select
-        person_id,
-        marked_at,
-        state,
-        lag(state) over (partition by person_id order by marked_at) as previous_state
-    from named
+periods as (
+    {{ state_periods('named') }}
 )
 
 select
     person_id,
     state,
-    marked_at as started_at,
-    lead(marked_at) over (partition by person_id order by marked_at) as ended_at,
+    started_at,
+    ended_at,
     previous_state
-from changed
-where state is distinct from previous_state
+from periods
