@@ -1,11 +1,6 @@
 -- One row per event that says whether somebody wants to be written to, as it was said; append-only.
 -- Spoken by a person, for an address, or both; about a channel and a topic, or all of them (''). Incremental by load.
-{{ config(
-    materialized='incremental',
-    incremental_strategy='append',
-    tags=['by_load'],
-    pre_hook="{{ forget_loads() }}",
-) }}
+{{ config(materialized='incremental', tags=['by_load'], pre_hook="{{ forget_loads() }}") }}
 
 with said as (
     select

@@ -1,11 +1,6 @@
 -- One row per landed event, orphans included (null person_id).
 -- Incremental by load, as a set: loads that the landing shows and this table lacks come in, loads that it no longer shows go.
-{{ config(
-    materialized='incremental',
-    incremental_strategy='append',
-    tags=['by_load'],
-    pre_hook="{{ forget_loads() }}",
-) }}
+{{ config(materialized='incremental', tags=['by_load'], pre_hook="{{ forget_loads() }}") }}
 
 select
     event_id,

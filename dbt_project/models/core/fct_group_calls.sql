@@ -1,11 +1,6 @@
 -- One row per `group` call: what somebody said about an object (an account), and whether its person belongs to it.
 -- The last call of a person about an object counts; `is_member: false` in its traits ends the belonging. Incremental by load.
-{{ config(
-    materialized='incremental',
-    incremental_strategy='append',
-    tags=['by_load'],
-    pre_hook="{{ forget_loads() }}",
-) }}
+{{ config(materialized='incremental', tags=['by_load'], pre_hook="{{ forget_loads() }}") }}
 
 with calls as (
     select

@@ -1,11 +1,6 @@
 -- One row per event that says something about its person: traits, consent, trial, subscription.
 -- JSON is parsed here once, when its load comes in. Incremental by load, like fct_events.
-{{ config(
-    materialized='incremental',
-    incremental_strategy='append',
-    tags=['by_load'],
-    pre_hook="{{ forget_loads() }}",
-) }}
+{{ config(materialized='incremental', tags=['by_load'], pre_hook="{{ forget_loads() }}") }}
 
 with facts as (
     select

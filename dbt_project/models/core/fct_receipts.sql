@@ -1,12 +1,7 @@
 -- One row per receipt of a provider about one message: delivered, opened, clicked, bounced, complained, unsubscribed.
 -- A receipt names its message by the property intent_id; whose message it was, the journal's mirror says.
 -- Incremental by load, like fct_events.
-{{ config(
-    materialized='incremental',
-    incremental_strategy='append',
-    tags=['by_load'],
-    pre_hook="{{ forget_loads() }}",
-) }}
+{{ config(materialized='incremental', tags=['by_load'], pre_hook="{{ forget_loads() }}") }}
 
 {%- set channels = ['email', 'sms', 'push'] -%}
 {%- set kinds = ['delivered', 'opened', 'clicked', 'bounced', 'complained', 'unsubscribed'] %}

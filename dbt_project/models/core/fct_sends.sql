@@ -1,6 +1,6 @@
 -- One row per message or action that a destination accepted.
 -- Incremental by the journal's own row number: its mirror is only ever appended to.
-{{ config(materialized='incremental', incremental_strategy='append') }}
+{{ config(materialized='incremental') }}
 
 select
     outcomes.seq,

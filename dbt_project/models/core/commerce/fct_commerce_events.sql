@@ -2,10 +2,7 @@
 -- JSON is parsed here once, when its load comes in. Incremental by load, like fct_events.
 {{ config(
     enabled='commerce' in var('programmes'),
-    materialized='incremental',
-    incremental_strategy='append',
-    tags=['by_load'],
-    pre_hook="{{ forget_loads() }}",
+    materialized='incremental', tags=['by_load'], pre_hook="{{ forget_loads() }}",
 ) }}
 
 select
