@@ -28,3 +28,35 @@
             )
     ) as told
 {%- endmacro %}
+
+{#-
+    The rows of `standing` by person: what stands for a person (`p:` and their key) is theirs, what stands for an inbox (`a:`
+    and the address) is everybody's who has it at as_of. `columns` are those of the relation beside its `subject`.
+-#}
+{% macro by_person(standing, columns) -%}
+    with inboxes as (
+        select distinct facts.person_id
+        from {{ ref('fct_person_facts') }} as facts
+        inner join {{ standing }} as asked on 'a:' || lower(facts.email) = asked.subject
+        where facts.event_at <= {{ as_of() }}
+    ),
+
+    spans as (
+        {{ address_spans('inboxes') }}
+    )
+
+    select
+        cast(substring(subject, 3) as bigint) as person_id,
+        {{ columns | join(', ') }}
+    from {{ standing }}
+    where subject like 'p:%'
+
+    union all
+
+    select
+        spans.person_id,
+        stood.{{ columns | join(', stood.') }}
+    from {{ standing }} as stood
+    inner join spans on stood.subject = 'a:' || spans.address
+    where spans.until is null
+{%- endmacro %}

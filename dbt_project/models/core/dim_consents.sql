@@ -173,40 +173,8 @@ standing as (
         and (kind = 'import' or subject like 'p:%')
 ),
 
-inboxes as (
-    select distinct facts.person_id
-    from {{ ref('fct_person_facts') }} as facts
-    inner join standing on 'a:' || lower(facts.email) = standing.subject
-    where facts.event_at <= {{ as_of() }}
-),
-
-spans as (
-    {{ address_spans('inboxes') }}
-),
-
 bound as (
-    select
-        cast(substring(subject, 3) as bigint) as person_id,
-        channel,
-        topic,
-        source,
-        state,
-        said_at
-    from standing
-    where subject like 'p:%'
-
-    union all
-
-    select
-        spans.person_id,
-        standing.channel,
-        standing.topic,
-        standing.source,
-        standing.state,
-        standing.said_at
-    from standing
-    inner join spans on standing.subject = 'a:' || spans.address
-    where spans.until is null
+    {{ by_person('standing', ['channel', 'topic', 'source', 'state', 'said_at']) }}
 ),
 
 ranked as (

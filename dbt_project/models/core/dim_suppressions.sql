@@ -125,38 +125,8 @@ standing as (
         or trim(listed.user_id) != ''
 ),
 
-inboxes as (
-    select distinct facts.person_id
-    from {{ ref('fct_person_facts') }} as facts
-    inner join standing on 'a:' || lower(facts.email) = standing.subject
-    where facts.event_at <= {{ as_of() }}
-),
-
-spans as (
-    {{ address_spans('inboxes') }}
-),
-
 bound as (
-    select
-        cast(substring(subject, 3) as bigint) as person_id,
-        channel,
-        reason,
-        source,
-        suppressed_at
-    from standing
-    where subject like 'p:%'
-
-    union all
-
-    select
-        spans.person_id,
-        standing.channel,
-        standing.reason,
-        standing.source,
-        standing.suppressed_at
-    from standing
-    inner join spans on standing.subject = 'a:' || spans.address
-    where spans.until is null
+    {{ by_person('standing', ['channel', 'reason', 'source', 'suppressed_at']) }}
 )
 
 select
