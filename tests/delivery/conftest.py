@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 from delivery_world import Post, World
+from receiver import Receiver
 
 
 @pytest.fixture
@@ -13,3 +14,10 @@ def world(tmp_path):
 def post():
     with Post() as running:
         yield running
+
+
+@pytest.fixture
+def receiver():
+    running = Receiver()
+    yield running
+    running.close()

@@ -1,51 +1,97 @@
-"""A receiver of webhook steps on the loopback."""
+"""One HTTP server on the loopback, for webhooks of every kind: it answers as told, and misbehaves as told."""
 
 from __future__ import annotations
 
+import json
 import threading
 from collections import Counter
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any, NamedTuple
+
+Reply = tuple[int, dict[str, str], bytes]
+"""Status, headers, content. `answer` makes one."""
+
+
+class Call(NamedTuple):
+    """One call as it came; the names of headers are in small letters."""
+
+    method: str
+    path: str
+    headers: dict[str, str]
+    body: bytes
+
+    @property
+    def said(self) -> Any:
+        return json.loads(self.body)
+
+
+def answer(status: int = 200, content: bytes = b"", **headers: str) -> Reply:
+    return (status, {name.replace("_", "-"): value for name, value in headers.items()}, content)
 
 
 class Receiver:
-    """An HTTP server that counts calls by their id and answers by turn: (status, body), `reset`, or what is made of the
-    call's body.
+    """An HTTP server that counts calls by their id and answers the n-th as `answers[n]` says, or else as `otherwise`.
+
+    It is told a reply, what makes one of the call, or `hang`, `reset` or `trickle`.
     """
 
     def __init__(self) -> None:
-        self.calls: list[tuple[str, str, dict[str, str], bytes]] = []
+        self.calls: list[Call] = []
         self.seen: Counter[str] = Counter()
-        self.answers: list[object] = []
-        self.otherwise: object = (200, b'{"task": 7}')
-        self.kind = "application/json"
+        self.answers: dict[int, Reply | Callable[[Call], Any] | str] = {}
+        self.otherwise: Reply | Callable[[Call], Any] | str = answer(
+            200, b'{"ok": true}', content_type="application/json"
+        )
+        self.release = threading.Event()
         receiver = self
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
 
-            def answer(self) -> None:
+            def answer(self):
                 body = self.rfile.read(int(self.headers.get("content-length") or 0))
                 headers = {name.lower(): value for name, value in self.headers.items()}
-                receiver.calls.append((self.command, self.path, headers, body))
+                call = Call(self.command, self.path, headers, body)
+                told = receiver.answers.get(len(receiver.calls), receiver.otherwise)
+                receiver.calls.append(call)
                 receiver.seen[headers.get("webhook-id", "")] += 1
-                told = receiver.answers.pop(0) if receiver.answers else receiver.otherwise
-                if isinstance(told, Callable):
-                    told = told(body)
-                if told == "reset":
-                    self.close_connection = True
+                if callable(told):
+                    told = told(call)
+                if isinstance(told, str):
+                    {"hang": self.hang, "reset": self.reset, "trickle": self.trickle}[told]()
                     return
-                status, content = told
+                status, more, content = told
                 self.send_response(status)
-                self.send_header("content-type", receiver.kind)
-                self.send_header("location", "http://127.0.0.1:1/elsewhere")
+                for name, value in more.items():
+                    self.send_header(name, value)
                 self.send_header("content-length", str(len(content)))
                 self.end_headers()
                 self.wfile.write(content)
 
             do_GET = do_POST = do_PUT = answer  # noqa: N815
 
-            def log_message(self, *args: object) -> None:
+            def reset(self):
+                self.close_connection = True
+
+            def hang(self):
+                receiver.release.wait(30)
+                self.close_connection = True
+
+            def trickle(self):
+                self.close_connection = True
+                self.send_response(200)
+                self.send_header("content-length", "1000")
+                self.end_headers()
+                for _ in range(1000):
+                    if receiver.release.wait(0.02):
+                        return
+                    try:
+                        self.wfile.write(b" ")
+                    except OSError:
+                        return
+
+            def log_message(self, *args):
                 pass
 
         class Server(ThreadingHTTPServer):
@@ -61,6 +107,7 @@ class Receiver:
         self.thread.start()
 
     def close(self) -> None:
+        self.release.set()
         self.server.shutdown()
         self.server.server_close()
         self.thread.join()

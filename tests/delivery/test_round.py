@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from delivery_world import CallRenderer
-from receiver import Receiver
+from receiver import Receiver, answer
 from tests.planning.world import DAY, HOUR, START, World, campaign, event_trigger
 
 from tailrace.delivery.send import deliver
@@ -31,15 +31,19 @@ BRANCH = {
     "then": [GOOD],
     "else": [BAD],
 }
-ANSWERS = {"Ada": (201, b'{"task": 7}'), "Bob": (200, b'{"task": 3}'), "Cyd": (404, b'"gone"'), "Dee": "reset"}
+JSON = "application/json"
+ANSWERS = {
+    "Ada": answer(201, b'{"task": 7}', content_type=JSON),
+    "Bob": answer(200, b'{"task": 3}', content_type=JSON),
+    "Cyd": answer(404, b'"gone"', content_type=JSON),
+    "Dee": "reset",
+}
 
 
 @pytest.fixture
-def receiver():
-    running = Receiver()
-    running.otherwise = lambda body: ANSWERS[json.loads(body)["name"]]
-    yield running
-    running.close()
+def receiver(receiver: Receiver) -> Receiver:
+    receiver.otherwise = lambda call: ANSWERS[call.said["name"]]
+    return receiver
 
 
 def run(world: World, as_of, renderer: CallRenderer) -> None:

@@ -8,18 +8,22 @@ from datetime import timedelta
 
 import pytest
 from delivery_world import CallRenderer, start_sender
-from receiver import Receiver
+from receiver import answer
 
 from tailrace.journal import Journal
 
 PEOPLE = [f"person{n}@people.test" for n in range(6)]
 
 
+def told(status, content, kind="application/json"):
+    """Return an answer of a step's receiver, which would send a redirected caller elsewhere."""
+    return answer(status, content, content_type=kind, location="http://127.0.0.1:1/elsewhere")
+
+
 @pytest.fixture
-def receiver():
-    running = Receiver()
-    yield running
-    running.close()
+def receiver(receiver):
+    receiver.otherwise = told(200, b'{"task": 7}')
+    return receiver
 
 
 @pytest.fixture
@@ -49,8 +53,9 @@ def test_a_step_is_one_call_of_its_own_address_and_its_answer_is_kept(steps, rec
     done = world.deliver()
     intent = world.intent_of[PEOPLE[0]]
     assert done.messages.codes == {"accepted:http:200": 1}
-    ((method, path, headers, body),) = receiver.calls
-    assert (method, path, json.loads(body)) == ("POST", "/tasks", {"name": "Kim"})
+    (call,) = receiver.calls
+    headers = call.headers
+    assert (call.method, call.path, call.said) == ("POST", "/tasks", {"name": "Kim"})
     assert headers["idempotency-key"] == headers["webhook-id"] == intent
     assert responses(world) == {intent: (200, '{"task": 7}')}
     with Journal.open(world.settings) as journal:
@@ -61,8 +66,7 @@ def test_a_step_is_one_call_of_its_own_address_and_its_answer_is_kept(steps, rec
 
 @pytest.mark.parametrize("status", [201, 302, 401, 404, 422])
 def test_what_the_receiver_answers_is_the_campaigns_to_judge_and_redirects_are_not_followed(steps, receiver, status):
-    receiver.otherwise = (status, b"no such thing")
-    receiver.kind = "text/plain"
+    receiver.otherwise = told(status, b"no such thing", "text/plain")
     world = steps(PEOPLE)
     done = world.deliver()
     assert done.messages.codes == {f"accepted:http:{status}": 6}
@@ -71,7 +75,7 @@ def test_what_the_receiver_answers_is_the_campaigns_to_judge_and_redirects_are_n
 
 
 def test_an_overloaded_receiver_is_asked_again_and_the_last_answer_is_the_one_that_counts(steps, receiver):
-    receiver.answers = [(503, b"{}"), (429, b"{}"), (200, b'{"task": 8}')]
+    receiver.answers = dict(enumerate([told(503, b"{}"), told(429, b"{}"), told(200, b'{"task": 8}')]))
     world = steps(expires=timedelta(hours=24))
     for _ in range(2):
         assert world.deliver().messages.retry_later == 1
@@ -83,7 +87,7 @@ def test_an_overloaded_receiver_is_asked_again_and_the_last_answer_is_the_one_th
 
 
 def test_when_its_time_would_run_out_before_the_next_try_the_last_answer_stands(steps, receiver):
-    receiver.otherwise = (503, b'{"error": "busy"}')
+    receiver.otherwise = told(503, b'{"error": "busy"}')
     world = steps(expires=timedelta(minutes=30))
     for _ in range(40):
         world.deliver()
@@ -93,9 +97,9 @@ def test_when_its_time_would_run_out_before_the_next_try_the_last_answer_stands(
     assert list(responses(world).values()) == [(503, '{"error": "busy"}')]
 
 
-@pytest.mark.parametrize("told", ["reset", (502, b"")])
-def test_without_a_trusted_answer_it_is_unknown_and_not_called_again(steps, receiver, told):
-    receiver.otherwise = told
+@pytest.mark.parametrize("said", ["reset", told(502, b"")])
+def test_without_a_trusted_answer_it_is_unknown_and_not_called_again(steps, receiver, said):
+    receiver.otherwise = said
     world = steps()
     assert world.deliver().messages.unknown == 1
     world.later(hours=1)
@@ -105,8 +109,8 @@ def test_without_a_trusted_answer_it_is_unknown_and_not_called_again(steps, rece
 
 
 def test_a_receiver_that_drops_repeats_is_asked_again_until_the_last_answer_stands(steps, receiver):
-    receiver.answers = ["reset"]
-    receiver.otherwise = (502, b"")
+    receiver.answers[0] = "reset"
+    receiver.otherwise = told(502, b"")
     world = steps(more=", is_idempotent: true", expires=timedelta(minutes=30))
     for _ in range(40):
         world.deliver()
@@ -164,7 +168,7 @@ def test_word_to_the_house_goes_to_slack_whatever_its_person_has_withdrawn(world
     from delivery_world import withdrawn
 
     monkeypatch.setenv("SLACK_URL", f"http://127.0.0.1:{receiver.port}/services/canary-of-a-secret")
-    receiver.otherwise, receiver.kind = (200, b"ok"), "text/plain"
+    receiver.otherwise = told(200, b"ok", "text/plain")
     world.destinations(
         "connections:\n  chat: {type: slack, url_env: SLACK_URL, private_network: true}\nchannels: {slack: chat}\n"
     )
@@ -173,8 +177,8 @@ def test_word_to_the_house_goes_to_slack_whatever_its_person_has_withdrawn(world
     world.go_live()
     done = world.deliver()
     assert done.messages.codes == {"accepted:ok": 1}
-    ((_, path, _, body),) = receiver.calls
-    assert (path, json.loads(body)["text"]) == ("/services/canary-of-a-secret", "Dear Kim, welcome.")
+    (call,) = receiver.calls
+    assert (call.path, call.said["text"]) == ("/services/canary-of-a-secret", "Dear Kim, welcome.")
     assert responses(world) == {}
     for file in world.settings.data_dir.rglob("*"):
         assert not file.is_file() or b"canary-of-a-secret" not in file.read_bytes()
@@ -199,7 +203,7 @@ def test_killed_at_a_crash_point_a_step_is_called_once_and_answered_or_listed_as
 
 
 def test_the_body_of_an_answer_stands_in_the_journal_and_nowhere_else(steps, receiver, world, caplog):
-    receiver.otherwise = (200, b'{"name": "canary-7f3a"}')
+    receiver.otherwise = told(200, b'{"name": "canary-7f3a"}')
     done = steps().deliver()
     assert "canary-7f3a" not in repr(done) + caplog.text
     for path in world.settings.data_dir.rglob("*"):

@@ -1,98 +1,11 @@
 from __future__ import annotations
 
 import json
-import threading
-from collections import Counter
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+from receiver import answer
 
 PEOPLE = [f"person{n}@people.test" for n in range(5)]
-
-
-class Receiver:
-    """An HTTP server that answers as told: status, headers and body; or hang, reset, redirect, html, trickle."""
-
-    def __init__(self) -> None:
-        self.calls: list[dict] = []
-        self.headers: list[dict] = []
-        self.seen: Counter[str] = Counter()
-        self.answers: dict[int, object] = {}
-        self.otherwise: object = (200, {"content-type": "application/json"}, b'{"ok": true}')
-        self.release = threading.Event()
-        receiver = self
-
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def do_POST(self):
-                body = self.rfile.read(int(self.headers["content-length"]))
-                number = len(receiver.calls)
-                receiver.calls.append(json.loads(body))
-                receiver.headers.append({name.lower(): value for name, value in self.headers.items()} | {"": body})
-                receiver.seen[self.headers["webhook-id"]] += 1
-                answer = receiver.answers.get(number, receiver.otherwise)
-                if callable(answer):
-                    answer = answer(receiver.calls[number])
-                if answer == "hang":
-                    receiver.release.wait(30)
-                    self.close_connection = True
-                    return
-                if answer == "reset":
-                    self.close_connection = True
-                    return
-                if answer == "trickle":
-                    self.send_response(200)
-                    self.send_header("content-length", "1000")
-                    self.end_headers()
-                    for _ in range(1000):
-                        if receiver.release.wait(0.02):
-                            break
-                        try:
-                            self.wfile.write(b" ")
-                        except OSError:
-                            break
-                    self.close_connection = True
-                    return
-                status, headers, content = answer
-                self.send_response(status)
-                for name, value in headers.items():
-                    self.send_header(name, value)
-                self.send_header("content-length", str(len(content)))
-                self.end_headers()
-                self.wfile.write(content)
-
-            def log_message(self, *args):
-                pass
-
-        class Server(ThreadingHTTPServer):
-            daemon_threads = True
-            block_on_close = False
-
-            def handle_error(self, request, client_address):
-                pass
-
-        self.server = Server(("127.0.0.1", 0), Handler)
-        self.port = self.server.server_address[1]
-        self.thread = threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.01})
-        self.thread.start()
-
-    def close(self) -> None:
-        self.release.set()
-        self.server.shutdown()
-        self.server.server_close()
-        self.thread.join()
-
-
-@pytest.fixture
-def receiver():
-    running = Receiver()
-    yield running
-    running.close()
-
-
-def answer(status=200, content=b"", **headers):
-    return (status, {name.replace("_", "-"): value for name, value in headers.items()}, content)
 
 
 def test_a_message_is_one_post_with_its_id_in_every_header_that_can_hold_it(world, receiver):
@@ -100,7 +13,8 @@ def test_a_message_is_one_post_with_its_id_in_every_header_that_can_hold_it(worl
     world.apply(PEOPLE[:1])
     world.go_live()
     assert world.deliver().messages.accepted == 1
-    (call,), (headers,) = receiver.calls, receiver.headers
+    (received,) = receiver.calls
+    headers, call = received.headers, received.said
     intent = world.intent_of[PEOPLE[0]]
     assert headers["idempotency-key"] == headers["webhook-id"] == call["id"] == intent
     assert headers["webhook-timestamp"] == str(int(world.now.timestamp()))
@@ -118,8 +32,8 @@ def test_a_named_secret_signs_the_very_bytes_and_stands_in_no_repr(world, receiv
     world.apply(PEOPLE[:1])
     world.go_live()
     world.deliver()
-    headers = receiver.headers[0]
-    expected = sign("canary-of-a-secret", headers["webhook-id"], headers["webhook-timestamp"], headers[""])
+    headers, body = receiver.calls[0].headers, receiver.calls[0].body
+    expected = sign("canary-of-a-secret", headers["webhook-id"], headers["webhook-timestamp"], body)
     assert headers["webhook-signature"] == expected
     connection = load_connections(world.settings).by_name["hook"]
     line = connection.open(world.settings)
@@ -230,15 +144,20 @@ def test_a_batch_is_one_post_with_ops_and_every_row_is_acknowledged(world, recei
     world.go_live()
     done = world.deliver()
     assert (done.rows.claimed, done.rows.accepted) == (3, 3)
-    assert [len(call["data"]["rows"]) for call in receiver.calls] == [2, 1]
-    assert receiver.calls[0]["data"]["rows"][1] == {"op": "add", "key": {"id": "1"}, "data": {"id": "1", "plan": "pro"}}
-    assert receiver.calls[0]["data"]["target"] == "people"
+    assert [len(call.said["data"]["rows"]) for call in receiver.calls] == [2, 1]
+    first = receiver.calls[0].said["data"]
+    assert first["rows"][1] == {
+        "op": "add",
+        "key": {"id": "1"},
+        "data": {"id": "1", "plan": "pro"},
+    }
+    assert first["target"] == "people"
     assert answers_of(world) == [(0, 0, "accepted", ""), (0, 1, "accepted", ""), (1, 0, "accepted", "")]
 
 
 def test_rows_are_accepted_and_refused_one_by_one_and_an_unmentioned_row_is_unknown(world, receiver):
     def told(call):
-        keys = [row["key"] for row in call["data"]["rows"]]
+        keys = [row["key"] for row in call.said["data"]["rows"]]
         results = [
             {"key": keys[0], "status": "ok"},
             {"key": keys[1], "status": "error", "code": "bad_plan"},
@@ -269,7 +188,7 @@ def test_a_batch_without_an_answer_is_driven_again_by_the_next_delivery(world, r
     assert (done.rows.unknown, done.rows.accepted) == (2, 2)
     world.later(minutes=6)
     assert world.deliver().rows.accepted == 2
-    assert [call["id"] for call in receiver.calls] == ["plan1/s/0", "plan1/s/1", "plan1/s/0"]
+    assert [call.said["id"] for call in receiver.calls] == ["plan1/s/0", "plan1/s/1", "plan1/s/0"]
     assert [line[2] for line in answers_of(world)] == ["unknown"] * 2 + ["accepted"] * 4
 
 
@@ -293,4 +212,4 @@ def test_a_newer_plan_cancels_the_older_plans_batches_when_it_is_applied(world, 
     world.apply([], "plan2", sync_rows=3)
     world.go_live()
     assert world.deliver().rows.accepted == 3
-    assert {call["data"]["plan_id"] for call in receiver.calls} == {"plan2"}
+    assert {call.said["data"]["plan_id"] for call in receiver.calls} == {"plan2"}
