@@ -6,6 +6,7 @@ import signal
 import pytest
 from delivery_world import start_applying, start_sender
 
+from tailrace import durable
 from tailrace.errors import JournalError
 from tailrace.journal import Journal, SyncBatch
 
@@ -88,6 +89,17 @@ def test_killed_while_writing_to_the_outbox_nothing_is_unknown(world, tmp_path, 
     assert set(world.states().values()) == {"accepted"}
     files = sorted((world.settings.outbox / "email").glob("*.eml"))
     assert sorted(path.stem for path in files) == sorted(world.intent_of.values())
+
+
+def test_the_names_of_outbox_files_are_on_the_disk_before_the_journal_says_that_they_are_there(world, monkeypatch):
+    world.destinations("channels: {email: outbox}\n")
+    world.apply(PEOPLE[:3])
+    done = []
+    synced, recorded = durable.fsync_dir, Journal.record
+    monkeypatch.setattr(durable, "fsync_dir", lambda path: (done.append(path.name), synced(path)))
+    monkeypatch.setattr(Journal, "record", lambda *said: (done.append("recorded"), recorded(*said)))
+    assert world.deliver().messages.accepted == 3
+    assert "email" in done[: done.index("recorded")]
 
 
 def test_killed_while_applying_a_plan_the_next_one_finds_all_of_it(world, tmp_path):

@@ -387,10 +387,10 @@ def test_word_to_staff_and_webhooks_know_no_consent_inbox_caps_or_hours(court: C
 
 
 def test_one_person_per_inbox_gets_all_that_is_theirs(court: Court) -> None:
-    for person in (1, 2, 3):
-        court.asks(f"first{person}", person, address="Shared@example.com")
-        court.asks(f"second{person}", person, address="shared@EXAMPLE.com")
-        court.asks(f"other{person}", person, address="shared@example.com", step="later")
+    for person, address in enumerate(("Shared@example.com", "shared@EXAMPLE.com", "shared@example.com"), start=1):
+        court.asks(f"first{person}", person, address=address)
+        court.asks(f"second{person}", person, address=address)
+        court.asks(f"other{person}", person, address=address, step="later")
     found = court.reasons()
     winners = {intent for intent, verdict in found.items() if verdict == SEND}
 
@@ -500,6 +500,23 @@ def test_what_passes_after_a_message_does_not_put_off_when_it_is_eligible_again(
 
     assert [found[intent]["verdict"] for intent in "abc"] == ["send", "defer", "send"]
     assert found["b"]["next_at"] == clock.naive(NOW + HOUR)
+
+
+@pytest.mark.parametrize(("most_before", "ago", "next_in"), [(2, (5, 1), 2), (3, (6, 3, 1), 4)])
+def test_there_is_room_again_when_the_oldest_of_the_newest_that_fill_a_limit_leaves_it(
+    court: Court, most_before: int, ago: tuple[int, ...], next_in: int
+) -> None:
+    court.rules = Rules(limits=[Limit("marketing", None, most_before, 7 * 86_400)])
+    for days in ago:
+        court.candidates = []
+        court.asks(f"ago{days}", 1)
+        assert court.reasons(NOW - days * DAY) == {f"ago{days}": SEND}
+    court.rules = Rules(limits=[WEEK])
+    court.candidates = []
+    court.asks("now", 1)
+    found = court.judge()["now"]
+
+    assert (found["reason"], found["next_at"]) == ("frequency_cap", clock.naive(NOW + next_in * DAY))
 
 
 def test_a_message_leaves_each_limit_at_the_second_at_which_it_is_that_old(court: Court) -> None:
