@@ -113,6 +113,7 @@ def test_standard_webhooks_published_vector():
         ("login", 454, Outcome.RETRY_LATER),
         ("mail", 550, Outcome.BLOCKED),
         ("mail", 451, Outcome.RETRY_LATER),
+        ("rcpt", 450, Outcome.RETRY_LATER),
         ("rcpt", 550, Outcome.REJECTED),
         ("rcpt", 499, Outcome.RETRY_LATER),
         ("rcpt", 599, Outcome.REJECTED),
@@ -129,3 +130,20 @@ def test_standard_webhooks_published_vector():
 def test_smtp_answers_by_stage(stage, code, outcome):
     settings = smtp.Settings(**SETTINGS["smtp"])
     assert smtp.read_response(settings, MESSAGE, SmtpReply(stage, code)).outcome is outcome
+
+
+@pytest.mark.parametrize(
+    ("stage", "code", "is_systemic"),
+    [
+        ("connect", 554, True),
+        ("login", 535, True),
+        ("mail", 451, True),
+        ("data", 250, True),
+        *[("rcpt", code, True) for code in (421, 454, 530, 534, 535, 538)],
+        *[("rcpt", code, False) for code in (450, 451, 452, 550, 552, 554)],
+        ("end", 250, False),
+    ],
+)
+def test_smtp_answers_that_blame_the_relay_are_told_from_those_that_blame_the_message(stage, code, is_systemic):
+    settings = smtp.Settings(**SETTINGS["smtp"])
+    assert smtp.read_response(settings, MESSAGE, SmtpReply(stage, code)).is_systemic is is_systemic

@@ -274,7 +274,8 @@ def test_an_accounts_event_reaches_all_of_its_people_with_its_attributes(people:
 
 
 def test_an_account_that_enters_an_object_segment_reaches_its_people(people: World) -> None:
-    people.belongs = [("account", "acme", "ada"), ("account", "old", "ben")]
+    people.person("cleo")
+    people.belongs = [("account", "acme", "ada"), ("account", "old", "ben"), ("team", "acme", "cleo")]
     people.object_members = {"seg_big": {"old"}}
     people.campaigns = [campaign(trigger=of_object(segment="seg_big"), repeat=EACH)]
     first = people.plan(START + DAY)
