@@ -32,7 +32,8 @@ _GAP = r"(?:\{#.*?#\}|--[^\n]*|/\*.*?\*/|\s)+"
 _TOKENS = re.compile(
     rf"(?P<kept>'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\")|(?:{_GAP})?(?P<mark>[(),])(?:{_GAP})?|{_GAP}", re.DOTALL
 )
-_CONFIG = re.compile(r"\{\{-?\s*config\(.*?\)\s*-?\}\}", re.DOTALL)
+# A hook in it is a string with braces of its own.
+_CONFIG = re.compile(r"\{\{-?\s*config\((?:'[^']*'|\"[^\"]*\"|[^'\"])*?\)\s*-?\}\}")
 _VAR = re.compile(r"\bvar\(\s*['\"](\w+)['\"]")
 _REF = re.compile(r"\{\{-?\s*ref\(\s*['\"](\w+)['\"]\s*\)\s*-?\}\}")
 
@@ -142,49 +143,46 @@ def read_catalog(settings: Settings) -> Catalog:
     manifest = _read_manifest(settings)
     nodes = _nodes(manifest)
     prints = _Fingerprints(nodes, _project_macros(manifest), _vars(settings))
+
+    def said(node: Node) -> dict[str, Any]:
+        """Return what the catalog says of every kind of model."""
+        return {
+            "name": node.name,
+            "relation": node.relation,
+            "fingerprint": prints.of(node.unique_id),
+            "owner": str(node.meta.get("owner", "")),
+            "line": _config_line(node.code),
+            "path": settings.project_dir / node.path,
+        }
+
     segments = {
         node.name: SegmentModel(
-            name=node.name,
-            relation=node.relation,
-            fingerprint=prints.of(node.unique_id),
+            **said(node),
             summary=str(node.meta.get("summary", "")),
-            owner=str(node.meta.get("owner", "")),
             guard=dict(node.meta.get("guard") or {}),
-            line=_config_line(node.code),
-            path=settings.project_dir / node.path,
         )
         for node in _models(nodes, "segments")
     }
     object_segments = {
         node.name: ObjectSegmentModel(
-            name=node.name,
-            relation=node.relation,
-            fingerprint=prints.of(node.unique_id),
+            **said(node),
             object=str(node.meta.get("object", "")),
             summary=str(node.meta.get("summary", "")),
-            owner=str(node.meta.get("owner", "")),
-            line=_config_line(node.code),
-            path=settings.project_dir / node.path,
         )
         for node in _models(nodes, "object_segments")
     }
     syncs = {
         node.name: SyncModel(
-            name=node.name,
-            relation=node.relation,
-            fingerprint=prints.of(node.unique_id),
+            **said(node),
             destination=str(node.meta.get("destination", "")),
             target=str(node.meta.get("target", "")),
             mode=str(node.meta.get("mode", "")),
             keys=tuple(str(key) for key in node.meta.get("keys") or ()),
-            owner=str(node.meta.get("owner", "")),
             guard=dict(node.meta.get("guard") or {}),
             columns=_columns(node.code),
             segments=tuple(
                 sorted(nodes[up].name for up in ancestor_ids(nodes, node.unique_id) if nodes[up].folder == "segments")
             ),
-            line=_config_line(node.code),
-            path=settings.project_dir / node.path,
         )
         for node in _models(nodes, "syncs")
     }
