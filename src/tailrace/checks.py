@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import MappingProxyType
 
 from tailrace.campaigns.check import check_campaigns
@@ -14,7 +15,7 @@ from tailrace.errors import DefinitionError, Problem, nearest
 from tailrace.landing.contract import load_contract
 from tailrace.settings import Settings
 from tailrace.warehouse import preview
-from tailrace.warehouse.catalog import Catalog, SyncModel, read_catalog
+from tailrace.warehouse.catalog import Catalog, ObjectSegmentModel, SegmentModel, SyncModel, read_catalog
 
 
 @dataclass(frozen=True)
@@ -50,9 +51,9 @@ def check_project(
         problems += check_campaigns(
             shelf, names, known, columns, object_segments=objects, off=catalog.off, flights=flights
         )
-        problems += _segment_problems(catalog)
+        problems += _segment_problems(catalog, settings.project_dir)
         if connections is not None:
-            problems += sync_problems(catalog, connections)
+            problems += _sync_problems(catalog, connections, settings.project_dir)
     else:
         problems += shelf.problems
     return Findings(
@@ -68,10 +69,10 @@ def check_project(
     )
 
 
-def sync_problems(catalog: Catalog, connections: Connections) -> list[Problem]:
+def _sync_problems(catalog: Catalog, connections: Connections, project: Path) -> list[Problem]:
     """Return what is wrong with the syncs: an unknown destination, a mode that is not there yet, missing keys."""
     return [
-        Problem(f"models/syncs/{model.path.name}", model.line, text)
+        Problem(model.path.relative_to(project).as_posix(), model.line, text)
         for model in catalog.syncs.values()
         for text in _sync_texts(model, connections)
     ]
@@ -94,14 +95,15 @@ def _sync_texts(model: SyncModel, connections: Connections) -> list[str]:
     return texts
 
 
-def _segment_problems(catalog: Catalog) -> list[Problem]:
+def _segment_problems(catalog: Catalog, project: Path) -> list[Problem]:
     problems = []
-    for model in catalog.segments.values():
+    models: list[SegmentModel | ObjectSegmentModel] = [*catalog.segments.values(), *catalog.object_segments.values()]
+    for model in models:
         missing = [name for name, value in (("owner", model.owner), ("summary", model.summary)) if not value]
         if missing:
             problems.append(
                 Problem(
-                    f"models/segments/{model.path.name}",
+                    model.path.relative_to(project).as_posix(),
                     model.line,
                     f"there is no {' and no '.join(missing)}; expected `config(meta={{'owner': …, 'summary': …}})`",
                 )

@@ -78,13 +78,19 @@ def test_check_lists_every_mistake_of_every_file(day: Installation, project: Edi
     project("campaigns/win_back/campaign.yml", "status: live", "status: alive")
     project("contracts/sources/app.yml", "format: segment", "format: segmnt")
     project("destinations.yml", "email: outbox", "email: outbux")
-    copy = project("models/segments/seg_power_users.sql", "'owner'", "'ownr'")
+    models = (
+        "models/segments/seg_power_users.sql",
+        "models/segments/saas/seg_low_usage_14d.sql",
+        "models/object_segments/saas/seg_accounts_ready_for_sales.sql",
+    )
+    for model in models:
+        copy = project(model, "'owner'", "'ownr'")
 
     done = call(Installation(day.data_dir, copy), "check", "--json")
 
     assert done.code == 2
     paths = {problem["path"] for problem in done.json["problems"]}
-    wanted = ("win_back/campaign.yml", "sources/app.yml", "destinations.yml", "seg_power_users.sql")
+    wanted = ("win_back/campaign.yml", "sources/app.yml", "destinations.yml", *models)
     assert [name for name in wanted if not any(path.endswith(name) for path in paths)] == []
 
 
