@@ -247,7 +247,7 @@ class TestBehindItsCopy:
         sent()
         with Journal.open(settings) as journal, pytest.raises(JournalError, match="behind its copy") as caught:
             journal.start_epoch(at)
-        assert "--accept-journal" in str(caught.value)
+        assert "--accept-journal --reason" in str(caught.value)
 
     def test_a_missing_journal_refuses_to_send(self, sent, settings, at):
         settings.journal.unlink()

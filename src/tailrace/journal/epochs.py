@@ -59,7 +59,7 @@ class Epochs:
             return None
         way_out = (
             " Nothing is sent. Put the newest journal back; if there is none, `tailrace live acquire --accept-journal"
-            " REASON` goes on with this one and lists as unknown what only the copy knows of"
+            " --reason …` goes on with this one and lists as unknown what only the copy knows of"
         )
         if last["journal"] != self.journal_id:
             return (
@@ -90,7 +90,7 @@ class Epochs:
         0, when the journal is not behind. Raises JournalError without a reason.
         """
         if not reason.strip():
-            raise JournalError("going on with a journal that is behind its copy needs a reason: say why")
+            raise JournalError("going on with a journal that is behind its copy needs a reason; expected one: say why")
         if self.copy_problem() is None:
             return 0
         lost = 0

@@ -59,7 +59,10 @@ class Result:
         self.balances.append(balance)
         if not balance.holds:
             parts = " + ".join(f"{count} {name}" for name, count in balance.parts.items())
-            raise TailraceError(f"the counts of `{balance.name}` do not balance: {balance.total} is not {parts}")
+            raise TailraceError(
+                f"the counts of `{balance.name}` do not balance: {balance.total} is not {parts}; expected the same, so"
+                " nothing goes on from here: report this as a defect"
+            )
 
     def document(self) -> dict[str, Any]:
         """Return the result as JSON-able facts."""
