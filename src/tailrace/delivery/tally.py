@@ -60,9 +60,9 @@ class Delivered:
     `found_unknown`: messages that an earlier sender left without an outcome, or that are now routed elsewhere, and
     are listed as unknown. `sent_again`: items that it left, and that go out again because repeating is harmless.
     `unknown_now`: all messages whose fate is not known, those of earlier runs included. `drafts_now`: all that wait for
-    a person's approval. `stopped`: connections that
-    were left alone after failing, and the code that they failed with. `problems`: connections that could not be
-    opened, in words. `is_complete` is false when the time budget ended it.
+    a person's approval. `stopped`: connections that were left alone after failing, and the code that they failed
+    with. `problems`: connections that could not be opened, in words. `is_complete` is false when the time budget
+    ended it.
     """
 
     epoch: int

@@ -56,7 +56,7 @@ def build(
 ) -> Generation:
     """Build the project over `loads` as of `as_of` and return the stamped generation.
 
-    `mirror` names the Parquet files of the journal's mirror, per table (`intents`, `outcomes`). A segment, sync or
+    `mirror` names the Parquet files of the journal's mirror, per table (`journal.readings.MIRRORS`). A segment, sync or
     report that fails keeps its last table and is named in `failed`; so are those that need it.
 
     Raises BuildError when a model that others stand on failed, DefinitionError when dbt cannot read the project: there
