@@ -9,8 +9,8 @@ import typer
 
 from tailrace.campaigns.amounts import duration
 from tailrace.cli import measured, output
+from tailrace.cli.funnels import words
 from tailrace.cli.options import DataDir, Json, Limit, ProjectDir, instant, settings
-from tailrace.cli.plans import words
 from tailrace.errors import TailraceError
 from tailrace.pipeline import backtest as backtesting
 from tailrace.pipeline import campaigns, measuring, previewing

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tailrace.cli import output
-from tailrace.cli.plans import words
+from tailrace.cli.funnels import words
 from tailrace.reports.measured import TITLES, ArmView, ComparisonView, MeasuredView, finding, mismatch_in_words
 
 

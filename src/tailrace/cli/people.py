@@ -9,8 +9,8 @@ import typer
 
 from tailrace import clock
 from tailrace.cli import gates, output
+from tailrace.cli.funnels import words
 from tailrace.cli.options import DataDir, Json, ProjectDir, settings
-from tailrace.cli.plans import words
 from tailrace.pipeline.explaining import Explanation
 from tailrace.pipeline.explaining import explain as tell
 from tailrace.pipeline.why import why

@@ -7,13 +7,10 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from tailrace.cli import funnels, output
-from tailrace.cli.funnels import words
 from tailrace.errors import DataError
 from tailrace.pipeline.result import Result
 from tailrace.planning.sampling import Sample
 from tailrace.planning.store import Plan
-
-__all__ = ["reading", "release_in_words", "show", "show_result", "words"]
 
 
 def show(plan_id: str, plan: Plan, sample: Sample | None = None, *, campaign: str | None = None) -> None:
