@@ -131,7 +131,12 @@ def conditions(
 
     One that `compares` may ask for events that are the same as the one that started the pass.
     """
-    kinds = ["in", "event", "where"] + (["response"] if webhooks else []) + (["all", "any", "not"] if depth else [])
+    kinds = (
+        ["in", "event", "where"]
+        + ["event"] * 2 * compares
+        + (["response"] if webhooks else [])
+        + (["all", "any", "not"] if depth else [])
+    )
     kind = draw(st.sampled_from(kinds))
     inner = conditions(compares=compares, webhooks=webhooks, since_entry=since_entry, depth=depth - 1)
     if kind in ("all", "any"):
@@ -153,7 +158,7 @@ def conditions(
 
 def _maybe_same(compares: bool) -> st.SearchStrategy[dict[str, Any]]:
     alike = st.sampled_from([["cart"], ["cart"], ["kind"], ["cart", "kind"]]).map(lambda names: {"same": names})
-    return st.just({}) | alike if compares else st.just({})
+    return st.just({}) | alike | alike if compares else st.just({})
 
 
 def has_event(trigger: Mapping[str, Any]) -> bool:
@@ -290,12 +295,12 @@ def campaigns(draw: st.DrawFn, slug: str) -> Campaign:
         repeat = "each_occurrence"
     is_message = draw(st.sampled_from(["marketing", "marketing", "transactional"]))
     compares = has_event(trigger)
-    leaves: list[Any] = [draw(conditions(compares=compares, depth=1))] if draw(_one_in(4)) else []
+    leaves: list[Any] = [draw(conditions(compares=compares, depth=1))] if draw(_one_in(2 if compares else 4)) else []
     if trigger["kind"] == "segment" and draw(_one_in(4)):
         leaves.append("left_trigger")
     goal = None
     if draw(st.booleans()):
-        by_event = draw(st.booleans())
+        by_event = compares or draw(st.booleans())
         goal = {
             "event": draw(st.sampled_from(EVENTS[:2])) if by_event else None,
             "segment": None if by_event else draw(st.sampled_from(SEGMENTS)),
@@ -449,7 +454,7 @@ def _happens(lot: Random, before: int, until: int, is_history: bool) -> Happens:
     if name == "broadcast_requested":
         properties |= {"campaign": lot.choice(["c0", "c1", "c2"]), "key": lot.choice(["one", "two"])}
     return Happens(
-        person=lot.choice([*PEOPLE, None]),
+        person=lot.choice([*PEOPLE[:6], *PEOPLE[:6], *PEOPLE, None]),
         name=name,
         minutes=lot.choice([lot.randint(before, until), lot.randint(max(0, before - 6000), until + 300)]),
         properties=properties,
