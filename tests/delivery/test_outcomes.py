@@ -89,7 +89,9 @@ def test_no_answer_after_the_dot_is_unknown_and_never_sent_again(world, post):
     post.inbox.behaviour.clear()
     world.later(days=1)
     assert world.deliver().messages.claimed == 0
-    assert post.inbox.taken == dict.fromkeys(PEOPLE, 1)
+    world.apply(["somebody.else@people.test"], "plan2")
+    assert world.deliver().messages.claimed == 1
+    assert post.inbox.taken == dict.fromkeys([*PEOPLE, "somebody.else@people.test"], 1)
 
 
 def test_a_server_that_is_not_there_costs_nobody_a_try(world, post):
