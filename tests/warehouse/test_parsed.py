@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 
 from tailrace import durable
-from tailrace.errors import DefinitionError
+from tailrace.errors import BuildError, DefinitionError
 from tailrace.settings import Settings
 from tailrace.warehouse import parsed, runner
 from tailrace.warehouse.catalog import read_catalog
-from tests.warehouse.conftest import Built
+from tests.warehouse.conftest import AS_OF, Built
 
 CHANGES = {
     "a model": "models/segments/seg_activated.sql",
@@ -38,9 +38,11 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
     found: list[list[str]] = []
     real = runner.warm.run
 
-    def run(arguments: list[str], environment: dict[str, str], folder: Path) -> tuple[int, str]:
+    def run(
+        arguments: list[str], environment: dict[str, str], folder: Path, known: Path | None = None
+    ) -> tuple[int, str]:
         found.append(arguments)
-        return real(arguments, environment, folder)
+        return real(arguments, environment, folder, known)
 
     monkeypatch.setattr(runner.warm, "run", run)
     return found
@@ -121,12 +123,40 @@ def test_a_project_that_reads_elsewhere_is_never_taken_for_current(copied: Setti
     assert not is_current(copied)
 
 
-def test_a_manifest_that_someone_else_wrote_or_that_is_gone_is_not_current(copied: Settings) -> None:
+@pytest.mark.parametrize("name", ["manifest.json", "partial_parse.msgpack"])
+def test_what_someone_else_wrote_or_what_is_gone_is_not_current(copied: Settings, name: str) -> None:
     assert is_current(copied)
-    durable.write(runner.manifest_path(copied), runner.manifest_path(copied).read_bytes() + b"\n")
+    path = runner.manifest_path(copied).with_name(name)
+    durable.write(path, path.read_bytes() + b"\n")
     assert not is_current(copied)
+    path.unlink()
+    assert not is_current(copied)
+
+
+def test_dbt_is_given_what_it_knows_of_the_project_while_that_is_current(
+    copied: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[Path | None] = []
+
+    def run(arguments: list[str], environment: dict[str, str], folder: Path, known: Path | None) -> tuple[int, str]:
+        given.append(known)
+        return 2, ""
+
+    monkeypatch.setattr(runner.warm, "run", run)
+    for _ in range(2):
+        with pytest.raises(BuildError):
+            runner.compile_model(copied, AS_OF, "seg_activated")
+    assert given == [runner.manifest_path(copied).with_name("partial_parse.msgpack"), None]
+
+
+def test_what_dbt_makes_of_a_known_project_is_what_it_makes_of_one_that_it_reads(
+    copied: Settings, asked: list[list[str]]
+) -> None:
+    runner.write_profile(copied, ())
+    known = runner.compile_model(copied, AS_OF, "seg_activated")
     runner.manifest_path(copied).unlink()
-    assert not is_current(copied)
+    assert runner.compile_model(copied, AS_OF, "seg_activated") == known
+    assert [arguments[5] for arguments in asked] == ["compile"] * 2
 
 
 def test_a_project_that_dbt_could_not_read_is_read_again(copied: Settings, asked: list[list[str]]) -> None:

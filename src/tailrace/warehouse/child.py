@@ -19,6 +19,7 @@ import select
 import signal
 import socket
 import sys
+from pathlib import Path
 from typing import Any
 
 PR_SET_PDEATHSIG = 1
@@ -38,6 +39,7 @@ def main(control: socket.socket, parent: int) -> int:
         # The fork meets the same error, and says so to the one who asked.
         with contextlib.suppress(ImportError):
             importlib.import_module(module)
+    _make_schemas()
     gc.freeze()
     server = os.getpid()
     running: dict[int, tuple[int, int]] = {}
@@ -61,6 +63,25 @@ def main(control: socket.socket, parent: int) -> int:
                 return _become_dbt(json.loads(message), said, server)
             os.close(said)
             running[os.pidfd_open(pid)] = pid, status
+
+
+def _make_schemas() -> None:
+    """Have dbt make what it checks its settings with: that takes it long when it is first used."""
+    with contextlib.suppress(ImportError):
+        from dbt.contracts import project  # noqa: PLC0415
+
+        for settings in (project.Project, project.ProfileConfig, project.ProjectFlags, project.Configuration):
+            settings.json_schema()
+
+
+def _read(known: str) -> Any:
+    """Return the project as dbt keeps it in its cache `known`, ready for `dbtRunner(manifest=…)`."""
+    from dbt.contracts.graph.manifest import Manifest  # noqa: PLC0415
+    from dbt.parser.manifest import extended_mashumuro_decoder  # noqa: PLC0415
+
+    manifest: Any = Manifest.from_msgpack(Path(known).read_bytes(), decoder=extended_mashumuro_decoder)
+    manifest.build_flat_graph()
+    return manifest
 
 
 def _answer(ended: int, pid: int, status: int) -> None:
@@ -87,7 +108,8 @@ def _become_dbt(request: dict[str, Any], said: int, server: int) -> int:
     os.environ.update(request["environment"])
     from dbt.cli.main import dbtRunner  # noqa: PLC0415 (the server has imported it, if it is there)
 
-    result = dbtRunner().invoke(request["arguments"])
+    manifest = _read(request["known"]) if request["known"] else None
+    result = dbtRunner(manifest=manifest).invoke(request["arguments"])
     if result.exception is not None:
         sys.stderr.write(f"{result.exception}\n")
         return 2

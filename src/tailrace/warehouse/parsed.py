@@ -1,8 +1,8 @@
 """Is dbt's manifest still what dbt would make of the project? Told by a stamp, so that dbt need not start to find out.
 
 The stamp covers all that dbt reads: every file of the project that is not ours alone, the environment and the profile
-that dbt gets, the versions, and the manifest itself, which dbt run by hand may have replaced. What cannot be covered
-(a project that reads outside its folder) is never taken for current.
+that dbt gets, the versions, and the manifest and dbt's cache themselves, which dbt run by hand may have replaced. What
+cannot be covered (a project that reads outside its folder) is never taken for current.
 """
 
 from __future__ import annotations
@@ -42,6 +42,11 @@ def is_current(manifest: Path, of: str | None) -> bool:
     return of is not None and stamp.is_file() and stamp.read_text(encoding="utf-8") == _content(manifest, of)
 
 
+def cache(manifest: Path) -> Path:
+    """Return where dbt keeps what it has read, in its own form; good while the manifest is current."""
+    return manifest.with_name("partial_parse.msgpack")
+
+
 def outdate(manifest: Path) -> None:
     """Take the stamp off: dbt is about to write the manifest."""
     _stamp(manifest).unlink(missing_ok=True)
@@ -58,7 +63,8 @@ def _stamp(manifest: Path) -> Path:
 
 
 def _content(manifest: Path, of: str) -> str:
-    return ids.digest(of, _checksum(manifest) if manifest.is_file() else "no manifest")
+    made = (manifest, cache(manifest))
+    return ids.digest(of, *(_checksum(path) if path.is_file() else f"no {path.name}" for path in made))
 
 
 def _checksum(path: Path) -> str:

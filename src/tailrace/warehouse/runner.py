@@ -175,11 +175,12 @@ def _run(settings: Settings, arguments: list[str], as_of: datetime | None) -> tu
         *("--project-dir", str(settings.project_dir), "--profiles-dir", str(folder), "--target", _OURS),
         *("--target-path", str(folder / "target"), "--log-path", str(folder / "logs")),
     ]
-    inputs = _inputs(settings)
-    parsed.outdate(manifest_path(settings))
-    code, said = warm.run(command, environment, settings.data_dir)
+    inputs, manifest = _inputs(settings), manifest_path(settings)
+    known = parsed.cache(manifest) if parsed.is_current(manifest, inputs) else None
+    parsed.outdate(manifest)
+    code, said = warm.run(command, environment, settings.data_dir, known)
     if code in _READ_THE_PROJECT:
-        parsed.record(manifest_path(settings), inputs)
+        parsed.record(manifest, inputs)
     return code, said
 
 

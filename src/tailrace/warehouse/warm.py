@@ -35,12 +35,20 @@ def start(environment: Mapping[str, str]) -> None:
         _running(environment)
 
 
-def run(arguments: Sequence[str], environment: Mapping[str, str], folder: Path) -> tuple[int, str]:
+def run(
+    arguments: Sequence[str], environment: Mapping[str, str], folder: Path, known: Path | None = None
+) -> tuple[int, str]:
     """Run dbt in a process of its own and return its exit code (negative: the signal it died of) and all it said.
 
-    The process has this environment and no other, and works in `folder`.
+    The process has this environment and no other, and works in `folder`. `known` is dbt's cache of a project that it
+    need not read again.
     """
-    request = {"arguments": list(arguments), "environment": dict(environment), "folder": str(folder)}
+    request = {
+        "arguments": list(arguments),
+        "environment": dict(environment),
+        "folder": str(folder),
+        "known": str(known) if known else None,
+    }
     said, to_say = os.pipe()
     status, to_tell = os.pipe()
     with open(said, encoding="utf-8", errors="replace") as words, open(status, "rb") as end:  # noqa: PTH123
