@@ -19,7 +19,7 @@ from tailrace.campaigns.definition import Campaign
 from tailrace.engine import statement
 from tailrace.errors import DataError
 from tailrace.pipeline.branch import Branch, branch
-from tailrace.pipeline.campaigns import find, in_words
+from tailrace.pipeline.campaigns import find, goal_in_words
 from tailrace.pipeline.request import Definitions, load_definitions
 from tailrace.planning import relations
 from tailrace.planning.store import Plan
@@ -242,8 +242,7 @@ def _base_rate(connection: engine.Connection, campaign: Campaign, last: datetime
         over,
     )
     low, high = interval(Group(passes, reached)) if passes else (None, None)
-    said = f"{goal.event or goal.segment} within {in_words(goal.within)}"
-    return BaseRate(said, passes, reached, reached / passes if passes else None, low, high, still_open)
+    return BaseRate(goal_in_words(goal), passes, reached, reached / passes if passes else None, low, high, still_open)
 
 
 def _assumed(campaign: Campaign, definitions: Definitions, replayed: Branch, first: Plan) -> Iterator[str]:

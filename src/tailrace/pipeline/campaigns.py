@@ -8,7 +8,7 @@ from datetime import timedelta
 
 from tailrace import engine
 from tailrace.campaigns import steps, triggers
-from tailrace.campaigns.definition import Campaign, Send, Wait
+from tailrace.campaigns.definition import Campaign, Goal, Send, Wait
 from tailrace.campaigns.shelf import load_campaigns
 from tailrace.errors import DefinitionError, Problem, nearest
 from tailrace.pipeline.standing import outcomes
@@ -134,6 +134,11 @@ def trigger_in_words(campaign: Campaign) -> str:
     return triggers.in_words(campaign.trigger)
 
 
+def goal_in_words(goal: Goal) -> str:
+    """Return what a campaign is for, and how soon, in words."""
+    return f"{goal.event or goal.segment} within {in_words(goal.within)}"
+
+
 def in_words(duration: timedelta) -> str:
     """Return a duration as its author would write it: `2 days`, `36 hours`, `30 minutes`."""
     minutes = int(duration / timedelta(minutes=1))
@@ -178,7 +183,7 @@ def show(settings: Settings, slug: str) -> CampaignDetail:
         klass=campaign.klass,
         topic=campaign.topic,
         trigger=trigger_in_words(campaign),
-        goal=None if goal is None else f"{goal.event or goal.segment} within {in_words(goal.within)}",
+        goal=None if goal is None else goal_in_words(goal),
         holdout=campaign.holdout_bp / 10_000,
         expires=in_words(campaign.expires),
         version=campaign.version,

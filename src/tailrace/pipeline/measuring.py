@@ -20,7 +20,7 @@ from tailrace.engine import literal, statement
 from tailrace.errors import DataError
 from tailrace.journal.journal import Journal
 from tailrace.landing.loads import event_files, loads
-from tailrace.pipeline.campaigns import find, in_words
+from tailrace.pipeline.campaigns import find, goal_in_words, in_words
 from tailrace.pipeline.remembered import remember
 from tailrace.pipeline.request import Definitions, load_definitions
 from tailrace.planning import relations
@@ -35,6 +35,7 @@ _PACKAGE = "tailrace.pipeline"
 _WHOLE = 10_000
 _RECEIPTS = ("delivered", "opened", "clicked", "bounced", "complained", "unsubscribed")
 _PLANS = pa.schema([("path", pa.string()), ("as_of", pa.timestamp("us"))])
+_NO_MOVES = f"{relations.TRANSITIONS} limit 0"
 _VERSIONS = pa.schema([("version", pa.string()), ("within", pa.int64())])
 
 
@@ -79,9 +80,6 @@ def _show_moves(connection: engine.Connection, store: Store, lineage: Sequence[P
     )
 
 
-_NO_MOVES = f"{relations.TRANSITIONS} limit 0"
-
-
 def _show_messages(connection: engine.Connection, settings: Settings) -> None:
     """Make `sent` (a row per message of the journal) and `receipts` (a row per message, channel, kind and reader)."""
     with Journal.open(settings) as journal:
@@ -113,19 +111,19 @@ def _measured(
     statuses = dict(
         connection.execute("select status, count(*) from passes group by status order by 2 desc, 1").fetchall()
     )
-    goal = campaign.goal
-    reached = engine.row(connection, "select count(goal_at) from passes")[0] if goal else None
+    reached = engine.row(connection, "select count(goal_at) from passes")[0] if campaign.goal else None
+    compared = _comparisons(connection, store, plan, campaign, versions, definitions) if campaign.goal else ()
     return MeasuredView(
         slug=slug,
         version=campaign.version,
-        goal=None if goal is None else f"{goal.event or goal.segment} within {in_words(goal.within)}",
+        goal=None if campaign.goal is None else goal_in_words(campaign.goal),
         as_of=plan.as_of,
         passes=sum(statuses.values()),
         statuses=statuses,
         reached_goal=reached,
         funnel=tuple(_funnel(connection, campaign, versions)),
         messages=tuple(_messages(connection, campaign, known)),
-        comparisons=tuple(_comparisons(connection, store, plan, campaign, versions, definitions)) if goal else (),
+        comparisons=tuple(compared),
     )
 
 
@@ -196,8 +194,7 @@ def _comparisons(
     versions: Mapping[str, Mapping[str, Any]],
     definitions: Definitions,
 ) -> Iterator[ComparisonView]:
-    now = {"as_of": clock.naive(plan.as_of)}
-    connection.execute(statement(_PACKAGE, "measured_people"), now)
+    connection.execute(statement(_PACKAGE, "measured_people"), {"as_of": clock.naive(plan.as_of)})
     rows = connection.execute("select version, arm, people, measured, converted from arms order by all").fetchall()
     held = {version: definition["holdout_bp"] for version, definition in versions.items()}
     meant = _meant([row for row in rows if row[1] != "global_holdout"], held)
@@ -209,10 +206,21 @@ def _comparisons(
         everybody = sum(counts[0] for counts in groups.values())
         weights = {"global_holdout": everybody * share / _WHOLE, "others": everybody * (1 - share / _WHOLE)}
         yield _compared("global_holdout", None, groups, ["global_holdout", "treated"], weights, 0)
+    yield from _splits(connection, store, plan, campaign, versions)
+
+
+def _splits(
+    connection: engine.Connection,
+    store: Store,
+    plan: Plan,
+    campaign: Campaign,
+    versions: Mapping[str, Mapping[str, Any]],
+) -> Iterator[ComparisonView]:
+    """Yield the comparison of each split's arms, in the order of today's steps."""
     assignments = store.source(plan, f"assignments:{campaign.slug}", relations.ASSIGNMENTS)
     for step in steps_of(campaign.definition()["steps"]):
         if step.kind == "split":
-            values = now | {"campaign": campaign.slug, "step": step.id}
+            values = {"as_of": clock.naive(plan.as_of), "campaign": campaign.slug, "step": step.id}
             connection.execute(statement(_PACKAGE, "measured_split").format(assignments=assignments), values)
             found = connection.execute(
                 "select version, name, people, measured, converted from split_arms order by all"

@@ -12,7 +12,7 @@ from tailrace.campaigns.definition import Campaign
 from tailrace.errors import DataError
 from tailrace.landing.loads import Load, loads
 from tailrace.pipeline import standing
-from tailrace.pipeline.campaigns import in_words, trigger_in_words
+from tailrace.pipeline.campaigns import goal_in_words, trigger_in_words
 from tailrace.pipeline.measuring import measure_all
 from tailrace.pipeline.published import has, published
 from tailrace.pipeline.request import load_definitions, source_hours
@@ -146,9 +146,7 @@ def _campaign(
         purpose=campaign.purpose,
         status=campaign.status,
         trigger=trigger_in_words(campaign),
-        goal=None
-        if campaign.goal is None
-        else f"{campaign.goal.event or campaign.goal.segment} within {in_words(campaign.goal.within)}",
+        goal=None if campaign.goal is None else goal_in_words(campaign.goal),
         parked=planned["parked"],
         entered=entered,
         held_out=held_out,

@@ -134,6 +134,17 @@ def backfill(settings: Settings, paths: Sequence[Path], source: str, reason: str
     return result
 
 
+def publish_copy(settings: Settings) -> Path:
+    """Swap in the readers' copy of the warehouse and return its path."""
+    with durable.exclusive(settings.run_lock, "a run"):
+        return publish(settings)
+
+
+def land_files(settings: Settings, paths: Sequence[Path], source: str, as_of: datetime) -> Landed:
+    """Land files of one source: every line is landed, a duplicate, or quarantined."""
+    return land(settings, paths, source, as_of=as_of)
+
+
 def _prepare(settings: Settings, journal: Journal, result: Result) -> None:
     """Finish what a crash left, land the inbox, give waiting history a plan of its own, and plan."""
     _heal(settings, journal)
@@ -170,19 +181,9 @@ def _plan_history(settings: Settings, journal: Journal, result: Result) -> None:
 
 
 def _clock_from(as_of: datetime) -> Callable[[], datetime]:
+    """Return a clock that shows `as_of` now and goes on from there, in whole seconds."""
     started = clock.monotonic()
     return lambda: as_of + timedelta(seconds=int(clock.monotonic() - started))
-
-
-def publish_copy(settings: Settings) -> Path:
-    """Swap in the readers' copy of the warehouse and return its path."""
-    with durable.exclusive(settings.run_lock, "a run"):
-        return publish(settings)
-
-
-def land_files(settings: Settings, paths: Sequence[Path], source: str, as_of: datetime) -> Landed:
-    """Land files of one source: every line is landed, a duplicate, or quarantined."""
-    return land(settings, paths, source, as_of=as_of)
 
 
 @contextmanager
@@ -201,7 +202,8 @@ def _note_landing(result: Result, landings: Sequence[Landed]) -> None:
         "quarantined": sum(landed.quarantined for landed in landings),
     }
     result.steps["land"] = counts | {"loads": [landed.load_id for landed in landings if landed.load_id]}
-    result.add(Balance("lines read", counts["lines"], {name: counts[name] for name in list(counts)[1:]}))
+    parts = {name: counts[name] for name in ("landed", "duplicate", "quarantined")}
+    result.add(Balance("lines read", counts["lines"], parts))
 
 
 def _make(
