@@ -69,11 +69,12 @@ def test_what_was_accepted_is_not_said_again_and_changes_are(audience: World) ->
 
 
 def test_only_an_acknowledgement_moves_what_is_acknowledged(audience: World) -> None:
-    _hold(audience, "ada", "ben")
+    said = {"ada": "accepted", "ben": "unknown", "cem": "retry_later", "dia": "blocked", "eva": "cancelled"}
+    _hold(audience, *said)
     first = audience.plan(START)
-    _answer(audience, first, {_key("ada"): "accepted", _key("ben"): "unknown"})
+    _answer(audience, first, {_key(user): outcome for user, outcome in said.items()})
 
-    assert _ops(audience, audience.plan(START + DAY)) == [("add", _key("ben"))]
+    assert _ops(audience, audience.plan(START + DAY)) == [("add", _key(user)) for user in ("ben", "cem", "dia", "eva")]
 
 
 def test_a_row_whose_answer_is_not_known_is_removed_when_it_is_no_longer_wanted(audience: World) -> None:

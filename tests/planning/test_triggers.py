@@ -288,6 +288,20 @@ def test_an_account_that_enters_an_object_segment_reaches_its_people(people: Wor
     assert people.verdicts(people.plan(START + 3 * DAY)) == []
 
 
+@pytest.mark.parametrize(("on", "before", "after"), [("entered", set(), {"acme"}), ("left", {"acme"}, set())])
+def test_a_backfill_refuses_the_people_of_a_moved_object_with_history(
+    people: World, on: str, before: set[str], after: set[str]
+) -> None:
+    people.belongs = [("account", "acme", "ada")]
+    people.object_members = {"seg_big": before}
+    people.campaigns = [campaign(trigger=of_object(segment="seg_big", on=on))]
+    people.plan(START + DAY)
+    people.object_members = {"seg_big": after}
+
+    assert people.verdicts(people.plan(START + DAY, cause="backfill")) == [("ada", "(entry)", "skip", "history")]
+    assert people.verdicts(people.plan(START + 2 * DAY)) == []
+
+
 def test_an_account_that_leaves_reaches_its_people_when_the_campaign_says_left(people: World) -> None:
     people.belongs = [("account", "acme", "ada")]
     people.object_members = {"seg_big": {"acme"}}

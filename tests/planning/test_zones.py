@@ -166,6 +166,18 @@ def test_a_time_that_is_left_out_is_the_instant_after_and_one_that_comes_twice_t
     assert row == (datetime.fromisoformat(moment),)
 
 
+@pytest.mark.parametrize(
+    ("window", "quiet"),
+    [(Hours((1, 2, 3, 4, 5, 6, 7), 150, 1080), None), (None, Hours((1, 2, 3, 4, 5, 6, 7), 0, 150))],
+)
+def test_hours_that_begin_at_a_time_that_is_left_out_begin_at_the_end_of_the_gap(
+    duck: duckdb.DuckDBPyConnection, window: Hours | None, quiet: Hours | None
+) -> None:
+    midnight, end_of_gap = datetime.fromisoformat("2026-03-08 05:00"), datetime.fromisoformat("2026-03-08 07:00")
+
+    assert opens(duck, midnight, "America/New_York", window, quiet) == end_of_gap
+
+
 def test_quiet_hours_that_cover_the_window_never_open(duck: duckdb.DuckDBPyConnection) -> None:
     window, quiet = Hours((1,), 540, 600), Hours((1, 2, 3, 4, 5, 6, 7), 480, 1080)
 

@@ -40,8 +40,18 @@ def test_the_difference_lies_in_its_interval_and_turning_it_round_turns_the_sign
     assert (back.low, back.high) == pytest.approx((-there.high, -there.low), abs=1e-9)
 
 
-def test_a_small_sample_says_so_and_is_never_clear() -> None:
-    found = lift(Group(12, 12), Group(12, 0))
+@pytest.mark.parametrize(
+    ("treated", "control"),
+    [
+        (Group(12, 12), Group(12, 0)),
+        (Group(1000, 996), Group(1000, 500)),
+        (Group(1000, 4), Group(1000, 500)),
+        (Group(1000, 500), Group(1000, 996)),
+        (Group(1000, 500), Group(1000, 4)),
+    ],
+)
+def test_a_small_sample_says_so_and_is_never_clear(treated: Group, control: Group) -> None:
+    found = lift(treated, control)
     assert found is not None
     assert not found.is_enough
     assert not found.is_clear
