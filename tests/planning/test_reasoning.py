@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -256,6 +257,67 @@ def test_what_is_not_known_any_more_is_said_and_never_guessed(trial: World) -> N
     assert "not known any more" in gate(forked, "fork").seen
     unknown = [each.name for each in straight.gates if each.holds is None]
     assert set(unknown) >= {"consent", "address", "data", "exclusive", "cap"}
+
+
+BOUGHT = {"event": "bought", "where_sql": None, "same": ["cart"], "since": WAIT}
+CARTS = {"trigger": event_trigger("added", occurrence="cart"), "repeat": {"kind": "each_occurrence", "seconds": None}}
+
+
+@pytest.fixture
+def shop(trial: World) -> World:
+    """Ada put cart a aside, and bought cart b."""
+    trial.event("ada", "bought", START + 2 * HOUR, load=2, cart="b")
+    trial.event("ada", "added", START + HOUR, load=2, cart="a")
+    return trial
+
+
+def test_what_is_to_be_the_same_is_shown_with_the_value_that_it_is_compared_with(shop: World) -> None:
+    see = {"id": "see", "wait_until": BOUGHT, "timeout": WAIT, "then": [], "else": []}
+    shop.campaigns = [walking(see, exit=[BOUGHT | {"since": "entry"}], **CARTS)]
+    shop.plan(START + 3 * HOUR)
+    before = explain(shop, "ada")
+    shop.event("ada", "bought", START + 4 * HOUR, load=3, cart="a")
+    shop.plan(START + 5 * HOUR)
+    after = explain(shop, "ada")
+
+    text = "event `bought` with the same cart"
+    assert gate(before, "see").seen == f"{text} within 2d: never; cart was a"
+    assert gate(before, "exit").seen == f"{text} since the entry: never; cart was a"
+    assert (gate(before, "exit").holds, before.shut) == (True, "see")
+    assert before.change == f"an {text} within 2d; or 2d more: it gives up at 2026-01-03 09:00"
+    assert gate(after, "exit").seen == f"{text} since the entry: last on 2026-01-01 10:00:00; cart was a"
+    assert (gate(after, "exit").holds, gate(after, "pass").holds) == (False, False)
+
+
+@pytest.mark.parametrize(("cart", "verdict"), [("a", "send"), ("b", "skip")])
+def test_an_entry_that_was_filtered_is_weighed_by_the_event_that_named_the_person(
+    shop: World, cart: str, verdict: str
+) -> None:
+    shop.events[-1]["properties"] = json.dumps({"cart": cart})
+    shop.campaigns = [campaign(filter={"not": BOUGHT}, **CARTS)]
+    plan = shop.plan(START + 3 * HOUR)
+
+    found = explain(shop, "ada")
+    untold = gate(explain(shop, "ben"), "filter")
+
+    assert [row[2] for row in shop.verdicts(plan)] == [verdict]
+    assert (found.verdict, found.shut) == (verdict, "filter" if verdict == "skip" else None)
+    if verdict == "skip":
+        (part,) = gate(found, "filter").parts
+        assert (part.holds, part.seen) == (False, "last on 2026-01-01 08:00:00; cart was b")
+        assert found.change == "no event `bought` with the same cart within 2d"
+    assert (untold.holds, untold.seen.rpartition(": ")[2]) == (None, "the event to compare with is not known any more")
+
+
+def test_of_two_events_that_may_have_named_a_person_none_is_picked(shop: World) -> None:
+    shop.event("ada", "added", START + HOUR, load=2, cart="b")
+    shop.campaigns = [campaign(filter={"not": {"any": [BOUGHT, PRO | {"where_sql": "true"}]}}, **CARTS)]
+    shop.plan(START + 3 * HOUR)
+
+    found = explain(shop, "ada")
+
+    assert (found.verdict, found.shut) == ("skip", "filter")
+    assert [part.holds for part in gate(found, "filter").parts] == [None, True]
 
 
 def test_a_condition_is_weighed_as_planning_weighs_it_and_the_least_change_is_the_smaller_way(trial: World) -> None:

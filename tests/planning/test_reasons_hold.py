@@ -124,6 +124,15 @@ def campaigns(turn: int) -> list[Any]:
             messages=picky,
             repeat={"kind": "each_occurrence", "seconds": None},
         ),
+        campaign(
+            "gifts",
+            trigger=event_trigger("visited"),
+            steps=one,
+            class_="transactional",
+            topic=None,
+            repeat={"kind": "each_occurrence", "seconds": None},
+            filter={"not": {"event": "ordered", "where_sql": None, "same": ["shop"], "since": WEEK}},
+        ),
         campaign("short", steps=one, window={"days": [1, 2, 3, 4, 5, 6, 7], "from": 540, "to": 600}, expires=3600),
         campaign("drafts", steps=one, sending="draft", priority=10, trigger=event_trigger("visited")),
         campaign(
@@ -189,7 +198,8 @@ def _live(world: World, lot: random.Random, users: list[str], turn: int, as_of: 
         name = lot.choice(["ordered", "ordered", "paid", "visited"])
         at = as_of - HOUR * lot.randint(1, 20)
         late = lot.random() < 0.1
-        world.event(user, name, at - 5 * DAY if late else at, load=turn, landed=as_of)
+        shop = len(world.events) % 3
+        world.event(user, name, at - 5 * DAY if late else at, load=turn, landed=as_of, shop=shop)
     world.segment("seg_trial", *(set(lot.sample(users, 300)) | (world.members["seg_trial"] if turn < 3 else set())))
     world.segment("seg_vip", *lot.sample(users, 40))
 
@@ -283,8 +293,20 @@ class Asked:
             if row["due_at"] < free:
                 assert row["next_at"] == free
                 yield "too_soon"
-        if definition["filter"] is not None and self.people[person]["plan"] != "pro":
+        if row["campaign"] == "orders" and self.people[person]["plan"] != "pro":
             yield "filtered"
+        if row["campaign"] == "gifts" and self._ordered_in_the_same_shop(person, row["due_at"]):
+            yield "filtered"
+
+    def _ordered_in_the_same_shop(self, person: int, visited_at: datetime) -> bool:
+        (visit,) = self.events[person, "visited", visited_at]
+        since = self.as_of - timedelta(seconds=WEEK)
+        return any(
+            since < at <= self.as_of and event["properties"] == visit["properties"]
+            for (whose, name, at), events in self.events.items()
+            if (whose, name) == (person, "ordered")
+            for event in events
+        )
 
     def _landed_late(self, person: int, name: str, at: datetime) -> bool:
         events = self.events[person, name, at]
@@ -403,6 +425,8 @@ def test_the_world_of_this_test_knows_the_reasons(lives: Lives) -> None:
 
     assert {reason for is_entry, reason in found if is_entry} >= set(ENTRIES) - {"draft", "ended"}
     assert {reason for is_entry, reason in found if not is_entry} >= {*MESSAGES, "", "awaiting_approval"}
+    gifts = {row["reason"] for _, row in _asked(lives) if row["campaign"] == "gifts"}
+    assert gifts >= {"filtered", None}
 
 
 def test_whom_no_rule_refuses_has_entered(lives: Lives) -> None:
