@@ -6,9 +6,10 @@ import json
 import re
 import shutil
 from collections import defaultdict
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import date
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from ruamel.yaml import YAML
@@ -30,11 +31,18 @@ class Play:
     """The cast in an installation where this programme alone is on, run at 06:00 of each of `days`.
 
     The first day is the baseline. Each run lands what happened since the one before. `verdicts` are those of
-    `campaigns`, each with the day of its run as `on`.
+    `campaigns`, each with the day of its run as `on`. `besides` are the calls of people beside the cast, by user id.
     """
 
-    def __init__(self, root: Path, programme: str, campaigns: Collection[str], days: Sequence[date]) -> None:
-        self.cast = personas(programme)
+    def __init__(
+        self,
+        root: Path,
+        programme: str,
+        campaigns: Collection[str],
+        days: Sequence[date],
+        besides: Mapping[str, list[dict[str, Any]]] = MappingProxyType({}),
+    ) -> None:
+        self.cast = personas(programme) | dict(besides)
         project = root / "project"
         shutil.copytree(PROJECT, project, ignore=shutil.ignore_patterns("target", "logs"))
         path = project / "dbt_project.yml"
@@ -57,6 +65,13 @@ class Play:
             assert result.steps["build"]["failed"] == {}
             assert all(balance.holds for balance in result.balances)
             self.verdicts += [row | {"on": on} for row in self._planned() if row["campaign"] in campaigns]
+
+    def passes(self, campaign: str) -> list[dict[str, Any]]:
+        """Return the passes of a campaign as the last run left them, each with its person's `user_id`."""
+        name_of = {ids.person_id(name): name for name in self.cast}
+        store = Store(self.installation.settings)
+        table = store.table(store.read("HEAD"), f"enrollments:{campaign}")
+        return [] if table is None else [row | {"user_id": name_of[row["person_id"]]} for row in table.to_pylist()]
 
     def _planned(self) -> list[dict[str, Any]]:
         store = Store(self.installation.settings)
