@@ -98,8 +98,7 @@ def test_a_branch_leads_the_cart_that_was_bought_another_way(shop: World) -> Non
 
 def test_a_filter_refuses_the_cart_that_was_bought_before(shop: World) -> None:
     shop.campaigns = [carts(REST, SEND, filter={"not": BOUGHT | {"since": 86_400}})]
-    world_before = START - HOUR
-    shop.event("ada", "bought", world_before, load=2, cart="a")
+    shop.event("ada", "bought", START - HOUR, load=2, cart="a")
     add(shop, "ada", "a", "b")
 
     plan = shop.plan(START + 3 * HOUR)
