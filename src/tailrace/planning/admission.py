@@ -11,7 +11,7 @@ from tailrace import clock, engine
 from tailrace.engine import literal, statement
 from tailrace.planning import people, relations
 from tailrace.planning.condition import needs, truth
-from tailrace.planning.passes import stir
+from tailrace.planning.passes import show_enrolled, stir
 from tailrace.planning.run import CampaignSpec, Run
 from tailrace.planning.verdict import ENTRY, Reason
 
@@ -30,6 +30,7 @@ def admit(connection: duckdb.DuckDBPyConnection, run: Run, campaign: CampaignSpe
     """
     if not engine.row(connection, "select exists (select 1 from triggers)")[0]:
         return
+    show_enrolled(connection, run, campaign.slug)
     definition = campaign.definition
     repeat, restarts = definition["repeat"], definition["in_flight"] == "restart"
     condition = definition["filter"]
@@ -55,7 +56,7 @@ def admit(connection: duckdb.DuckDBPyConnection, run: Run, campaign: CampaignSpe
     now = {"as_of": clock.naive(run.as_of)}
     _execute(connection, f"create or replace temp table entries as {query}", values | now)
     if restarts:
-        _restart(connection, campaign)
+        _restart(connection, run, campaign)
     entered = statement(_PACKAGE, "entered")
     _execute(
         connection,
@@ -83,9 +84,9 @@ def _note_refused(connection: duckdb.DuckDBPyConnection, campaign: CampaignSpec)
     )
 
 
-def _restart(connection: duckdb.DuckDBPyConnection, campaign: CampaignSpec) -> None:
+def _restart(connection: duckdb.DuckDBPyConnection, run: Run, campaign: CampaignSpec) -> None:
     again = "person_id in (select person_id from entries where refused is null)"
-    stir(connection, campaign.slug, f"wake_at < {relations.FOREVER} and {again}")
+    stir(connection, run, [campaign.slug], f"wake_at < {relations.FOREVER} and {again}")
     connection.execute(
         "update passes set over = 'restarted', is_changed = true"
         f" where campaign = $campaign and status = 'active' and over is null and {again}",

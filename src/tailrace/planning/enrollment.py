@@ -86,9 +86,7 @@ def plan_campaigns(
     _note_clocks(connection, versions)
     news = trigger.note_news(connection, run, campaigns)
     exits.note_goal_events(connection, run, versions)
-    notes = {
-        campaign.slug: _look_at(connection, run, campaign, versions[campaign.slug], news) for campaign in campaigns
-    }
+    notes = _look(connection, run, campaigns, versions, news)
     _add(connection, "moves", "over", {})
     if not run.is_history:
         walking.walk(connection, run, campaigns, versions)
@@ -99,27 +97,40 @@ def plan_campaigns(
     return notes
 
 
+def _look(
+    connection: duckdb.DuckDBPyConnection,
+    run: Run,
+    campaigns: Sequence[CampaignSpec],
+    versions: Mapping[str, exits.Versions],
+    news: News,
+) -> dict[str, dict[str, Any]]:
+    """Bring to `passes` whom this run looks at, and end whom it ends before anybody walks; return notes."""
+    if not run.is_history:
+        passes.begin(connection, run, [campaign.slug for campaign in campaigns if campaign.walks])
+    notes = {
+        campaign.slug: _look_at(connection, run, campaign, versions[campaign.slug], news) for campaign in campaigns
+    }
+    begun = [campaign for campaign in campaigns if campaign.status != "draft"]
+    exits.end_early(connection, run, begun, versions)
+    for campaign in begun:
+        if campaign.status == "ended" and not campaign.walks:
+            stir(connection, run, [campaign.slug], f"wake_at < {relations.FOREVER}")
+        exits.end(connection, campaign)
+    return notes
+
+
 def _look_at(
     connection: duckdb.DuckDBPyConnection, run: Run, campaign: CampaignSpec, versions: exits.Versions, news: News
 ) -> dict[str, Any]:
-    """Bring to `passes` whom this run looks at, and end whom it ends before anybody walks; return notes."""
-    slug, as_of = campaign.slug, clock.naive(run.as_of)
-    passes.show_enrolled(connection, run, slug)
+    """Shift the campaign's clocks, move its passes to other versions, and let people enter; return notes."""
     notes: dict[str, Any] = {"migration": migration(connection, run, campaign, versions)}
-    notes["was_live"] = run.was_live(slug) if run.is_history else campaign.status == "live"
-    if campaign.walks and not run.is_history:
-        passes.begin(connection, f"wake_at <= timestamp '{as_of}'")
+    notes["was_live"] = run.was_live(campaign.slug) if run.is_history else campaign.status == "live"
     notes |= _hold_clocks(connection, run, campaign)
     if campaign.status != "draft":
-        migrate(connection, campaign, versions)
+        migrate(connection, run, campaign, versions)
     named, watched = trigger.name_people(connection, run, campaign, news)
     if named:
         admission.admit(connection, run, campaign)
-    if campaign.status != "draft":
-        exits.end_early(connection, run, campaign, versions)
-        if campaign.status == "ended" and not campaign.walks:
-            stir(connection, slug, f"wake_at < {relations.FOREVER}")
-        exits.end(connection, campaign)
     return notes | watched
 
 
@@ -148,11 +159,10 @@ def keep_campaigns(
     entered = dict(connection.execute(count).fetchall())
     connection.execute(f"create or replace temp table last_moves as {statement(_PACKAGE, 'last_moves')}")
     drawn = {slug for (slug,) in connection.execute("select distinct campaign from assigned").fetchall()}
-    kept = {}
+    enrolled = passes.store(connection, run, campaigns, entered)
     for campaign in campaigns:
-        kept[campaign.slug] = {"enrolled": passes.store(connection, run, campaign, entered.get(campaign.slug, 0))}
         _keep_assignments(connection, run, campaign.slug, campaign.slug in drawn)
-    return kept
+    return {slug: {"enrolled": passes_in_all} for slug, passes_in_all in enrolled.items()}
 
 
 def _keep_assignments(connection: duckdb.DuckDBPyConnection, run: Run, slug: str, is_drawn: bool) -> None:
@@ -212,7 +222,7 @@ def _hold_clocks(connection: duckdb.DuckDBPyConnection, run: Run, campaign: Camp
     if campaign.status == "paused":
         return {"paused_since": since or clock.iso(run.as_of)}
     if since is not None and campaign.on_pause == "hold":
-        stir(connection, campaign.slug, f"wake_at < {relations.FOREVER}")
+        stir(connection, run, [campaign.slug], f"wake_at < {relations.FOREVER}")
         shift = int((run.as_of - clock.parse(since)) / timedelta(microseconds=1))
         connection.execute(
             "update passes set arrived_at = arrived_at + to_microseconds($shift), is_changed = true,"

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import duckdb
+import pyarrow as pa
 
-from tailrace import clock, engine
-from tailrace.engine import literal, statement
-from tailrace.planning import people, relations
+from tailrace import clock
+from tailrace.engine import statement
+from tailrace.planning import passes, people, relations
 from tailrace.planning.condition import needs, same, truth
-from tailrace.planning.passes import stir
+from tailrace.planning.migration import may_migrate
 from tailrace.planning.run import GOALS_REACHED, CampaignSpec, Run
 from tailrace.planning.trigger import left_trigger
 
@@ -22,18 +22,42 @@ _PACKAGE = "tailrace.planning"
 Versions = Mapping[str, Mapping[str, Any]]
 
 
-_STANDING = "passes.campaign = $campaign and passes.status = 'active' and passes.over is null"
+_STANDING = "passes.status = 'active' and passes.over is null"
+
+_SUBJECTS = pa.schema(
+    [
+        ("rule", pa.int32()),
+        ("campaign", pa.string()),
+        ("version", pa.string()),
+        ("event", pa.string()),
+        ("segment", pa.string()),
+        ("within", pa.int64()),
+        ("ends", pa.bool_()),
+    ]
+)
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Rule:
-    """What marks or ends the passes of some versions: SQL with the places `{key}` and `{rows}`."""
+    """What marks or ends passes: SQL with the places `{key}` and `{rows}`, and the versions that say so.
+
+    `subjects` are rows of the table `subjects`. `columns` are those of the person that the SQL looks at. `passes` are
+    those of the table `passes` that the rule is about.
+    """
 
     query: str
-    goal: Mapping[str, Any] | None = None
+    is_goal: bool
+    passes: str = "passes"
+    columns: frozenset[str] = frozenset()
+    subjects: list[dict[str, Any]] = field(default_factory=list)
+
+    @property
+    def slugs(self) -> list[str]:
+        """The campaigns that the rule is about."""
+        return sorted({subject["campaign"] for subject in self.subjects})
 
     def of(self, key: str, rows: str) -> str:
-        """Return SQL for those of `rows` whom the rule is about, named by `key`."""
+        """Return SQL for those of `rows` whom the rule is about, named by their campaign and `key`."""
         return self.query.replace("{key}", key).replace("{rows}", rows)
 
 
@@ -49,112 +73,136 @@ def note_goal_events(connection: duckdb.DuckDBPyConnection, run: Run, versions: 
     connection.execute(GOALS_REACHED)
 
 
-def end_early(connection: duckdb.DuckDBPyConnection, run: Run, campaign: CampaignSpec, versions: Versions) -> None:
+def end_early(
+    connection: duckdb.DuckDBPyConnection,
+    run: Run,
+    campaigns: Sequence[CampaignSpec],
+    versions: Mapping[str, Versions],
+) -> None:
     """Note in `passes` who reached the goal of their version, and end what goal (`converted`) and exits (`exited`) end.
 
-    People are found first, from few columns of all passes; only then their passes are read.
+    Versions that say the same are asked at once, whatever their campaign. People are found first, from few columns of
+    all passes; only then their passes are read.
     """
-    rules = [*_goals(run, versions), *_exits(connection, run, versions)]
-    if rules and not _bring(connection, run, campaign, rules):
+    rules = list(_rules(run, campaigns, versions))
+    if not rules:
         return
+    subjects = [subject | {"rule": number} for number, rule in enumerate(rules) for subject in rule.subjects]
+    connection.register("given", pa.Table.from_pylist(subjects, schema=_SUBJECTS))
+    connection.execute("create or replace temp table subjects as select * from given")
+    connection.unregister("given")
+    asked = _bring(connection, run, rules) | _unkept(connection, campaigns, versions)
+    concerned = [rule for rule in rules if asked.intersection(rule.slugs)]
+    for rule in concerned:
+        if rule.is_goal:
+            _reach(connection, run, rule)
+    for campaign in campaigns:
+        _convert_moved(connection, campaign, versions[campaign.slug])
+    for rule in concerned:
+        if not rule.is_goal:
+            _leave(connection, run, rule)
+
+
+def _bring(connection: duckdb.DuckDBPyConnection, run: Run, rules: Sequence[_Rule]) -> set[str]:
+    """Bring the passes that the parent plan kept and that a rule is about to `passes`; return their campaigns."""
+    connection.execute("create or replace temp table wanted (campaign varchar, person_id bigint)")
     for rule in rules:
-        if rule.goal is not None:
-            _reach(connection, run, campaign, rule, rule.goal)
-    _convert_moved(connection, campaign, versions)
-    for rule in rules:
-        if rule.goal is None:
-            _leave(connection, run, campaign, rule)
+        rows = passes.every_row(run, rule.slugs)
+        if rule.columns:
+            standing = f"select person_id from {rows} as kept where wake_at < {relations.FOREVER}"
+            people.describe(connection, rule.columns, standing)
+        query = rule.of("person_id", rows)
+        connection.execute(f"insert into wanted select campaign, person_id from ({query})", _now(run, query))
+    slugs = {slug for (slug,) in connection.execute("select distinct campaign from wanted").fetchall()}
+    if slugs:
+        # Without `distinct` or as `exists`, DuckDB takes the passes for the smaller side, and hashes them all.
+        wanted = "(campaign, person_id) in (select distinct campaign, person_id from wanted)"
+        which = f"(goal_at is null or wake_at < {relations.FOREVER}) and {wanted}"
+        passes.stir(connection, run, sorted(slugs), which)
+    return slugs
 
 
-def _bring(connection: duckdb.DuckDBPyConnection, run: Run, campaign: CampaignSpec, rules: Sequence[_Rule]) -> bool:
-    """Bring the passes to `passes` that a rule is about; return false when no rule is about anybody.
-
-    That is when no pass that the parent plan kept is wanted, none begins, and none has changed its version.
-    """
-    wanted = " union all ".join(f"select person_id from ({rule.of('person_id', 'every_row')})" for rule in rules)
-    made = connection.execute(f"create or replace temp table wanted as {wanted}", _now(run, wanted)).fetchall()
-    if made[0][0]:
-        which = f"(goal_at is null or wake_at < {relations.FOREVER})"
-        stir(connection, campaign.slug, f"{which} and person_id in (select person_id from wanted)")
-        return True
-    begins = "select exists (select 1 from passes where is_new and campaign = $campaign)"
-    return campaign.on_edit != "keep" or bool(engine.row(connection, begins, {"campaign": campaign.slug})[0])
+def _unkept(
+    connection: duckdb.DuckDBPyConnection, campaigns: Sequence[CampaignSpec], versions: Mapping[str, Versions]
+) -> set[str]:
+    """Return the campaigns whose passes are others than the parent plan kept: some begin, or have changed version."""
+    begun = connection.execute("select distinct campaign from passes where is_new").fetchall()
+    return {slug for (slug,) in begun} | {
+        campaign.slug for campaign in campaigns if may_migrate(campaign, versions[campaign.slug])
+    }
 
 
 def _now(run: Run, query: str) -> dict[str, Any]:
     return {"as_of": clock.naive(run.as_of)} if "$as_of" in query else {}
 
 
-def _goals(run: Run, versions: Versions) -> Iterator[_Rule]:
-    """Yield a rule for each goal that the versions have."""
-    for names in _alike(versions, lambda definition: definition["goal"]):
-        goal = versions[names[0]]["goal"]
-        if goal is None:
-            continue
-        query = statement(_PACKAGE, "goals" if goal["segment"] is None else "goals_by_segment")
-        for name, text in (
-            ("versions", _list(names)),
-            ("within", str(int(goal["within"]))),
-            ("event", literal(goal["event"] or "")),
-            ("segment", literal(goal["segment"] or "")),
-            ("where", goal["where_sql"] or "true"),
-            ("same", same(goal.get("same", ()), "asked.properties", "hopeful.event") or "true"),
-        ):
-            query = query.replace(f"{{{name}}}", text)
-        yield _Rule(query, goal)
+def _rules(run: Run, campaigns: Sequence[CampaignSpec], versions: Mapping[str, Versions]) -> Iterator[_Rule]:
+    """Yield the rules for the goals and the exits that the versions have, each different one once."""
+    rules: dict[str, _Rule] = {}
+    for campaign in campaigns:
+        for version, definition in versions[campaign.slug].items():
+            mine = {"campaign": campaign.slug, "version": version}
+            goal = definition["goal"]
+            if goal is not None:
+                rule = _goal(goal)
+                facts = {"event": goal["event"], "segment": goal["segment"], "within": int(goal["within"])}
+                subject = mine | facts | {"ends": bool(goal["exit"])}
+                rules.setdefault(rule.query, rule).subjects.append(subject)
+            if definition["exit"]:
+                rule = _exit(run, definition)
+                rules.setdefault(rule.query, rule).subjects.append(mine)
+    for number, rule in enumerate(rules.values()):
+        rule.query = rule.query.replace("{rule}", str(number))
+        yield rule
 
 
-def _exits(connection: duckdb.DuckDBPyConnection, run: Run, versions: Versions) -> Iterator[_Rule]:
-    """Yield a rule for each list of exits, having made `customers` for all of them."""
-    conditions = [each for definition in versions.values() for each in definition["exit"] if each != "left_trigger"]
-    if conditions:
-        people.describe(
-            connection,
-            needs(conditions).columns,
-            f"select person_id from every_row where wake_at < {relations.FOREVER}"
-            " union select person_id from passes where is_new",
-        )
-    for names in _alike(versions, lambda definition: [definition["exit"], definition["trigger"]]):
-        definition = versions[names[0]]
-        if definition["exit"]:
-            holds = " or ".join(_holds(run, definition, each) for each in definition["exit"])
-            query = statement(_PACKAGE, "leaving").replace("{versions}", _list(names))
-            yield _Rule(query.replace("{holds}", holds).replace("{forever}", relations.FOREVER))
+def _goal(goal: Mapping[str, Any]) -> _Rule:
+    if goal["segment"] is not None:
+        rows = "(select * from passes where coalesce(over, '') not in ('edited', 'restarted') and not is_new)"
+        return _Rule(statement(_PACKAGE, "goals_by_segment"), is_goal=True, passes=rows)
+    query = statement(_PACKAGE, "goals").replace("{where}", goal["where_sql"] or "true")
+    compared = same(goal.get("same", ()), "asked.properties", "hopeful.event") or "true"
+    return _Rule(query.replace("{same}", compared), is_goal=True)
 
 
-def _reach(
-    connection: duckdb.DuckDBPyConnection, run: Run, campaign: CampaignSpec, rule: _Rule, goal: Mapping[str, Any]
-) -> None:
-    mine = {"campaign": campaign.slug}
-    rows = "(select * from passes where campaign = $campaign and coalesce(over, '') not in ('edited', 'restarted')"
-    rows += " and not is_new)" if goal["segment"] is not None else ")"
-    reached = rule.of("enrollment_id", rows)
-    made = connection.execute(f"create or replace temp table reached as {reached}", _now(run, reached) | mine)
+def _exit(run: Run, definition: Mapping[str, Any]) -> _Rule:
+    holds = " or ".join(_holds(run, definition, each) for each in definition["exit"])
+    query = statement(_PACKAGE, "leaving").replace("{holds}", holds).replace("{forever}", relations.FOREVER)
+    columns = needs(each for each in definition["exit"] if each != "left_trigger").columns
+    return _Rule(query, is_goal=False, passes="(select * from passes where over is null)", columns=columns)
+
+
+def _reach(connection: duckdb.DuckDBPyConnection, run: Run, rule: _Rule) -> None:
+    reached = rule.of("enrollment_id", rule.passes)
+    made = connection.execute(f"create or replace temp table reached as {reached}", _now(run, reached))
     if not made.fetchall()[0][0]:
         return
-    connection.execute("insert into goals_reached select $campaign, enrollment_id from reached", mine)
+    connection.execute("insert into goals_reached select campaign, enrollment_id from reached")
     connection.execute(
         "update passes set goal_at = reached.goal_at, is_changed = true,"
-        f" over = case when {bool(goal['exit'])} and {_STANDING} then 'converted' else over end from reached"
-        " where passes.campaign = $campaign and passes.enrollment_id = reached.enrollment_id",
-        mine,
+        f" over = case when reached.ends and {_STANDING} then 'converted' else over end from reached"
+        " where passes.campaign = reached.campaign and passes.enrollment_id = reached.enrollment_id"
     )
 
 
-def _leave(connection: duckdb.DuckDBPyConnection, run: Run, campaign: CampaignSpec, rule: _Rule) -> None:
-    leaving = rule.of("enrollment_id", "(select * from passes where campaign = $campaign and over is null)")
+def _leave(connection: duckdb.DuckDBPyConnection, run: Run, rule: _Rule) -> None:
+    if rule.columns:
+        people.describe(connection, rule.columns, "select person_id from passes where over is null")
+    leaving = rule.of("enrollment_id", rule.passes)
     connection.execute(
-        f"update passes set over = 'exited' where {_STANDING} and enrollment_id in ({leaving})",
-        _now(run, leaving) | {"campaign": campaign.slug},
+        f"update passes set over = 'exited' from ({leaving}) as leaving where {_STANDING}"
+        " and passes.campaign = leaving.campaign and passes.enrollment_id = leaving.enrollment_id",
+        _now(run, leaving),
     )
 
 
 def _convert_moved(connection: duckdb.DuckDBPyConnection, campaign: CampaignSpec, versions: Versions) -> None:
     """End those whose goal was reached on a version that it did not end, and who are on one now that it does."""
     today = versions[campaign.version]["goal"]
-    if campaign.on_edit == "move" and today is not None and today["exit"]:
+    if campaign.on_edit == "move" and len(versions) > 1 and today is not None and today["exit"]:
         connection.execute(
-            f"update passes set over = 'converted' where {_STANDING} and goal_at is not null and version = $version",
+            "update passes set over = 'converted'"
+            f" where campaign = $campaign and {_STANDING} and goal_at is not null and version = $version",
             {"campaign": campaign.slug, "version": campaign.version},
         )
 
@@ -172,19 +220,9 @@ def _holds(run: Run, definition: Mapping[str, Any], condition: Any) -> str:
     )
 
 
-def _list(names: Sequence[str]) -> str:
-    return ", ".join(literal(name) for name in names)
-
-
 def end(connection: duckdb.DuckDBPyConnection, campaign: CampaignSpec) -> None:
     """End what is still active (`ended`) of a campaign that has ended and does not drain."""
     if campaign.status == "ended" and campaign.on_end == "exit":
-        connection.execute(f"update passes set over = 'ended' where {_STANDING}", {"campaign": campaign.slug})
-
-
-def _alike(versions: Versions, what: Any) -> list[list[str]]:
-    """Return the versions in groups that say the same of something."""
-    groups: dict[str, list[str]] = {}
-    for version, definition in sorted(versions.items()):
-        groups.setdefault(json.dumps(what(definition), sort_keys=True), []).append(version)
-    return list(groups.values())
+        connection.execute(
+            f"update passes set over = 'ended' where campaign = $campaign and {_STANDING}", {"campaign": campaign.slug}
+        )

@@ -9,7 +9,7 @@ import duckdb
 import pyarrow as pa
 
 from tailrace.planning import relations
-from tailrace.planning.passes import stir
+from tailrace.planning.passes import show_enrolled, stir
 from tailrace.planning.run import CampaignSpec, Run
 from tailrace.planning.steps import Step, steps_of
 
@@ -28,6 +28,7 @@ def migration(
     """
     if run.before(campaign.slug).get("version") in (None, campaign.version):
         return []
+    show_enrolled(connection, run, campaign.slug)
     resting = connection.execute(
         f"select version, step, count(*) from enrolled where wake_at < {relations.FOREVER} and version <> $version"
         " group by all order by all",
@@ -48,16 +49,16 @@ def migration(
     ]
 
 
-def migrate(connection: duckdb.DuckDBPyConnection, campaign: CampaignSpec, versions: Versions) -> None:
+def migrate(connection: duckdb.DuckDBPyConnection, run: Run, campaign: CampaignSpec, versions: Versions) -> None:
     """Do as `on_edit` says with the active passes on older versions, in `passes`.
 
     `move` puts those on today's version whose resting step it has too, of the same kind; `exit` ends all (`edited`).
     """
-    if campaign.on_edit == "keep":
+    if not may_migrate(campaign, versions):
         return
     older = "passes.campaign = $campaign and passes.status = 'active' and passes.version <> $version"
     values = {"campaign": campaign.slug, "version": campaign.version}
-    stir(connection, campaign.slug, f"wake_at < {relations.FOREVER} and version <> '{campaign.version}'")
+    stir(connection, run, [campaign.slug], f"wake_at < {relations.FOREVER} and version <> '{campaign.version}'")
     if campaign.on_edit == "exit":
         connection.execute(f"update passes set over = 'edited', is_changed = true where {older}", values)
         return
@@ -74,6 +75,11 @@ def migrate(connection: duckdb.DuckDBPyConnection, campaign: CampaignSpec, versi
         values,
     )
     connection.unregister("movable")
+
+
+def may_migrate(campaign: CampaignSpec, versions: Versions) -> bool:
+    """Return whether there is another version than today's that passes may leave."""
+    return campaign.on_edit != "keep" and len(versions) > 1
 
 
 def is_movable(before: Mapping[str, Any], after: Mapping[str, Any], step: str) -> bool:

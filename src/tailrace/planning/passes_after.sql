@@ -1,4 +1,4 @@
--- One row per pass of the campaign that differs from the parent plan's: where its last move in this run took it.
+-- One row per pass that differs from the parent plan's: where its last move in this run took it.
 with moved as (
     select
         passes.* exclude (is_new, is_changed, over, step, arrived_at, status, wake_at),
@@ -11,8 +11,7 @@ with moved as (
         passes.is_changed or passes.is_new or last_move.enrollment_id is not null as differs
     from passes
     left join last_moves as last_move
-        on last_move.campaign = $campaign and last_move.enrollment_id = passes.enrollment_id
-    where passes.campaign = $campaign
+        on last_move.campaign = passes.campaign and last_move.enrollment_id = passes.enrollment_id
 )
 
 select
@@ -35,5 +34,5 @@ select
     end as wake_at
 from moved
 left join clocks
-    on clocks.campaign = $campaign and clocks.version = moved.version and clocks.step = moved.step
+    on clocks.campaign = moved.campaign and clocks.version = moved.version and clocks.step = moved.step
 where moved.differs

@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
+from typing import NamedTuple
 
 import duckdb
+import pyarrow as pa
 
 from tailrace.engine import identifier, literal
 from tailrace.planning.run import MessageSpec
@@ -55,33 +57,59 @@ def prepare(
         "select distinct campaign, message, coalesce(trigger_segment, ''), coalesce(object, '') from candidates"
         " where message is not null"
     ).fetchall()
+    alike: dict[_Select, list[dict[str, str]]] = {}
     for campaign, message, segment, object_type in sorted(triggered):
         spec = messages[campaign, message]
         relation = segment_relations.get(segment)
         columns = _columns_of(connection, relation) if relation else frozenset()
         fields = _Fields(customer, columns)
         owned = object_type and any(root == "object" for root, _ in spec.required | spec.optional)
-        objects = _OBJECTS if owned else "cross join (select null::varchar as attributes) as objects"
-        members = f"left join wh.{relation} as members on members.person_id = candidates.person_id" if relation else ""
-        connection.execute(
-            f"""
+        select = _Select(
+            address=_address(spec, customer),
+            document=fields.document(spec.required | spec.optional),
+            missing=fields.first_missing(sorted(spec.required)),
+            members=f"left join wh.{relation} as members on members.person_id = candidates.person_id"
+            if relation
+            else "",
+            objects=_OBJECTS if owned else "cross join (select null::varchar as attributes) as objects",
+        )
+        named = {"campaign": campaign, "message": message, "segment": segment, "object": object_type}
+        alike.setdefault(select, []).append(named | {"message_key": spec.message_key})
+    for select, asked in alike.items():
+        connection.register("asked_messages", pa.Table.from_pylist(asked))
+        connection.execute(select.statement())
+        connection.unregister("asked_messages")
+
+
+class _Select(NamedTuple):
+    """What messages that say the same of the same fields have in common: SQL, whatever their campaign."""
+
+    address: str
+    document: str
+    missing: str
+    members: str
+    objects: str
+
+    def statement(self) -> str:
+        """Return the statement that adds the candidates of the messages in `asked_messages` to `prepared`."""
+        return f"""
             insert into prepared
             select
                 candidates.intent_id,
-                {_address(spec, customer)},
-                {literal(spec.message_key)},
-                {fields.document(spec.required | spec.optional)},
-                {fields.first_missing(sorted(spec.required))}
+                {self.address},
+                asked.message_key,
+                {self.document},
+                {self.missing}
             from candidates
+            inner join asked_messages as asked
+                on asked.campaign = candidates.campaign and asked.message = candidates.message
+                and asked.segment = coalesce(candidates.trigger_segment, '')
+                and asked.object = coalesce(candidates.object, '')
             left join asked_people as people on people.person_id = candidates.person_id
             left join asked_features as features on features.person_id = candidates.person_id
-            {members}
-            {objects}
-            where candidates.campaign = {literal(campaign)} and candidates.message = {literal(message)}
-                and coalesce(candidates.trigger_segment, '') = {literal(segment)}
-                and coalesce(candidates.object, '') = {literal(object_type)}
+            {self.members}
+            {self.objects}
             """
-        )
 
 
 def _address(spec: MessageSpec, customer: Mapping[str, str]) -> str:

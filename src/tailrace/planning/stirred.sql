@@ -1,4 +1,4 @@
--- One row per pass of the campaign that this run looks at, as the parent plan left it.
+-- One row per pass that this run looks at, as the parent plan left it.
 select
     enrollment_id,
     campaign,
@@ -17,5 +17,5 @@ select
     false as is_new,
     false as is_changed,
     null::varchar as over
-from enrolled
+from {kept} as kept
 where {which}

@@ -13,11 +13,14 @@ import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
 import duckdb
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from tailrace import clock, crash, durable
@@ -101,6 +104,7 @@ class Store:
     def __init__(self, settings: Settings) -> None:
         self._root = settings.plans
         self._scratch = settings.scratch
+        self._columns: dict[str, frozenset[str]] = {}
 
     def head(self) -> str | None:
         """Return the id of the plan applied last, or None before the first. Raises DataError when HEAD is damaged."""
@@ -159,20 +163,38 @@ class Store:
 
         The bytes depend on the rows only: one writer, fixed row groups, whatever the thread count.
         """
+        reader = connection.sql(query, params=dict(values or {})).to_arrow_reader(ROW_GROUP)
+        return self._write(reader.schema, (pa.Table.from_batches([batch]) for batch in reader))
+
+    def put_each(
+        self, connection: duckdb.DuckDBPyConnection, query: str, values: Mapping[str, Any], by: str
+    ) -> dict[str, Piece]:
+        """Store the rows of `query`, which must have a total order, first by the column `by`: a piece per value of it.
+
+        Each piece is the one that `put` makes of its rows.
+        """
+        reader = connection.sql(query, params=dict(values)).to_arrow_reader(ROW_GROUP)
+        runs = (run for batch in reader for run in _runs(pa.Table.from_batches([batch]), by))
+        return {
+            value: self._write(reader.schema, _regrouped(rows for _, rows in same))
+            for value, same in groupby(runs, key=itemgetter(0))
+        }
+
+    def _write(self, schema: pa.Schema, groups: Iterable[pa.Table]) -> Piece:
+        """Store the row groups, and return the piece that names them."""
         self._scratch.mkdir(parents=True, exist_ok=True)
         aside = self._scratch / f"object-{os.getpid()}.parquet"
         rows = 0
-        reader = connection.sql(query, params=dict(values or {})).to_arrow_reader(ROW_GROUP)
         # Integers here are ids in order and words of bits: a dictionary of them costs half of the writing and saves
         # nothing, their differences take a quarter less time and room.
-        repetitive = [field.name for field in reader.schema if pa.types.is_string(field.type)]
-        deltas = {field.name: "DELTA_BINARY_PACKED" for field in reader.schema if pa.types.is_integer(field.type)}
+        repetitive = [field.name for field in schema if pa.types.is_string(field.type)]
+        deltas = {field.name: "DELTA_BINARY_PACKED" for field in schema if pa.types.is_integer(field.type)}
         with pq.ParquetWriter(
-            aside, reader.schema, compression="zstd", use_dictionary=repetitive, column_encoding=deltas or None
+            aside, schema, compression="zstd", use_dictionary=repetitive, column_encoding=deltas or None
         ) as writer:
-            for batch in reader:
-                writer.write_table(pa.Table.from_batches([batch]), row_group_size=ROW_GROUP)
-                rows += batch.num_rows
+            for group in groups:
+                writer.write_table(group, row_group_size=ROW_GROUP)
+                rows += group.num_rows
         piece = Piece(_sha256(aside), rows)
         final = self.path(piece)
         if final.exists():
@@ -217,14 +239,27 @@ class Store:
 
         With a `key`, a row of a later piece stands for those of earlier ones that have its key.
         """
-        paths = [literal(str(self.path(piece))) for piece in pieces if piece.rows]
-        if not paths:
+        return self.together([pieces], empty, key)
+
+    def together(self, several: Iterable[Iterable[Piece]], empty: str, key: Sequence[str] = ()) -> str:
+        """Return SQL that reads several relations of the same columns as one; each of them as `pieces` reads it.
+
+        No two of them may have a `key` in common. One statement over all of them costs a fraction of one over each.
+        """
+        layers: list[list[str]] = []
+        for pieces in several:
+            for place, piece in enumerate(piece for piece in pieces if piece.rows):
+                if place == len(layers):
+                    layers.append([])
+                layers[place].append(literal(str(self.path(piece))))
+        if not layers:
             return f"({empty} limit 0)"
-        if not key or len(paths) == 1:
-            return f"read_parquet([{', '.join(paths)}])"
+        if not key or len(layers) == 1:
+            return f"read_parquet([{', '.join(path for layer in layers for path in layer)}])"
         names = ", ".join(key)
-        rows = [f"select *, {place} as piece from read_parquet({path})" for place, path in enumerate(paths)]
-        later = [f"select {names}, {place} as piece from read_parquet({path})" for place, path in enumerate(paths)][1:]
+        files = [f"read_parquet([{', '.join(layer)}])" for layer in layers]
+        rows = [f"select *, {place} as piece from {source}" for place, source in enumerate(files)]
+        later = [f"select {names}, {place} as piece from {source}" for place, source in enumerate(files)][1:]
         same = " and ".join(f"later.{name} = earlier.{name}" for name in key)
         return (
             f"(select earlier.* exclude (piece) from ({' union all by name '.join(rows)}) as earlier where not exists"
@@ -243,10 +278,25 @@ class Store:
     ) -> tuple[Piece, ...]:
         """Store the rows of `query` (in the total order `order`) over `pieces`, which they replace by `key`.
 
-        Returns the pieces of the result: the base, then ever smaller ones. What is small is merged with what came
-        before it, and all of it with the base once it is a quarter of that; so a run writes about what it changes.
+        Returns the pieces of the result: see `lay`.
         """
         written = self.put(connection, f"select * from ({query}) order by {order}", values)
+        return self.lay(connection, pieces, written, key=key, order=order)
+
+    def lay(
+        self,
+        connection: duckdb.DuckDBPyConnection,
+        pieces: Sequence[Piece],
+        written: Piece,
+        *,
+        key: Sequence[str],
+        order: str,
+    ) -> tuple[Piece, ...]:
+        """Lay `written` over `pieces`, whose rows it replaces by `key`; return the base, then ever smaller pieces.
+
+        What is small is merged with what came before it, and all of it with the base once it is a quarter of that; so
+        a run writes about what it changes.
+        """
         kept = [piece for piece in pieces if piece.rows] + [written]
         if written.rows == 0 and len(kept) > 1:
             return tuple(kept[:-1])
@@ -271,6 +321,12 @@ class Store:
                 return connection.sql(f"select * from {self.source(plan, relation, '')}").to_arrow_table()
         return pa.concat_tables(pq.read_table(self.path(piece)) for piece in pieces)
 
+    def columns(self, piece: Piece) -> frozenset[str]:
+        """Return the names of the piece's columns; they are read once, as an object never changes."""
+        if piece.sha256 not in self._columns:
+            self._columns[piece.sha256] = frozenset(pq.read_schema(self.path(piece)).names)
+        return self._columns[piece.sha256]
+
     def path(self, piece: Piece) -> Path:
         """Return where the object of `piece` stands."""
         return self._root / "objects" / f"{piece.sha256}.parquet"
@@ -284,6 +340,29 @@ def _read(root: Path, plan_id: str) -> Plan:
             " written: restore the plan store from a backup"
         )
     return _parse(content)
+
+
+def _runs(rows: pa.Table, by: str) -> Iterator[tuple[str, pa.Table]]:
+    """Yield the rows in runs of one value of the column."""
+    start = 0
+    ends = pc.run_end_encode(rows[by].combine_chunks())
+    for value, end in zip(ends.values.to_pylist(), ends.run_ends.to_pylist(), strict=True):
+        yield value, rows.slice(start, end - start)
+        start = end
+
+
+def _regrouped(parts: Iterable[pa.Table]) -> Iterator[pa.Table]:
+    """Yield the rows in whole row groups, each in one chunk, as a statement over these rows alone would give them."""
+    held: list[pa.Table] = []
+    for part in parts:
+        held.append(part)
+        while sum(each.num_rows for each in held) >= ROW_GROUP:
+            rows = pa.concat_tables(held)
+            yield rows.slice(0, ROW_GROUP).combine_chunks()
+            held = [rows.slice(ROW_GROUP)]
+    rest = pa.concat_tables(held)
+    if rest.num_rows:
+        yield rest.combine_chunks()
 
 
 def _sha256(path: Path) -> str:

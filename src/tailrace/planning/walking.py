@@ -1,8 +1,8 @@
 """What do those who can go on do in this run, in every campaign at once?
 
 Works on the plan's connection, after `exits` has ended whom it ends: makes `flight` and `entering` for all campaigns,
-runs one statement per version that somebody is on (`journey`), and makes of what they say, all together, the rows of
-`moves`, `assigned`, `candidates` and `acts`.
+runs one statement for all versions of the same steps that somebody is on (`journey`), and makes of what they say, all
+together, the rows of `moves`, `assigned`, `candidates` and `acts`.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ _WALKED = (
     " name varchar, due_at timestamp)"
 )
 
+_WALKS = pa.schema([("walk", pa.int32()), ("campaign", pa.string()), ("version", pa.string())])
 _DEEDS = pa.schema(
     [
         ("campaign", pa.string()),
@@ -84,8 +85,15 @@ def walk(
     if not walked:
         return
     connection.execute(_WALKED)
-    for version in walked:
-        _walk(connection, run, version)
+    alike = _alike(walked)
+    rows = [
+        {"walk": number, "campaign": version.campaign.slug, "version": version.version}
+        for number, together in enumerate(alike)
+        for version in together
+    ]
+    _table(connection, "walks", rows, _WALKS)
+    for number, together in enumerate(alike):
+        _walk(connection, run, number, together)
     connection.execute(
         "insert into moves select enrollment_id, campaign, version, person_id, position, from_step, to_step, why"
         " from walked where kind = 'move'"
@@ -118,15 +126,38 @@ def _walked(
     ]
 
 
-def _walk(connection: duckdb.DuckDBPyConnection, run: Run, version: _Version) -> None:
-    """Run the version's statement and add what it says to `walked`."""
-    slug, steps = version.campaign.slug, version.definition["steps"]
-    mine = f"campaign = {literal(slug)} and version = {literal(version.version)}"
+def _alike(versions: Sequence[_Version]) -> list[list[_Version]]:
+    """Return the versions in groups that one statement walks: to plan it costs as much as to walk thousands.
+
+    A split draws by the campaign's slug, so versions with one are alike within their campaign only.
+    """
+    groups: dict[str, list[_Version]] = {}
+    for version in versions:
+        steps = version.definition["steps"]
+        drawn = version.campaign.slug if _splits(steps) else None
+        says = json.dumps([steps, version.definition["expires"], drawn], sort_keys=True)
+        groups.setdefault(says, []).append(version)
+    return list(groups.values())
+
+
+def _splits(steps: Sequence[Mapping[str, Any]]) -> bool:
+    return any(step.kind == "split" for step in steps_of(steps))
+
+
+def _walk(connection: duckdb.DuckDBPyConnection, run: Run, number: int, versions: Sequence[_Version]) -> None:
+    """Run the statement of these versions, the rows `number` of `walks`, and add what it says to `walked`."""
+    first = versions[0]
+    slug, steps = first.campaign.slug, first.definition["steps"]
+    mine = (
+        f"campaign = {literal(slug)} and version = {literal(first.version)}"
+        if len(versions) == 1
+        else f"(campaign, version) in (select campaign, version from walks where walk = {number})"
+    )
     here = f"select person_id from flight where {mine} union select person_id from entering where {mine}"
     conditions = list(conditions_of(steps))
     if conditions:
         people.describe(connection, needs(conditions).columns, here)
-    if any(step.kind == "split" for step in steps_of(steps)):
+    if _splits(steps):
         assignments = run.store.source(run.parent, f"assignments:{slug}", relations.ASSIGNMENTS)
         connection.execute(
             "create or replace temp table assignments as select person_id, step, name"
@@ -137,14 +168,19 @@ def _walk(connection: duckdb.DuckDBPyConnection, run: Run, version: _Version) ->
         slug,
         steps,
         run.bits,
-        version.definition["expires"],
-        f"(select enrollment_id, step from postponed where campaign = {literal(slug)})",
+        first.definition["expires"],
+        "postponed",
         flight=f"(select * from {flight} where {mine}) as flight",
-        entering=f"(select * from {entering} where {mine}) as entering" if version.enters else None,
-        resting=version.resting,
+        entering=f"(select * from {entering} where {mine}) as entering"
+        if any(version.enters for version in versions)
+        else None,
+        resting={step for version in versions for step in version.resting},
     )
+    names = "select campaign, version, enrollment_id from"
     connection.execute(
-        f"insert into walked select {literal(slug)}, {literal(version.version)}, * from ({query})",
+        f"insert into walked select named.campaign, named.version, walking.* from ({query}) as walking"
+        f" inner join ({names} flight where {mine} union all {names} entering where {mine}) as named"
+        " on named.enrollment_id = walking.enrollment_id",
         {"as_of": clock.naive(run.as_of)} if "$as_of" in query else {},
     )
 
