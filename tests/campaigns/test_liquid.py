@@ -241,7 +241,7 @@ def test_every_test_goes_the_way_that_it_goes_in_liquid(test: str, customer: dic
 
 
 def _differs(test: str, customer: dict[str, Any]) -> bool:
-    """Return whether python-liquid is known to go another way: it has `1 != true`, and neither `false` nor a gap blank."""
+    """Return whether python-liquid is known to go another way: it has `1 != true`, and no gap is blank to it."""
     values = customer.values()
     return ("blank" in test and None in values) or any(isinstance(value, bool) for value in values)
 
