@@ -327,6 +327,35 @@ def test_an_object_segment_that_did_not_build_names_nobody_and_is_not_forgotten(
     assert people.verdicts(people.plan(START + 3 * DAY)) == [("ben", "hello", "send", None)]
 
 
+@pytest.mark.parametrize(("on", "before", "after"), [("entered", set(), {"acme"}), ("left", {"acme"}, set())])
+def test_an_edited_object_segment_moves_accounts_and_their_people_are_held(
+    people: World, on: str, before: set[str], after: set[str]
+) -> None:
+    people.belongs = [("account", "acme", "ada"), ("account", "later", "ben")]
+    people.campaigns = [campaign(trigger=of_object(segment="seg_big", on=on))]
+    people.object_members, people.object_segments = {"seg_big": before | {"x"}}, {"seg_big": "as it was"}
+    people.plan(START + DAY)
+    people.object_members, people.object_segments = {"seg_big": after | {"x"}}, {"seg_big": "as it is"}
+    edited = people.plan(START + 2 * DAY)
+    people.object_members = {"seg_big": (after | {"x"}) ^ {"later"}}
+
+    assert people.verdicts(edited) == [("ada", "(entry)", "skip", "held_definition")]
+    by_behaviour = [("ben", "hello", "send", None)] if on == "entered" else []
+    assert people.verdicts(people.plan(START + 3 * DAY)) == by_behaviour
+
+
+def test_an_object_segment_edited_while_it_did_not_build_is_held_when_it_builds_again(people: World) -> None:
+    people.belongs = [("account", "acme", "ada")]
+    people.campaigns = [campaign(trigger=of_object(segment="seg_big"))]
+    people.object_members, people.object_segments = {"seg_big": {"x"}}, {"seg_big": "as it was"}
+    people.plan(START + DAY)
+    people.failed, people.object_segments = {"seg_big": "broken"}, {"seg_big": "as it is"}
+    people.plan(START + 2 * DAY)
+    people.failed, people.object_members = {}, {"seg_big": {"x", "acme"}}
+
+    assert people.verdicts(people.plan(START + 3 * DAY)) == [("ada", "(entry)", "skip", "held_definition")]
+
+
 def test_an_object_trigger_without_its_model_says_what_is_missing(people: World) -> None:
     people.campaigns = [campaign(trigger=of_object(event="invoice_failed"))]
 

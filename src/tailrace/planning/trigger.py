@@ -193,22 +193,27 @@ def _by_object_segment(
 ) -> tuple[bool, dict[str, Any]]:
     _require(connection, campaign, "core.fct_object_people")
     what, name = f"object_segment:{trigger['segment']}", f"watched:{campaign.slug}"
+    before = run.before(campaign.slug)
     if trigger["segment"] in run.failed:
         run.relations[name] = run.parent.relations.get(name, ()) if run.parent else ()
-        return False, {"watched": run.before(campaign.slug).get("watched")}
+        return False, {"watched": before.get("watched"), "watched_sql": before.get("watched_sql")}
     _require(connection, campaign, f"object_segments.{trigger['segment']}")
     watching = (
         f"select distinct object_id::varchar as key, 'in' as value from wh.object_segments.{trigger['segment']}"
         " where object_id is not null"
     )
+    # Who moves because somebody rewrote the segment has done nothing.
+    sql = run.object_segments.get(trigger["segment"])
+    is_edited = before.get("watched_sql") not in (None, sql)
     values = {
         "object": trigger["object"],
         "change": trigger["on"],
         "as_of_text": clock.iso(run.as_of),
-        "refused": "history" if run.is_history else None,
+        "refused": "held_definition" if is_edited else "history" if run.is_history else None,
     }
     query = statement(_PACKAGE, "trigger_object")
-    return True, _watch(connection, run, campaign, what, watching, query, _now(run) | values)
+    notes = _watch(connection, run, campaign, what, watching, query, _now(run) | values)
+    return True, notes | {"watched_sql": sql}
 
 
 def _watch(
