@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 
 import pytest
@@ -25,12 +26,16 @@ def after_a_day(company: Company, tmp_path_factory: pytest.TempPathFactory) -> I
     return installation
 
 
+def mails(installation: Installation) -> set[str]:
+    return {path.name for path in installation.settings.outbox.rglob("*.eml")}
+
+
 def _state(installation: Installation) -> tuple[object, ...]:
     with Journal.open(installation.settings) as journal:
         counts = journal.counts()
         happened = journal.mirror("outcomes", 0).num_rows
-    mails = sorted(path.name for path in installation.settings.outbox.rglob("*") if path.is_file())
-    return Store(installation.settings).head(), counts, happened, mails
+    files = sorted(path.name for path in installation.settings.outbox.rglob("*") if path.is_file())
+    return Store(installation.settings).head(), counts, happened, files
 
 
 def test_the_same_as_of_twice_changes_nothing_and_sends_nothing(
@@ -50,11 +55,11 @@ def test_a_later_instant_with_nothing_new_sends_nobody_the_same_message(
     company: Company, after_a_day: Installation, tmp_path: Path
 ) -> None:
     installation = after_a_day.copy(tmp_path / "data")
-    mails = {path.name for path in installation.settings.outbox.rglob("*.eml")}
+    before = mails(installation)
 
     spine.run(installation.settings, at(company.sample.daily[1].last_on, 1))
 
-    assert mails <= {path.name for path in installation.settings.outbox.rglob("*.eml")}
+    assert before <= mails(installation)
     with Journal.open(installation.settings) as journal:
         outcomes = journal.mirror("outcomes", 0)
     accepted = [
@@ -65,6 +70,25 @@ def test_a_later_instant_with_nothing_new_sends_nobody_the_same_message(
         if outcome == "accepted"
     ]
     assert len(accepted) == len(set(accepted))
+
+
+@pytest.mark.parametrize("next_command", ["deliver", "run"])
+def test_what_a_run_applied_before_it_was_killed_is_sent_by_whoever_comes_next(
+    company: Company, after_a_day: Installation, tmp_path: Path, next_command: str
+) -> None:
+    installation = company.copy(tmp_path / "data")
+    day = company.sample.daily[0]
+    installation.drop(day.path)
+    killed = installation.cli("run", "--as-of", at(day.last_on, 23).isoformat(), TAILRACE_CRASH_AT="apply.moved")
+    assert killed.code == -signal.SIGKILL
+    assert Store(installation.settings).head() == Store(after_a_day.settings).head()
+    assert not mails(after_a_day) <= mails(installation)
+
+    later = at(company.sample.daily[1].last_on, 1).isoformat()
+    done = installation.cli(next_command, "--as-of", later)
+
+    assert done.code == 0, done.err
+    assert mails(after_a_day) <= mails(installation)
 
 
 def test_time_does_not_go_back_and_nothing_is_landed_by_trying(company: Company, tmp_path: Path) -> None:
