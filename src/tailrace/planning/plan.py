@@ -70,8 +70,8 @@ class Request:
     `answers` are the journal's outcomes of sync rows after the parent's `journal_seq` (see `syncs.SyncPlanner`).
     `people_left_share` and `minimum_members` are what `guards.require_people` goes by. `rules` is policy.yml for
     messages; `outcomes` (intent_id, outcome) are the journal's about messages since the parent; `responses`
-    (enrollment_id, step, status_code, body) every answer to a webhook step so far. `object_segments` has the fingerprint
-    of each object segment.
+    (enrollment_id, step, status_code, body) every answer to a webhook step so far. `object_segments` has each object
+    segment's fingerprint.
     """
 
     as_of: datetime
