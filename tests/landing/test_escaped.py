@@ -68,6 +68,25 @@ def test_texts_that_look_like_numbers_do_not_hide_one_that_would_change(world: W
     assert world.lines(*some, bad).reasons == {"number_not_exact": 1}
 
 
+@pytest.mark.parametrize(
+    ("line", "written", "expected"),
+    [
+        ('{"a":"\\u6771\\ud83d\\ude00\\u00E9","b":1.1}', '{"a":"東😀é","b":1.1}', True),
+        ('{"a":"\\u6771","b":1.10}', '{"a":"東","b":1.1}', False),
+        ('{"a":"\\u6771", "b":1.1}', '{"a":"東","b":1.1}', False),
+        ('{"a":"\\u6771","b":[1,]}', '{"a":"東","b":[1]}', False),
+        ('{"a":"\\u0031\\u6771","b":1}', '{"a":"1東","b":1}', False),
+        ('{"a":"\\\\u6771","b":1}', '{"a":"\\\\u6771","b":1}', False),
+        ('{"a":"x","b":1}', '{"a":"x","b":1}', False),
+    ],
+)
+def test_only_characters_beyond_ascii_may_be_escaped_to_be_known_at_a_glance(
+    connection: Any, line: str, written: str, expected: bool
+) -> None:
+    asked = "select is_only_escaped(l, json(l)::varchar), json(l)::varchar from (select ?::varchar as l)"
+    assert connection.execute(asked, [line]).fetchone() == (expected, written)
+
+
 PIECE = st.sampled_from(
     [":", ",", "[", " ", "1", "1.1", "-", "e5", "\\u003a", "\\u002c", "\\u0020", "\\u0031", "\\n", "\\\\", '\\"', "\\/",
      "0.30000000000000004", LONG, "x", "é", "\\u00e9"]

@@ -92,6 +92,19 @@ def test_a_body_that_stands_there_word_for_word_is_still_looked_through(
     assert world.lines(*some, bad).reasons == reasons
 
 
+@pytest.mark.parametrize("where", BODIES)
+def test_one_object_more_than_the_shape_of_a_body_has_is_still_looked_through(world: World, where: str) -> None:
+    eight = [{"b": n} for n in range(8)]
+    some = [compact(call(messageId=f"m{n}", **{where: {"a": eight}})) for n in range(3)]
+    bad = compact(call(messageId="bad", **{where: {"a": [*eight, {"b": 8, "c": 9}]}})).replace(b'"c"', b'"b"')
+    assert world.lines(*some, bad).reasons == {"duplicate_key": 1}
+
+
+def test_texts_that_end_like_an_object_begins_are_no_objects_and_land(world: World) -> None:
+    some = [compact(call(messageId=f"m{n}", userId=userid)) for n, userid in enumerate(["u", "u{", "{", '{"', "u"])]
+    assert world.lines(*some).landed == len(some)
+
+
 def test_a_row_without_keys_or_with_other_keys_teaches_nothing() -> None:
     assert is_verbatim([{}, {"other": 1}], TEXT_KEYS, BODIES) == "false"
     assert is_verbatim([json.loads('{"type":null}')], TEXT_KEYS, BODIES) == "false"

@@ -39,8 +39,8 @@ opened as (
             when {is_plain} then null
             when not list_has_all({known}, json_keys(l)) then nullif(json_merge_patch(l, {spec_keys})::varchar, '{}')
         end as rest,
-        case when is_verbatim then n_objects(properties) + n_objects(traits) + n_objects(context) else n_objects(m) end
-            as n_found,
+        -- A verbatim line is one object more than its bodies.
+        case when is_verbatim then n_objects(l) - 1 else n_objects(m) end as n_found,
         moment(s.timestamp) as stamped_at,
         moment(s."originalTimestamp") as original_at,
         moment(s."sentAt") as sent_at,
@@ -54,7 +54,7 @@ select
     o.l as raw,
     case
         when is_verbatim
-            then maybe_unsound_body(properties) or maybe_unsound_body(traits) or maybe_unsound_body(context)
+            then maybe_unsound(properties) or maybe_unsound(traits) or maybe_unsound(context)
         when s is null then true
         when not starts_with(m, '{') then true
         when maybe_unsound(m) then true
