@@ -98,7 +98,9 @@ def one(side: str, path: Path, folder: Path) -> dict[str, float]:
     started, cpu = time.perf_counter(), time.process_time()
     if side == "duckdb":
         connection = duckdb.connect()
-        connection.execute("set timezone = 'UTC'; set preserve_insertion_order = false")
+        connection.execute(
+            "set timezone = 'UTC'; set preserve_insertion_order = false; set enable_progress_bar = false"
+        )
         connection.execute(
             f"copy (select * from read_json('{path}', {COLUMNS})) to '{folder / 'o.parquet'}' (format parquet,"
             " compression zstd)"
