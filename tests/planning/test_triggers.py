@@ -134,6 +134,22 @@ def test_a_backfill_refuses_a_changed_attribute_with_history(people: World) -> N
     assert people.verdicts(people.plan(START + DAY, cause="backfill")) == [("ada", "(entry)", "skip", "history")]
 
 
+def test_an_edited_model_changes_an_attribute_and_its_people_are_held(people: World) -> None:
+    people.people["ada"]["plan"] = "free"
+    people.people["ben"]["plan"] = "free"
+    people.campaigns = [campaign(trigger=attribute())]
+    people.fingerprints = {"core.dim_people": "as it was", "core.dim_person_features": "as it was"}
+    people.plan(START + DAY)
+    people.people["ada"]["plan"] = "Free"
+    people.fingerprints |= {"core.dim_people": "as it is"}
+    edited = people.plan(START + 2 * DAY)
+    people.people["ben"]["plan"] = "pro"
+    people.fingerprints |= {"core.dim_person_features": "as it is"}
+
+    assert people.verdicts(edited) == [("ada", "(entry)", "skip", "held_definition")]
+    assert people.verdicts(people.plan(START + 3 * DAY)) == [("ben", "hello", "send", None)]
+
+
 def test_an_attribute_that_nobody_has_is_named(people: World) -> None:
     people.campaigns = [campaign(trigger=attribute(attribute="plann"))]
 
@@ -252,6 +268,9 @@ def test_a_broadcast_by_command_reaches_whom_it_names_once_a_key(people: World) 
     ]
 
 
+BIG = "object_segments.seg_big"
+
+
 def of_object(**changes: Any) -> dict[str, Any]:
     facts = {"kind": "object", "object": "account", "event": None, "where_sql": None, "segment": None}
     return facts | {"on": "entered", "late": None} | changes
@@ -333,9 +352,9 @@ def test_an_edited_object_segment_moves_accounts_and_their_people_are_held(
 ) -> None:
     people.belongs = [("account", "acme", "ada"), ("account", "later", "ben")]
     people.campaigns = [campaign(trigger=of_object(segment="seg_big", on=on))]
-    people.object_members, people.object_segments = {"seg_big": before | {"x"}}, {"seg_big": "as it was"}
+    people.object_members, people.fingerprints = {"seg_big": before | {"x"}}, {BIG: "as it was"}
     people.plan(START + DAY)
-    people.object_members, people.object_segments = {"seg_big": after | {"x"}}, {"seg_big": "as it is"}
+    people.object_members, people.fingerprints = {"seg_big": after | {"x"}}, {BIG: "as it is"}
     edited = people.plan(START + 2 * DAY)
     people.object_members = {"seg_big": (after | {"x"}) ^ {"later"}}
 
@@ -347,9 +366,9 @@ def test_an_edited_object_segment_moves_accounts_and_their_people_are_held(
 def test_an_object_segment_edited_while_it_did_not_build_is_held_when_it_builds_again(people: World) -> None:
     people.belongs = [("account", "acme", "ada")]
     people.campaigns = [campaign(trigger=of_object(segment="seg_big"))]
-    people.object_members, people.object_segments = {"seg_big": {"x"}}, {"seg_big": "as it was"}
+    people.object_members, people.fingerprints = {"seg_big": {"x"}}, {BIG: "as it was"}
     people.plan(START + DAY)
-    people.failed, people.object_segments = {"seg_big": "broken"}, {"seg_big": "as it is"}
+    people.failed, people.fingerprints = {"seg_big": "broken"}, {BIG: "as it is"}
     people.plan(START + 2 * DAY)
     people.failed, people.object_members = {}, {"seg_big": {"x", "acme"}}
 

@@ -159,7 +159,7 @@ class World:
     belongs: list[tuple[str, str, str]] = field(default_factory=list)
     objects: list[tuple[str, str, dict[str, Any]]] = field(default_factory=list)
     object_members: dict[str, set[str]] = field(default_factory=dict)
-    object_segments: dict[str, str] = field(default_factory=dict)
+    fingerprints: dict[str, str] = field(default_factory=dict)
     threads: int | None = None
 
     @property
@@ -232,7 +232,7 @@ class World:
             releases=self.releases,
             answers=pa.Table.from_pylist(self.answers, schema=ANSWERS),
             journal_seq=max((answer["seq"] for answer in self.answers), default=0),
-            object_segments=self.object_segments,
+            fingerprints=self.fingerprints,
             rules=self.rules,
             outcomes=pa.Table.from_pylist(self.outcomes, schema=OUTCOMES),
             responses=pa.Table.from_pylist(self.responses, schema=RESPONSES),

@@ -147,7 +147,7 @@ def gather(
         project_fingerprint=generation.project_fingerprint,
         definitions_fingerprint=definitions.fingerprint,
         segments=[catalog.segments[name] for name in sorted(catalog.segments)],
-        object_segments={name: model.fingerprint for name, model in sorted(catalog.object_segments.items())},
+        fingerprints=catalog.fingerprints,
         campaigns=[campaign_spec(definitions.campaigns[slug]) for slug in sorted(definitions.campaigns)],
         syncs=[_sync(catalog.syncs[name], definitions.connections) for name in sorted(catalog.syncs)],
         failed=generation.failed,

@@ -70,8 +70,8 @@ class Request:
     `answers` are the journal's outcomes of sync rows after the parent's `journal_seq` (see `syncs.SyncPlanner`).
     `people_left_share` and `minimum_members` are what `guards.require_people` goes by. `rules` is policy.yml for
     messages; `outcomes` (intent_id, outcome) are the journal's about messages since the parent; `responses`
-    (enrollment_id, step, status_code, body) every answer to a webhook step so far. `object_segments` has each object
-    segment's fingerprint.
+    (enrollment_id, step, status_code, body) every answer to a webhook step so far. `fingerprints` has, by relation,
+    that of the SQL of what triggers watch.
     """
 
     as_of: datetime
@@ -92,7 +92,7 @@ class Request:
     journal_seq: int
     people_left_share: float | None = None
     minimum_members: int = 0
-    object_segments: Mapping[str, str] = field(default_factory=dict)
+    fingerprints: Mapping[str, str] = field(default_factory=dict)
     rules: Rules = field(default_factory=Rules)
     responses: pa.Table = field(default_factory=lambda: _NO_RESPONSES)
     outcomes: pa.Table = field(
@@ -320,7 +320,7 @@ def _plan_campaigns(
         failed=request.failed,
         rules=request.rules,
         relations=draft.relations,
-        object_segments=request.object_segments,
+        fingerprints=request.fingerprints,
     )
     notes = enrollment.plan_campaigns(connection, run, request.campaigns, request.responses)
     _keep_campaigns_without_file(request, parent, draft)

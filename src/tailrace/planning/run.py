@@ -67,7 +67,7 @@ class Run:
     """The instants and inputs that every campaign of one plan shares. `parent_as_of` is None in the first plan.
 
     `failed` are the models that did not build; `relations` are those of the plan in the making, which campaigns add to.
-    `object_segments` has the fingerprint of each object segment, which changes when its SQL does.
+    `fingerprints` has, by relation, what changes when the SQL does of an object segment or a model of people.
     """
 
     as_of: datetime
@@ -79,7 +79,7 @@ class Run:
     failed: Mapping[str, str]
     rules: Rules
     relations: dict[str, tuple[Piece, ...]] = field(default_factory=dict)
-    object_segments: Mapping[str, str] = field(default_factory=dict)
+    fingerprints: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def is_history(self) -> bool:

@@ -172,20 +172,15 @@ def _by_object_event(
 def _by_attribute(
     connection: duckdb.DuckDBPyConnection, run: Run, campaign: CampaignSpec, trigger: Mapping[str, Any]
 ) -> dict[str, Any]:
-    column, features = _column(connection, campaign, trigger["attribute"])
+    column, features, relation = _column(connection, campaign, trigger["attribute"])
     watching = (
         f"select people.person_id::varchar as key, {column}::varchar as value from wh.core.dim_people as people"
         f" {features} where {column} is not null"
     )
     what = f"attribute:{trigger['attribute']}"
     query = statement(_PACKAGE, "trigger_attribute")
-    values = {
-        "from": trigger["from"],
-        "to": trigger["to"],
-        "occurrence": clock.iso(run.as_of),
-        "refused": "history" if run.is_history else None,
-    }
-    return _watch(connection, run, campaign, what, watching, query, _now(run) | values)
+    values = {"from": trigger["from"], "to": trigger["to"], "occurrence": clock.iso(run.as_of)}
+    return _watch(connection, run, campaign, relation, what, watching, query, _now(run) | values)
 
 
 def _by_object_segment(
@@ -193,52 +188,47 @@ def _by_object_segment(
 ) -> tuple[bool, dict[str, Any]]:
     _require(connection, campaign, "core.fct_object_people")
     what, name = f"object_segment:{trigger['segment']}", f"watched:{campaign.slug}"
-    before = run.before(campaign.slug)
     if trigger["segment"] in run.failed:
+        before = run.before(campaign.slug)
         run.relations[name] = run.parent.relations.get(name, ()) if run.parent else ()
         return False, {"watched": before.get("watched"), "watched_sql": before.get("watched_sql")}
-    _require(connection, campaign, f"object_segments.{trigger['segment']}")
+    relation = f"object_segments.{trigger['segment']}"
+    _require(connection, campaign, relation)
     watching = (
-        f"select distinct object_id::varchar as key, 'in' as value from wh.object_segments.{trigger['segment']}"
-        " where object_id is not null"
+        f"select distinct object_id::varchar as key, 'in' as value from wh.{relation} where object_id is not null"
     )
-    # Who moves because somebody rewrote the segment has done nothing.
-    sql = run.object_segments.get(trigger["segment"])
-    is_edited = before.get("watched_sql") not in (None, sql)
-    values = {
-        "object": trigger["object"],
-        "change": trigger["on"],
-        "as_of_text": clock.iso(run.as_of),
-        "refused": "held_definition" if is_edited else "history" if run.is_history else None,
-    }
+    values = {"object": trigger["object"], "change": trigger["on"], "as_of_text": clock.iso(run.as_of)}
     query = statement(_PACKAGE, "trigger_object")
-    notes = _watch(connection, run, campaign, what, watching, query, _now(run) | values)
-    return True, notes | {"watched_sql": sql}
+    return True, _watch(connection, run, campaign, relation, what, watching, query, _now(run) | values)
 
 
 def _watch(
     connection: duckdb.DuckDBPyConnection,
     run: Run,
     campaign: CampaignSpec,
+    relation: str,
     what: str,
     watching: str,
     query: str,
     values: Mapping[str, Any],
 ) -> dict[str, Any]:
     """Compare what is watched with what the parent kept; one that watched nothing, or another thing, names nobody."""
-    name = f"watched:{campaign.slug}"
-    is_known = run.before(campaign.slug).get("watched") == what
+    name, before, sql = f"watched:{campaign.slug}", run.before(campaign.slug), run.fingerprints.get(relation)
+    is_known = before.get("watched") == what
+    # Who changes because somebody rewrote the SQL has done nothing.
+    is_edited = before.get("watched_sql") not in (None, sql)
+    refused = {"refused": "held_definition" if is_edited else "history" if run.is_history else None}
     pieces: tuple[Piece, ...] = run.parent.relations.get(name, ()) if run.parent and is_known else ()
     source = run.store.pieces(pieces, relations.WATCHED, relations.KEYS["watched"])
     connection.execute(f"create or replace temp table watching as {watching}")
     connection.execute(
         f"create or replace temp table watched as select * from {source} as kept where value is not null"
     )
-    _triggers(connection, query if is_known else f"select * from ({query}) where false", values)
+    _triggers(connection, query if is_known else f"select * from ({query}) where false", {**values, **refused})
     run.relations[name] = run.store.overlay(
         connection, pieces, statement(_PACKAGE, "watched_since"), key=relations.KEYS["watched"], order="key"
     )
-    return {"watched": what}
+    return {"watched": what, "watched_sql": sql}
 
 
 # -- dates -----------------------------------------------------------------------------------------------------------
@@ -249,7 +239,7 @@ def _by_date(
 ) -> bool:
     if run.parent_as_of is None:
         return False
-    column, features = _column(connection, campaign, trigger["attribute"])
+    column, features, _ = _column(connection, campaign, trigger["attribute"])
     offset, day = timedelta(days=trigger["offset_days"]), timedelta(days=1)
     query = statement(_PACKAGE, "trigger_date_days").replace("{attribute}", column).replace("{features}", features)
     days = {"first": _midnight(run.parent_as_of) - day - offset, "last": _midnight(run.as_of) + day - offset}
@@ -275,13 +265,13 @@ def _midnight(moment: datetime) -> datetime:
 # -- what the warehouse must have ------------------------------------------------------------------------------------
 
 
-def _column(connection: duckdb.DuckDBPyConnection, campaign: CampaignSpec, attribute: str) -> tuple[str, str]:
-    """Return the person's attribute as SQL, and the join that it takes beside `dim_people as people`."""
+def _column(connection: duckdb.DuckDBPyConnection, campaign: CampaignSpec, attribute: str) -> tuple[str, str, str]:
+    """Return the person's attribute as SQL, the join that it takes beside `dim_people as people`, and its relation."""
     for alias, table in (("people", "dim_people"), ("features", "dim_person_features")):
         columns = connection.execute(f"select * from wh.core.{table} limit 0").description
         if attribute in {column[0] for column in columns}:
             join = "" if alias == "people" else f"left join wh.core.{table} as features using (person_id)"
-            return f"{alias}.{identifier(attribute)}", join
+            return f"{alias}.{identifier(attribute)}", join, f"core.{table}"
     raise _problem(
         campaign,
         f"the trigger's attribute `{attribute}` is in neither dim_people nor dim_person_features; expected one of their"

@@ -59,7 +59,7 @@ IN_WORDS = {
     Reason.ENDED: "the campaign has ended",
     Reason.AWAITING_APPROVAL: "the campaign's `sending` is `draft`",
     Reason.BASELINE: "was in the segment when tailrace first saw it",
-    Reason.DEFINITION: "moved only because the segment's SQL changed",
+    Reason.DEFINITION: "moved only because the SQL of the segment or of the attribute changed",
     Reason.HISTORY: "moved because of a backfill",
     Reason.LATE: "the event landed too late to act on",
     Reason.ALREADY_ENROLLED: "is or was in the campaign already",

@@ -108,7 +108,8 @@ class SyncModel:
 class Catalog:
     """The segments and syncs of the project, by name, and what stands on what.
 
-    `off` are the names of the models that are disabled, such as those of a programme that is off.
+    `off` are the names of the models that are disabled, such as those of a programme that is off. `fingerprints` has,
+    by relation (`core.dim_people`), the one of each model whose rows the trigger of a campaign may watch.
     """
 
     segments: Mapping[str, SegmentModel]
@@ -116,6 +117,7 @@ class Catalog:
     syncs: Mapping[str, SyncModel]
     _nodes: Mapping[str, Node] = field(repr=False)
     off: frozenset[str] = frozenset()
+    fingerprints: Mapping[str, str] = field(default_factory=dict)
 
     @cached_property
     def _ids(self) -> dict[str, str]:
@@ -186,7 +188,9 @@ def read_catalog(settings: Settings) -> Catalog:
         )
         for node in _models(nodes, "syncs")
     }
-    return Catalog(segments, object_segments, syncs, nodes, _disabled(manifest))
+    watched = [*_models(nodes, "core"), *_models(nodes, "object_segments")]
+    fingerprints = {node.relation: prints.of(node.unique_id) for node in watched}
+    return Catalog(segments, object_segments, syncs, nodes, _disabled(manifest), fingerprints)
 
 
 def read_nodes(settings: Settings) -> dict[str, Node]:
