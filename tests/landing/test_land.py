@@ -216,3 +216,12 @@ def test_a_local_time_that_no_clock_showed_is_quarantined(world: World) -> None:
     done = world.lines(*(compact(call(messageId=str(n), timestamp=each)) for n, each in enumerate(times)))
     assert done.reasons == {"time_invalid": 1}
     assert world.events("event_at::varchar") == [("2026-03-08 07:30:00",), ("2026-03-08 02:30:00",)]
+
+
+def test_of_lines_that_say_the_same_the_first_one_is_named(world: World) -> None:
+    # Enough for DuckDB to read them in several pieces, each in its own time.
+    count, text = 10_000, {"text": "what a person did " * 20}
+    lines = [compact(call(messageId=f"m{n % count}", userId="u", properties=text)) for n in range(3 * count)]
+    done = world.lines(*lines)
+    assert (done.landed, done.duplicate, done.n_conflicting) == (count, 2 * count, 0)
+    assert set(world.events("event_id, line")) == {(f"m{n}", n + 1) for n in range(count)}

@@ -18,7 +18,7 @@ ranked as (
             chr(31), type, coalesce(event, chr(30)), coalesce(user_id, chr(30)), coalesce(anonymous_id, chr(30)),
             coalesce(previous_id, chr(30)), coalesce(group_id, chr(30)), coalesce(properties, chr(30)),
             coalesce(traits, chr(30)), coalesce(context, chr(30)), coalesce(rest, chr(30))
-        ))
+        )), file_no, line, part
     )
 ),
 known as (
