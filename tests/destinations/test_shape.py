@@ -19,6 +19,7 @@ from tailrace.destinations.base import (
     Outcome,
     RefusedError,
     Rendered,
+    Result,
     Secrets,
     SmtpReply,
     Written,
@@ -84,6 +85,7 @@ def test_no_repr_shows_a_person(name):
     request = module.build_request(module.Settings(**SETTINGS[name]), SECRETS, MESSAGE)
     assert "kim@people.test" not in repr(MESSAGE) + repr(request)
     assert "canary" not in repr(request) + repr(SECRETS)
+    assert "kim" not in repr(Result(Outcome.ACCEPTED, "http_200", status_code=200, body='"kim@people.test"'))
 
 
 @destinations

@@ -61,14 +61,14 @@ def test_without_a_message_id_the_content_is_the_id(world: World) -> None:
     assert all(row[0].startswith("sha:") for row in world.events("event_id"))
 
 
-def test_order_of_files_and_rows_and_threads_change_nothing(make_world: Callable[[str], World]) -> None:
+def test_names_and_order_of_files_and_rows_and_threads_change_nothing(make_world: Callable[[str], World]) -> None:
     rows = [*many(400), *many(40, event="Conflict"), b"bad", b"bad", b"[]", compact(call(messageId=...))]
     seen = set()
     for seed in range(4):
         world = make_world(str(seed))
         world.settings = replace(world.settings, threads=1 + seed % 3)
         shuffled = random.Random(seed).sample(rows, len(rows))
-        files = [world.file(f"f{n}.jsonl", *shuffled[n::3]) for n in range(3)]
+        files = [world.file(f"{seed}-{n}.jsonl", *shuffled[n::3]) for n in range(3)]
         done = world.land(*random.Random(seed).sample(files, 3))
         events = world.events("event_id, type, event, user_id, event_at, properties, load_id, load_seq")
         seen.add((done.load_id, done.n_conflicting, tuple(sorted(events))))
