@@ -207,6 +207,20 @@ def test_a_build_killed_at_any_point_is_green_and_complete_when_run_again(
     assert everything(parsed) == everything(cast.settings)
 
 
+def test_a_build_that_does_not_end_leaves_no_stamp_of_the_one_before(
+    started: Built, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert read_generation(started.settings) is not None
+
+    def fails(*_: object, **__: object) -> list[runner.NodeResult]:
+        raise BuildError("dbt was killed")
+
+    monkeypatch.setattr(runner, "build", fails)
+    with pytest.raises(BuildError, match="dbt was killed"):
+        build(started.settings, LATER, started.loads)
+    assert read_generation(started.settings) is None
+
+
 @pytest.mark.parametrize("table", ["fct_events", "dim_people"])
 def test_a_build_killed_while_dbt_works_is_green_and_complete_when_run_again(
     parsed: Settings, tmp_path: Path, cast: Built, table: str
