@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -42,6 +43,14 @@ request = {"arguments": ["init", "written"], "environment": child_environment(),
 warm._send(json.dumps(request).encode(), [0, 0], child_environment())
 os.kill(os.getpid(), signal.SIGKILL)
 """
+
+
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """Ctrl-C raises KeyboardInterrupt, as in a terminal: a process that was started in the background ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture
@@ -202,6 +211,7 @@ def test_a_fork_of_ours_starts_a_server_of_its_own(server: psutil.Process) -> No
     assert warm.run(HELP, child_environment(), HERE)[0] == 0
 
 
+@pytest.mark.usefixtures("interruptible")
 def test_a_wait_that_is_broken_off_leaves_no_writer(server: psutil.Process, tmp_path: Path) -> None:
     settings = Settings(data_dir=tmp_path / "data", project_dir=PROJECT)
     arguments = parsing(settings)
