@@ -1,17 +1,25 @@
-"""An installation as a user has it: a data directory of its own, the real dbt project, and its command line."""
+"""An installation as a user has it: a data directory of its own, the real dbt project, and its command line.
+
+`Installation.cli` runs the command line in a process of its own; `call` runs it in this one, as a user calls it but
+without a new interpreter each time.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from tailrace.cli import main
 from tailrace.samples.company import Sample, generate
 from tailrace.settings import Settings
 
@@ -73,6 +81,34 @@ class Installation:
         inbox = self.data_dir / "inbox" / source
         inbox.mkdir(parents=True, exist_ok=True)
         shutil.copy(path, inbox / path.name)
+
+
+def invoke(arguments: Sequence[str], **environment: str) -> Done:
+    """Run the command line in this process, with no TAILRACE_ variable but these, and return how it ended."""
+    out, err = io.StringIO(), io.StringIO()
+    argv, before, umask = sys.argv, dict(os.environ), os.umask(0o077)
+    sys.argv = ["tailrace", *arguments]
+    for name in [name for name in os.environ if name.startswith("TAILRACE_")]:
+        del os.environ[name]
+    os.environ |= environment
+    code: Any = 0
+    try:
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+            main()
+    except SystemExit as end:
+        code = end.code or 0
+    finally:
+        sys.argv = argv
+        os.environ.clear()
+        os.environ.update(before)
+        os.umask(umask)
+    return Done(code, out.getvalue(), err.getvalue())
+
+
+def call(installation: Installation, *arguments: str) -> Done:
+    """Run the command line on an installation."""
+    places = {"TAILRACE_DATA": str(installation.data_dir), "TAILRACE_PROJECT": str(installation.project_dir)}
+    return invoke(arguments, **places)
 
 
 def at(day: date | str, hour: int = 6) -> datetime:

@@ -18,9 +18,9 @@ from tailrace.cli.main import app
 from tailrace.landing.quarantine import list_quarantine
 from tailrace.settings import Settings
 from tests import cli_page
-from tests.cli.conftest import call, invoke, people
+from tests.cli.conftest import people
 from tests.conftest import Company
-from tests.installation import PROJECT, ROOT, Done, Installation, at
+from tests.installation import PROJECT, ROOT, Done, Installation, at, call, invoke
 
 PAGES = [
     *(ROOT / name for name in ("README.md", "CHANGELOG.md", "CONTRIBUTING.md")),

@@ -1,51 +1,17 @@
-"""The command line in this process: as a user calls it, without a new interpreter each time."""
+"""What the command line is tried on: the company after a day with messages, and edited copies of the project."""
 
 from __future__ import annotations
 
-import contextlib
-import io
-import os
 import shutil
-import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from tailrace.cli import main
 from tailrace.clock import iso
 from tailrace.planning.store import Store
 from tests.conftest import Company
-from tests.installation import PROJECT, Done, Installation, at
-
-
-def invoke(arguments: Sequence[str], **environment: str) -> Done:
-    """Run the command line in this process, with no TAILRACE_ variable but these, and return how it ended."""
-    out, err = io.StringIO(), io.StringIO()
-    argv, before, umask = sys.argv, dict(os.environ), os.umask(0o077)
-    sys.argv = ["tailrace", *arguments]
-    for name in [name for name in os.environ if name.startswith("TAILRACE_")]:
-        del os.environ[name]
-    os.environ |= environment
-    code: Any = 0
-    try:
-        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-            main()
-    except SystemExit as end:
-        code = end.code or 0
-    finally:
-        sys.argv = argv
-        os.environ.clear()
-        os.environ.update(before)
-        os.umask(umask)
-    return Done(code, out.getvalue(), err.getvalue())
-
-
-def call(installation: Installation, *arguments: str) -> Done:
-    """Run the command line on an installation."""
-    places = {"TAILRACE_DATA": str(installation.data_dir), "TAILRACE_PROJECT": str(installation.project_dir)}
-    return invoke(arguments, **places)
+from tests.installation import PROJECT, Installation, at, call
 
 
 @pytest.fixture(scope="session")

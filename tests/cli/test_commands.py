@@ -9,8 +9,8 @@ import pytest
 import typer
 
 from tailrace.cli.main import app
-from tests.cli.conftest import call, people
-from tests.installation import Installation
+from tests.cli.conftest import people
+from tests.installation import Installation, call
 
 
 def leaves(command: click.Command, name: str = "") -> dict[str, click.Command]:

@@ -13,8 +13,7 @@ from tailrace import clock, engine
 from tailrace.journal.journal import Journal
 from tailrace.landing.mirror import mirrored
 from tailrace.planning.store import Inputs, Plan, Store
-from tests.cli.conftest import call
-from tests.installation import Installation
+from tests.installation import Installation, call
 
 AT = "2026-03-01T06:00:00Z"
 SOURCE = {

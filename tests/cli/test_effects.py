@@ -8,9 +8,8 @@ import pytest
 
 from tailrace.clock import iso
 from tailrace.planning.store import Store
-from tests.cli.conftest import call
 from tests.conftest import Company
-from tests.installation import Installation, at
+from tests.installation import Installation, at, call
 
 
 @pytest.mark.slow

@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import call
-from tests.installation import Installation
+from tests.installation import Installation, call
 
 Edit = Callable[[str, str, str], Path]
 

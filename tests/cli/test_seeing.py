@@ -16,8 +16,8 @@ from tailrace import clock, engine
 from tailrace.cli import output, plans
 from tailrace.pipeline.evidence import evidence
 from tailrace.planning.store import Plan, Store
-from tests.cli.conftest import call, people
-from tests.installation import Installation
+from tests.cli.conftest import people
+from tests.installation import Installation, call
 
 
 @pytest.fixture

@@ -10,9 +10,9 @@ import pytest
 from tailrace import engine
 from tailrace.clock import iso
 from tailrace.planning.store import Store
-from tests.cli.conftest import call, people
+from tests.cli.conftest import people
 from tests.conftest import Company
-from tests.installation import PROJECT, Installation, at
+from tests.installation import PROJECT, Installation, at, call
 
 Edit = Callable[[str, str, str], Path]
 

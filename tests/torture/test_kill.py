@@ -24,7 +24,7 @@ SLOTS = 2
 PEOPLE = 30
 DONE = (0, 3)
 SEED = 20251121
-STORM = (*["land"] * 3, *["build"] * 2, *["plan"] * 2, "apply", *["deliver"] * 6)
+STORM = (*["land"] * 4, *["build"] * 3, *["plan"] * 2, "apply", *["deliver"] * 12)
 LASTS = {"land": 0.4, "build": 3.0, "plan": 0.4, "apply": 0.05, "deliver": 0.02}
 
 # In the order in which a run passes them. A point of a room that is not here fails the test that lists them.
@@ -122,7 +122,7 @@ class Killer:
 
 
 def test_killed_at_every_point_and_at_random_everybody_hears_everything_once(company: Company, tmp_path: Path) -> None:
-    days = [file.last_on for file in company.sample.daily[:3]]
+    days = [file.last_on for file in company.sample.daily[:2]]
     as_of = [at(day, 23).isoformat() for day in days]
     files = [
         [file.path, ground.signups(tmp_path / "files", f"day{n}", at(day, 12), PEOPLE)]
@@ -159,13 +159,12 @@ def test_killed_at_every_point_and_at_random_everybody_hears_everything_once(com
         assert missed == [], "no run passes these points: the order of ROOMS, or of the steps, is another"
         head_of_first_day = killer.head
 
-        # The days after: random instants within each step.
-        for number in (1, 2):
-            for file in files[number]:
-                tried.drop(file)
-            for step in STORM:
-                killer.in_step(as_of[number], step)
-            killer.finish(as_of[number])
+        # The second day: random instants within each step.
+        for file in files[1]:
+            tried.drop(file)
+        for step in STORM:
+            killer.in_step(as_of[1], step)
+        killer.finish(as_of[1])
 
         calm_heads = expected.result()
         kills = sum(killer.kills.values())

@@ -12,7 +12,7 @@ import duckdb
 import pytest
 
 from tests.conftest import Company
-from tests.installation import Done, Installation, at
+from tests.installation import Done, Installation, at, call
 from tests.torture import ground
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
@@ -46,7 +46,7 @@ def held(installation: Installation) -> set[str]:
 
 
 def run(installation: Installation, day: date) -> Done:
-    return installation.cli("run", "--as-of", at(day, 23).isoformat(), "--json")
+    return call(installation, "run", "--as-of", at(day, 23).isoformat(), "--json")
 
 
 def members(installation: Installation, segment: str) -> list[str]:
