@@ -21,7 +21,7 @@ from tests.torture.post import Post
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500)]
 
 SLOTS = 2
-PEOPLE = 30
+PEOPLE = 60
 DONE = (0, 3)
 SEED = 20251121
 STORM = (*["land"] * 4, *["build"] * 3, *["plan"] * 2, "apply", *["deliver"] * 12)
@@ -183,7 +183,7 @@ def test_killed_at_every_point_and_at_random_everybody_hears_everything_once(com
         # Nobody twice; who did not hear exactly once is listed, and is at most a batch per kill.
         assert max(stormy.taken.values()) == 1
         assert set(calm.taken.values()) == {1}
-        assert len(calm.taken) >= 2 * PEOPLE
+        assert len(calm.taken) >= 3 * PEOPLE // 2, "on two days, without the holdouts"
         listed = {row["intent_id"] for row in tried.cli("unknown", "list", "--json").json}
         assert set(stormy.taken) <= set(calm.taken)
         assert set(calm.taken) - set(stormy.taken) <= listed
