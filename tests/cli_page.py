@@ -7,7 +7,7 @@ from typing import Any, get_args
 
 import typer
 
-from tailrace.cli.main import app
+from tailrace.cli.app import app
 
 PAGE = Path(__file__).parent.parent / "docs" / "cli.md"
 SHARED = ("--data-dir", "--project-dir", "--json", "--help")

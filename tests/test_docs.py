@@ -14,7 +14,7 @@ import pytest
 import typer
 
 from tailrace import clock
-from tailrace.cli.main import app
+from tailrace.cli.app import app
 from tailrace.landing.quarantine import list_quarantine
 from tailrace.settings import Settings
 from tests import cli_page

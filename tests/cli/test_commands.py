@@ -8,9 +8,10 @@ import click
 import pytest
 import typer
 
-from tailrace.cli.main import app
+from tailrace.cli.app import app
+from tailrace.warehouse import warm
 from tests.cli.conftest import people
-from tests.installation import Installation, call
+from tests.installation import Installation, call, invoke
 
 
 def leaves(command: click.Command, name: str = "") -> dict[str, click.Command]:
@@ -111,3 +112,13 @@ def test_nothing_is_wrapped_or_cut_when_it_goes_to_a_pipe(day: Installation) -> 
 
     assert done.err.count("\n") == 1
     assert done.out == ""
+
+
+@pytest.mark.parametrize(("command", "builds"), [("run", True), ("demo", True), ("explain", False)])
+def test_dbt_is_imported_beside_our_own_modules_where_a_command_builds(
+    command: str, builds: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[object] = []
+    monkeypatch.setattr(warm, "start", started.append)
+    assert invoke([command, "--help"]).code == 0
+    assert bool(started) is builds

@@ -13,12 +13,9 @@ from typing import Any
 from tailrace import clock, durable
 from tailrace.engine import busy
 from tailrace.errors import BuildError, DefinitionError, Problem, TailraceError
-from tailrace.settings import Settings, child_environment
+from tailrace.settings import Settings
 from tailrace.warehouse import parsed, warm
 
-# What a child needs to find Python and speak UTF-8. Everything else stays here: `env_var()` in a model reads what the
-# process has, and our secrets are in the environment.
-_PASSED_ON = re.compile(r"PATH|HOME|LANG|LC_\w+|TMPDIR|PYTHON\w*|VIRTUAL_ENV|LD_LIBRARY_PATH|DO_NOT_TRACK|DBT_SEND_\w+")
 _QUOTED = re.compile(r"\"[^\"]*\"|'[^']*'")
 _ADDRESS = re.compile(r"\S+@\S+")
 _PLACE = re.compile(
@@ -161,12 +158,12 @@ def compile_model(settings: Settings, as_of: datetime, name: str) -> str:
 
 def warm_up() -> None:
     """Have dbt imported in the background, for whoever will need it in a moment."""
-    warm.start(_environment())
+    warm.start(warm.environment())
 
 
 def _run(settings: Settings, arguments: list[str], as_of: datetime | None) -> tuple[int, str]:
     folder = directory(settings)
-    environment = _environment()
+    environment = warm.environment()
     if as_of is not None:
         environment["TAILRACE_AS_OF"] = clock.naive(as_of).isoformat(sep=" ")
     command = [
@@ -185,11 +182,7 @@ def _run(settings: Settings, arguments: list[str], as_of: datetime | None) -> tu
 
 
 def _inputs(settings: Settings) -> str | None:
-    return parsed.inputs(settings.project_dir, _environment(), _output(settings, Path()))
-
-
-def _environment() -> dict[str, str]:
-    return {name: value for name, value in child_environment().items() if _PASSED_ON.fullmatch(name)}
+    return parsed.inputs(settings.project_dir, warm.environment(), _output(settings, Path()))
 
 
 def plain(message: str) -> str:

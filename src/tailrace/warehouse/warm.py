@@ -9,6 +9,7 @@ from __future__ import annotations
 import atexit
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -17,6 +18,12 @@ import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+from tailrace.settings import child_environment
+
+# What a child needs to find Python and speak UTF-8. Everything else stays here: `env_var()` in a model reads what the
+# process has, and our secrets are in the environment.
+_PASSED_ON = re.compile(r"PATH|HOME|LANG|LC_\w+|TMPDIR|PYTHON\w*|VIRTUAL_ENV|LD_LIBRARY_PATH|DO_NOT_TRACK|DBT_SEND_\w+")
 
 
 @dataclass(frozen=True)
@@ -27,6 +34,11 @@ class _Server:
 
 _lock = threading.Lock()
 _servers: list[_Server] = []
+
+
+def environment() -> dict[str, str]:
+    """Return the environment for dbt: what it needs of this process's, without our secrets."""
+    return {name: value for name, value in child_environment().items() if _PASSED_ON.fullmatch(name)}
 
 
 def start(environment: Mapping[str, str]) -> None:
