@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tailrace.pipeline import reporting
 from tailrace.settings import Settings
 from tailrace.warehouse import runner
 from tailrace.warehouse.build import build
@@ -180,10 +181,14 @@ def test_dbts_unit_tests_of_the_programme_pass(shop: Built, tmp_path: Path) -> N
     assert {result["status"] for result in results} == {"pass"}
 
 
+@pytest.fixture(scope="module")
+def play(tmp_path_factory: pytest.TempPathFactory) -> Play:
+    return Play(tmp_path_factory.mktemp("commerce"), "commerce", CAMPAIGNS, [*FEBRUARY, *MARCH], BESIDES)
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-def test_everybody_hears_what_their_story_calls_for_on_its_day_and_nothing_else(tmp_path: Path) -> None:
-    play = Play(tmp_path, "commerce", CAMPAIGNS, [*FEBRUARY, *MARCH], BESIDES)
+def test_everybody_hears_what_their_story_calls_for_on_its_day_and_nothing_else(play: Play) -> None:
     assert play.told() == {story: [on] for story, on in STORIES.items()} | THEIRS
     carts = {(row["user_id"], row["occurrence"]): row["status"] for row in play.passes("cart_recovery")}
     assert carts == CART_PASSES
@@ -193,3 +198,12 @@ def test_everybody_hears_what_their_story_calls_for_on_its_day_and_nothing_else(
         ("per-two-payments", "cart-e1"): "exited",
         ("per-two-payments", "cart-e2"): "completed",
     }
+
+
+@pytest.mark.slow
+def test_the_report_shows_the_programmes_states_and_how_people_moved(play: Play) -> None:
+    (shown,) = reporting.gather(play.installation.settings).states
+    assert shown.programme == "commerce"
+    assert [size.state for size in shown.sizes] == ["browsing", "first_purchase", "repeat", "lapsed"]
+    assert sum(size.people for size in shown.sizes) >= len(STATES)
+    assert ("browsing", "first_purchase") in {(flow.from_state, flow.to_state) for flow in shown.flows}

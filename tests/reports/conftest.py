@@ -214,7 +214,7 @@ def realistic() -> ReportView:
         outcomes={"accepted": 3006, "waiting": 3, "unknown": 2, "rejected": 1, "retry_later": 0, "expired": 4},
         runs=(*runs, RunView("3f9a1c07be5d2248", AS_OF, 50, 2, 5)),
         segments=segments,
-        states=states,
+        states=(states,),
         campaigns=campaigns,
         syncs=(
             SyncView("sync_webhook__customers", "webhook", "mirror", 2440, 2431, 13, 41, 2, 4, 0, None),

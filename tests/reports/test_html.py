@@ -147,7 +147,7 @@ def test_a_journal_that_cannot_be_read_leaves_outcomes_unknown(view: ReportView)
 
 
 def test_no_states_are_said_to_be_unknown(view: ReportView) -> None:
-    assert "unknown The states have not been built" in Page(render(dataclasses.replace(view, states=None))).text
+    assert "unknown The states have not been built" in Page(render(dataclasses.replace(view, states=()))).text
 
 
 def test_the_numbers_of_the_view_are_in_the_page(view: ReportView) -> None:
@@ -203,7 +203,7 @@ def test_an_installation_without_anything_has_a_report(view: ReportView) -> None
         outcomes={},
         runs=(),
         segments=(),
-        states=None,
+        states=(),
         campaigns=(),
         syncs=(),
         guards=(),

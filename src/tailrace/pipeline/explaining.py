@@ -9,10 +9,11 @@ from typing import Any
 from tailrace import clock, engine, ids
 from tailrace.errors import DataError
 from tailrace.journal.journal import Journal
-from tailrace.pipeline.published import has, published
+from tailrace.pipeline.published import has, published, state_tables
 from tailrace.planning.store import Plan, Store
 from tailrace.planning.story import Story, tell
 from tailrace.settings import Settings
+from tailrace.warehouse.catalog import read_catalog
 
 
 @dataclass(frozen=True)
@@ -132,21 +133,16 @@ def _events(settings: Settings, person_id: int) -> tuple[int, int, date | None, 
 
 
 def _states(settings: Settings, person_id: int) -> list[dict[str, Any]]:
-    """Return the present state in each programme: in each published table `states.fct_<programme>_states`."""
+    """Return the present state in each programme that is on."""
+    off = read_catalog(settings).off
     with published(settings) as connection:
-        tables = connection.execute(
-            "select table_name from duckdb_tables() where database_name = 'published' and schema_name = 'states'"
-            " and table_name like 'fct\\_%\\_states' escape '\\' order by table_name"
-        ).fetchall()
         found = []
-        for (table,) in tables:
+        for programme, table in state_tables(connection, off).items():
             row = connection.execute(
-                f"select state, started_at from states.{engine.identifier(table)}"
-                " where person_id = $person and ended_at is null",
+                f"select state, started_at from {table} where person_id = $person and ended_at is null",
                 {"person": person_id},
             ).fetchone()
             if row is not None:
-                programme = table.removeprefix("fct_").removesuffix("_states")
                 found.append({"programme": programme, "state": row[0], "since": row[1]})
     return found
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import duckdb
 
 from tailrace import engine
+from tailrace.engine import identifier
 from tailrace.errors import DataError
 from tailrace.settings import Settings
 
@@ -45,3 +46,19 @@ def has(connection: duckdb.DuckDBPyConnection, schema: str, table: str) -> bool:
         {"schema": schema, "name": table},
     )
     return bool(found.fetchall())
+
+
+def state_tables(connection: duckdb.DuckDBPyConnection, off: Collection[str]) -> dict[str, str]:
+    """Return by programme the published table of its states, `states.fct_<programme>_states`.
+
+    A table of a model that is `off` stays where it was, with what was true when it was last built: it is left out.
+    """
+    tables = connection.execute(
+        "select table_name from duckdb_tables() where database_name = 'published' and schema_name = 'states'"
+        " and table_name like 'fct\\_%\\_states' escape '\\' order by table_name"
+    ).fetchall()
+    return {
+        name.removeprefix("fct_").removesuffix("_states"): f"states.{identifier(name)}"
+        for (name,) in tables
+        if name not in off
+    }

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
+
+import duckdb
 
 from tailrace import clock, engine
 from tailrace.campaigns.definition import Campaign
@@ -14,7 +16,7 @@ from tailrace.landing.loads import Load, loads
 from tailrace.pipeline import standing
 from tailrace.pipeline.campaigns import goal_in_words, trigger_in_words
 from tailrace.pipeline.measuring import measure_all
-from tailrace.pipeline.published import has, published
+from tailrace.pipeline.published import has, published, state_tables
 from tailrace.pipeline.request import load_definitions, source_hours
 from tailrace.planning import relations
 from tailrace.planning.store import Plan, Store
@@ -29,7 +31,12 @@ FLOW_DAYS = 30
 HISTORY = 400
 """How many plans the report looks back."""
 
-_STATES = ("new", "activated", "active", "at_risk", "dormant", "churned", "returned")
+# In the order in which a person passes through them; one of another programme, or that is new, comes after in its own.
+_STATES = {
+    "saas": ("new", "activated", "active", "at_risk", "dormant", "churned", "returned"),
+    "commerce": ("browsing", "first_purchase", "repeat", "lapsed"),
+    "telehealth": ("lead", "intake", "awaiting_payment", "in_review", "active", "refill_due", "lapsed", "ended"),
+}
 _UNITS = {"segment_minimum": "count", "source_stale_after": "hours"}
 
 Lineage = Sequence[tuple[str, Plan]]
@@ -108,22 +115,31 @@ def _segments(settings: Settings, lineage: Lineage) -> tuple[view.SegmentView, .
     )
 
 
-def _states(settings: Settings, plan: Plan) -> view.StatesView | None:
+def _states(settings: Settings, plan: Plan) -> tuple[view.StatesView, ...]:
+    """Return what is published of each programme that is on."""
     since = clock.day(plan.as_of) - timedelta(days=FLOW_DAYS)
+    off = read_catalog(settings).off
     with published(settings) as connection:
-        if not has(connection, "reports", "rpt_state_flows") or not has(connection, "reports", "rpt_people_by_state"):
-            return None
-        sizes = dict(connection.execute("select state, n_people from reports.rpt_people_by_state").fetchall())
-        flows = connection.execute(
-            "select from_state, to_state, sum(n_people)::bigint from reports.rpt_state_flows"
-            " where moved_on >= $since group by all order by 3 desc, 1, 2",
-            {"since": since},
-        ).fetchall()
-    order = [*_STATES, *sorted(set(sizes) - set(_STATES))]
+        return tuple(
+            _programme(connection, programme, table, since)
+            for programme, table in state_tables(connection, off).items()
+        )
+
+
+def _programme(connection: duckdb.DuckDBPyConnection, programme: str, table: str, since: date) -> view.StatesView:
+    sizes = dict(
+        connection.execute(f"select state, count(*) from {table} where ended_at is null group by state").fetchall()
+    )
+    flows = connection.execute(
+        f"select previous_state, state, count(*) from {table} where started_at >= $since"
+        " group by all order by 3 desc, 1, 2",
+        {"since": since},
+    ).fetchall()
+    order = _STATES.get(programme, ())
     return view.StatesView(
-        programme="saas",
+        programme=programme,
         since=since,
-        sizes=tuple(view.StateSize(state, sizes.get(state, 0)) for state in order),
+        sizes=tuple(view.StateSize(state, sizes.get(state, 0)) for state in [*order, *sorted(set(sizes) - set(order))]),
         flows=tuple(view.StateFlow(*row) for row in flows),
     )
 

@@ -16,7 +16,7 @@ from tailrace.planning.verdict import IN_WORDS
 from tailrace.reports import figures
 from tailrace.reports.attention import balances, lines_of, notes, shown
 from tailrace.reports.measured import TITLES, ComparisonView, finding, mismatch_in_words
-from tailrace.reports.view import ReportView
+from tailrace.reports.view import ReportView, StatesView
 from tailrace.settings import Settings
 
 OUTCOMES = {
@@ -54,7 +54,6 @@ def render(view: ReportView) -> str:
         notes=notes(view),
         balance=balances(view)[0],
         outcomes=_in_order(view.outcomes),
-        state_table=_state_table(view),
     )
 
 
@@ -79,6 +78,7 @@ def _template() -> jinja2.Template:
         "meaning": OUTCOMES,
         "shown": shown,
         "sparkline": figures.sparkline,
+        "state_table": _state_table,
         "titles": TITLES,
     }
     environment.filters |= {
@@ -156,15 +156,13 @@ def _in_order(outcomes: dict[str, int] | None) -> list[tuple[str, int]] | None:
     return known + sorted((word, count) for word, count in outcomes.items() if word not in OUTCOMES)
 
 
-def _state_table(view: ReportView) -> list[tuple[str | None, dict[str, tuple[int, int]]]]:
+def _state_table(states: StatesView) -> list[tuple[str | None, dict[str, tuple[int, int]]]]:
     """Return rows (from state, {to state: (people, heat from 0 to 9)}), in the order of the states."""
-    if view.states is None:
-        return []
     moves: dict[tuple[str | None, str], int] = {}
-    for move in view.states.flows:
+    for move in states.flows:
         moves[move.from_state, move.to_state] = moves.get((move.from_state, move.to_state), 0) + move.people
     hottest = max(moves.values(), default=0)
-    order: list[str | None] = [None, *(size.state for size in view.states.sizes)]
+    order: list[str | None] = [None, *(size.state for size in states.sizes)]
     order += sorted({state for pair in moves for state in pair if state is not None} - set(order))
     return [
         (

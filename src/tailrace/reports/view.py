@@ -94,7 +94,7 @@ class StateFlow:
 
 @dataclass(frozen=True)
 class StatesView:
-    """Lifecycle states: sizes at as_of, and moves from `since` (inclusive) to as_of, summed over the days."""
+    """Lifecycle states of a programme: sizes at as_of, and moves from `since` (inclusive) to as_of, over all days."""
 
     programme: str
     since: date
@@ -221,7 +221,7 @@ class ReportView:
     outcomes: dict[str, int] | None
     runs: tuple[RunView, ...]
     segments: tuple[SegmentView, ...]
-    states: StatesView | None
+    states: tuple[StatesView, ...]
     campaigns: tuple[CampaignView, ...]
     syncs: tuple[SyncView, ...]
     guards: tuple[GuardView, ...]
