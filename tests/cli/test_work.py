@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -236,6 +237,16 @@ def test_explain_tells_a_receivers_story(day: Installation) -> None:
     for words in (f"person {person}", "Campaigns", "Segments in and out", "Steps", "Verdicts", "Outcomes", "accepted"):
         assert words in by_user.out
     assert "@" not in by_user.out
+
+
+def test_explain_needs_nothing_that_dbt_left_but_what_is_published(day: Installation, tmp_path: Path) -> None:
+    installation = day.copy(tmp_path / "data")
+    shutil.rmtree(installation.data_dir / "dbt")
+
+    done = call(installation, "explain", str(people(day, "send")[0]), "--json")
+
+    assert done.code == 0, done.err
+    assert [row["programme"] for row in done.json["states"]] == ["saas"]
 
 
 @pytest.mark.parametrize("column", ["email", "first_name"])

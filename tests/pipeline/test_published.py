@@ -18,7 +18,7 @@ def test_the_states_of_a_programme_that_is_off_are_not_shown(tmp_path: Path) -> 
             connection.execute(f"create table states.{name} as select 1 as person_id")
 
     with published(settings) as connection:
-        on, fewer = state_tables(connection, ()), state_tables(connection, {"fct_commerce_states"})
+        on, fewer = state_tables(connection), state_tables(connection, {"fct_commerce_states"})
 
     assert on == {"commerce": 'states."fct_commerce_states"', "saas": 'states."fct_saas_states"'}
     assert list(fewer) == ["saas"]

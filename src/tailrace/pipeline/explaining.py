@@ -13,7 +13,6 @@ from tailrace.pipeline.published import has, published, state_tables
 from tailrace.planning.store import Plan, Store
 from tailrace.planning.story import Story, tell
 from tailrace.settings import Settings
-from tailrace.warehouse.catalog import read_catalog
 
 
 @dataclass(frozen=True)
@@ -133,11 +132,10 @@ def _events(settings: Settings, person_id: int) -> tuple[int, int, date | None, 
 
 
 def _states(settings: Settings, person_id: int) -> list[dict[str, Any]]:
-    """Return the present state in each programme that is on."""
-    off = read_catalog(settings).off
+    """Return the present state in each programme that is published."""
     with published(settings) as connection:
         found = []
-        for programme, table in state_tables(connection, off).items():
+        for programme, table in state_tables(connection).items():
             row = connection.execute(
                 f"select state, started_at from {table} where person_id = $person and ended_at is null",
                 {"person": person_id},

@@ -48,10 +48,10 @@ def has(connection: duckdb.DuckDBPyConnection, schema: str, table: str) -> bool:
     return bool(found.fetchall())
 
 
-def state_tables(connection: duckdb.DuckDBPyConnection, off: Collection[str]) -> dict[str, str]:
+def state_tables(connection: duckdb.DuckDBPyConnection, off: Collection[str] = ()) -> dict[str, str]:
     """Return by programme the published table of its states, `states.fct_<programme>_states`.
 
-    A table of a model that is `off` stays where it was, with what was true when it was last built: it is left out.
+    The table of a model that was switched off stays, with what was true when it was last built: name those in `off`.
     """
     tables = connection.execute(
         "select table_name from duckdb_tables() where database_name = 'published' and schema_name = 'states'"
