@@ -6,6 +6,7 @@ from tailrace.warehouse import warm
 
 __all__ = ["main"]
 
+# `plan` builds too, unless it is to show a plan that there is: then dbt would be imported for nothing.
 _BUILDS = frozenset({"run", "demo"})
 
 
