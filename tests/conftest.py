@@ -1,15 +1,22 @@
-"""What every room's tests may share: the small company, landed and run once a session, to be copied."""
+"""What every room's tests may share: the small company after its first run and after its first day, to be copied."""
 
 from __future__ import annotations
 
+import fcntl
+import os
+import pickle
+import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 
 from tailrace.pipeline import spine
+from tailrace.pipeline.result import Result
 from tailrace.samples.company import Sample
-from tests.installation import Installation, first_run_at, small_company
+from tests.installation import Installation, at, first_run_at, small_company
 
 # The files that take longest, longest first: whoever starts with them ends with something short.
 FIRST = (
@@ -45,6 +52,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=rank)
 
 
+Made = TypeVar("Made")
+
+
 @dataclass(frozen=True)
 class Company:
     """A small company after its first run (a baseline); `sample.daily` are the days to come."""
@@ -56,13 +66,58 @@ class Company:
         return self.base.copy(to, project_dir)
 
 
+def once(tmp_path_factory: pytest.TempPathFactory, name: str, make: Callable[[Path], Made]) -> Made:
+    """Return what `make` made in a folder of its own: made once for all workers, by the one that comes first.
+
+    Nobody changes it: other workers read it at the same time.
+    """
+    root = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        root = root.parent
+    folder = root / "once" / name
+    folder.mkdir(parents=True, exist_ok=True)
+    made = folder / "made.pickle"
+    with (folder / "lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not made.exists():
+            made.write_bytes(pickle.dumps(make(Path(tempfile.mkdtemp(dir=folder)))))
+        found: Made = pickle.loads(made.read_bytes())
+    return found
+
+
 @pytest.fixture(scope="session")
 def company(tmp_path_factory: pytest.TempPathFactory) -> Company:
     """The company after its first run. Copy it before changing anything."""
-    root = tmp_path_factory.mktemp("company")
-    sample = small_company(root / "files")
-    base = Installation(root / "data")
-    for file in sample.history:
-        base.drop(file.path)
-    spine.run(base.settings, first_run_at(sample))
-    return Company(base, sample)
+
+    def make(root: Path) -> Company:
+        sample = small_company(root / "files")
+        base = Installation(root / "data")
+        for file in sample.history:
+            base.drop(file.path)
+        spine.run(base.settings, first_run_at(sample))
+        return Company(base, sample)
+
+    made = once(tmp_path_factory, "company", make)
+    return Company(made.copy(tmp_path_factory.mktemp("company") / "data"), made.sample)
+
+
+@pytest.fixture(scope="session")
+def first_day(company: Company, tmp_path_factory: pytest.TempPathFactory) -> tuple[Installation, Result]:
+    """The company after the first day that has messages, and what the run of that day came to."""
+
+    def make(root: Path) -> tuple[Installation, Result]:
+        installation = company.copy(root / "data")
+        file = company.sample.daily[0]
+        installation.drop(file.path)
+        result = spine.run(installation.settings, at(file.last_on, 23))
+        assert result.steps["deliver"]["messages"]["accepted"] > 0
+        return installation, result
+
+    installation, result = once(tmp_path_factory, "first-day", make)
+    return installation.copy(tmp_path_factory.mktemp("day") / "data"), result
+
+
+@pytest.fixture(scope="session")
+def day(first_day: tuple[Installation, Result]) -> Installation:
+    """The company after the first day that has messages. Read it, or copy it before changing anything."""
+    return first_day[0]

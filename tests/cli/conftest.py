@@ -1,4 +1,4 @@
-"""What the command line is tried on: the company after a day with messages, and edited copies of the project."""
+"""What the command line is tried with: the instant of the next day's run, and edited copies of the project."""
 
 from __future__ import annotations
 
@@ -11,18 +11,7 @@ import pytest
 from tailrace.clock import iso
 from tailrace.planning.store import Store
 from tests.conftest import Company
-from tests.installation import PROJECT, Installation, at, call
-
-
-@pytest.fixture(scope="session")
-def day(company: Company, tmp_path_factory: pytest.TempPathFactory) -> Installation:
-    """The company after the first day that has messages. Read it, or copy it before changing anything."""
-    installation = company.copy(tmp_path_factory.mktemp("cli") / "data")
-    file = company.sample.daily[0]
-    installation.drop(file.path)
-    done = call(installation, "run", "--as-of", iso(at(file.last_on, 23)))
-    assert done.code == 0, done.err
-    return installation
+from tests.installation import PROJECT, Installation, at
 
 
 @pytest.fixture

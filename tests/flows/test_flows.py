@@ -15,7 +15,7 @@ from tailrace.clock import iso
 from tailrace.journal.journal import Journal
 from tailrace.planning.store import Store
 from tests.conftest import Company
-from tests.installation import ROOT, Installation, at
+from tests.installation import ROOT, Installation, at, call
 
 pytestmark = [pytest.mark.slow]
 
@@ -67,7 +67,7 @@ def both(company: Company, tmp_path_factory: pytest.TempPathFactory) -> tuple[In
     for installation in (by_hand, by_flow):
         installation.drop(day.path)
     instant = iso(at(day.last_on, 23))
-    done = by_hand.cli("run", "--as-of", instant)
+    done = call(by_hand, "run", "--as-of", instant)
     assert done.code == 0, done.err
     flowed = _prefect(by_flow, root / "prefect", "-c", SHOW, instant)
     assert flowed.returncode == 0, flowed.stderr[-3000:]
@@ -105,8 +105,9 @@ def test_prefect_shows_the_plan_and_holds_no_address(both: tuple[Installation, I
 def test_prefects_database_may_be_deleted(both: tuple[Installation, Installation, str, Path], tmp_path: Path) -> None:
     by_hand, by_flow, _, _ = both
     head = Store(by_flow.settings).head()
+    copy = by_flow.copy(tmp_path / "data")
 
-    done = by_flow.copy(tmp_path / "data").cli("run", "--as-of", iso(Store(by_flow.settings).read("HEAD").as_of))
+    done = call(copy, "run", "--as-of", iso(Store(by_flow.settings).read("HEAD").as_of))
 
     assert done.code == 0
     assert Store(by_flow.settings).head() == head == Store(by_hand.settings).head()

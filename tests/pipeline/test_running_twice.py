@@ -13,17 +13,7 @@ from tailrace.pipeline import spine
 from tailrace.pipeline.result import Balance, Result
 from tailrace.planning.store import Store
 from tests.conftest import Company
-from tests.installation import START, Installation, at
-
-
-@pytest.fixture(scope="module")
-def after_a_day(company: Company, tmp_path_factory: pytest.TempPathFactory) -> Installation:
-    """The company after the first day that has messages."""
-    installation = company.copy(tmp_path_factory.mktemp("day") / "data")
-    installation.drop(company.sample.daily[0].path)
-    result = spine.run(installation.settings, at(company.sample.daily[0].last_on, 23))
-    assert result.steps["deliver"]["messages"]["accepted"] > 0
-    return installation
+from tests.installation import START, Installation, at, call
 
 
 def mails(installation: Installation) -> set[str]:
@@ -39,9 +29,9 @@ def _state(installation: Installation) -> tuple[object, ...]:
 
 
 def test_the_same_as_of_twice_changes_nothing_and_sends_nothing(
-    company: Company, after_a_day: Installation, tmp_path: Path
+    company: Company, day: Installation, tmp_path: Path
 ) -> None:
-    installation = after_a_day.copy(tmp_path / "data")
+    installation = day.copy(tmp_path / "data")
     before = _state(installation)
 
     again = spine.run(installation.settings, at(company.sample.daily[0].last_on, 23))
@@ -52,9 +42,9 @@ def test_the_same_as_of_twice_changes_nothing_and_sends_nothing(
 
 
 def test_a_later_instant_with_nothing_new_sends_nobody_the_same_message(
-    company: Company, after_a_day: Installation, tmp_path: Path
+    company: Company, day: Installation, tmp_path: Path
 ) -> None:
-    installation = after_a_day.copy(tmp_path / "data")
+    installation = day.copy(tmp_path / "data")
     before = mails(installation)
 
     spine.run(installation.settings, at(company.sample.daily[1].last_on, 1))
@@ -72,23 +62,30 @@ def test_a_later_instant_with_nothing_new_sends_nobody_the_same_message(
     assert len(accepted) == len(set(accepted))
 
 
+@pytest.fixture(scope="module")
+def killed(company: Company, tmp_path_factory: pytest.TempPathFactory) -> Installation:
+    """The company, killed on the first day that has messages once the plan was applied."""
+    installation = company.copy(tmp_path_factory.mktemp("killed") / "data")
+    file = company.sample.daily[0]
+    installation.drop(file.path)
+    done = installation.cli("run", "--as-of", at(file.last_on, 23).isoformat(), TAILRACE_CRASH_AT="apply.moved")
+    assert done.code == -signal.SIGKILL
+    return installation
+
+
 @pytest.mark.parametrize("next_command", ["deliver", "run"])
 def test_what_a_run_applied_before_it_was_killed_is_sent_by_whoever_comes_next(
-    company: Company, after_a_day: Installation, tmp_path: Path, next_command: str
+    company: Company, day: Installation, killed: Installation, tmp_path: Path, next_command: str
 ) -> None:
-    installation = company.copy(tmp_path / "data")
-    day = company.sample.daily[0]
-    installation.drop(day.path)
-    killed = installation.cli("run", "--as-of", at(day.last_on, 23).isoformat(), TAILRACE_CRASH_AT="apply.moved")
-    assert killed.code == -signal.SIGKILL
-    assert Store(installation.settings).head() == Store(after_a_day.settings).head()
-    assert not mails(after_a_day) <= mails(installation)
+    installation = killed.copy(tmp_path / "data")
+    assert Store(installation.settings).head() == Store(day.settings).head()
+    assert not mails(day) <= mails(installation)
 
     later = at(company.sample.daily[1].last_on, 1).isoformat()
-    done = installation.cli(next_command, "--as-of", later)
+    done = call(installation, next_command, "--as-of", later)
 
     assert done.code == 0, done.err
-    assert mails(after_a_day) <= mails(installation)
+    assert mails(day) <= mails(installation)
 
 
 def test_time_does_not_go_back_and_nothing_is_landed_by_trying(company: Company, tmp_path: Path) -> None:
@@ -103,12 +100,8 @@ def test_time_does_not_go_back_and_nothing_is_landed_by_trying(company: Company,
     assert len(list((installation.settings.landing / "loads").iterdir())) == 1
 
 
-def test_the_counts_of_a_run_balance(company: Company, tmp_path: Path) -> None:
-    installation = company.copy(tmp_path / "data")
-    file = company.sample.daily[0]
-    installation.drop(file.path)
-
-    result = spine.run(installation.settings, at(file.last_on, 23))
+def test_the_counts_of_a_run_balance(company: Company, first_day: tuple[Installation, Result]) -> None:
+    file, (_, result) = company.sample.daily[0], first_day
 
     land = result.steps["land"]
     assert land["lines"] == file.lines

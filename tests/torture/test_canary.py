@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import re
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,7 +15,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from tests.conftest import Company
-from tests.installation import PROJECT, Done, Installation, at
+from tests.installation import PROJECT, Done, Installation, at, call
 from tests.torture import ground
 from tests.torture.post import Post
 
@@ -68,12 +71,36 @@ class Story:
     said: dict[str, str] = field(default_factory=dict)
     codes: dict[str, int] = field(default_factory=dict)
 
-    def tell(self, *command: str, **environment: str) -> Done:
-        done = self.installation.cli(*command, **environment)
+    def tell(self, *command: str) -> None:
+        """Run the command line in this process; what it says past Python's own streams is heard too."""
+        with tempfile.TemporaryFile() as beneath:
+            with descriptors(beneath.fileno()):
+                done = call(self.installation, *command)
+            beneath.seek(0)
+            self.hear(command, done, beneath.read().decode("utf-8", "replace"))
+
+    def tell_alone(self, *command: str, **environment: str) -> None:
+        """Run the command line in a process of its own."""
+        self.hear(command, self.installation.cli(*command, **environment))
+
+    def hear(self, command: Sequence[str], done: Done, more: str = "") -> None:
         name = f"{len(self.said)} {' '.join(command[:2])}"
-        self.said[name] = done.out + done.err
+        self.said[name] = done.out + done.err + more
         self.codes[name] = done.code
-        return done
+
+
+@contextmanager
+def descriptors(target: int) -> Iterator[None]:
+    """Lead what is written to the descriptors of standard output and error to `target`."""
+    kept = [os.dup(stream) for stream in (1, 2)]
+    for stream in (1, 2):
+        os.dup2(target, stream)
+    try:
+        yield
+    finally:
+        for stream, before in zip((1, 2), kept, strict=True):
+            os.dup2(before, stream)
+            os.close(before)
 
 
 def persona() -> list[dict[str, object]]:
@@ -133,10 +160,10 @@ def story(company: Company, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         story.tell("land", str(path), "--source", "app", "--as-of", at(first.last_on, 12).isoformat())
         story.installation.drop(first.path)
         story.tell("plan", "--as-of", at(first.last_on, 13).isoformat())
-        story.tell("run", "--as-of", at(first.last_on, 23).isoformat(), TAILRACE_CRASH_AT="journal.applied")
+        story.tell_alone("run", "--as-of", at(first.last_on, 23).isoformat(), TAILRACE_CRASH_AT="journal.applied")
         story.tell("run", "--as-of", at(first.last_on, 23).isoformat())
         story.installation.drop(second.path)
-        story.tell("run", "--as-of", at(second.last_on, 23).isoformat(), "--json")
+        story.tell_alone("run", "--as-of", at(second.last_on, 23).isoformat(), "--json")
         for command in (
             ["explain", CANARY],
             ["explain", CANARY, "--json"],
@@ -176,7 +203,7 @@ def test_the_canary_got_the_message_and_everything_around_failed_as_meant(story:
     assert head.segments["seg_broken"]["parked"] == "segment_failed"
     assert "quarantined" in said
     assert -9 in story.codes.values()
-    outcomes = story.installation.cli("campaign", "show", "broken").out
+    outcomes = call(story.installation, "campaign", "show", "broken").out
     assert "rejected" in outcomes
 
 

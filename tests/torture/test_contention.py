@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from tailrace.pipeline.result import Result
 from tests.conftest import Company
-from tests.installation import at
+from tests.installation import Installation, at, call
 from tests.torture import ground
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
@@ -38,14 +39,13 @@ def another_process(*arguments: str) -> Iterator[subprocess.Popen[str]]:
 
 
 def test_of_two_runs_at_once_one_wins_and_the_other_says_who_and_changes_nothing(
-    company: Company, tmp_path: Path
+    company: Company, first_day: tuple[Installation, Result], tmp_path: Path
 ) -> None:
     ours = company.copy(tmp_path / "data")
-    control = company.copy(tmp_path / "control")
+    control, alone = first_day
     file = company.sample.daily[0]
     as_of = at(file.last_on, 23).isoformat()
     ours.drop(file.path)
-    control.drop(file.path)
 
     runs = [ground.start(ours, "run", "--as-of", as_of, "--json") for _ in range(2)]
     said = {run.pid: run.communicate() for run in runs}
@@ -56,7 +56,7 @@ def test_of_two_runs_at_once_one_wins_and_the_other_says_who_and_changes_nothing
     assert f"process {winner.pid} " in said[loser.pid][1]
     assert "Nothing was changed" in said[loser.pid][1]
     assert said[loser.pid][0] == ""
-    assert control.cli("run", "--as-of", as_of).code == winner.returncode
+    assert alone.exit_code == winner.returncode
     ours_now, control_now = ground.memory(ours), ground.memory(control)
     assert ours_now["head"] == control_now["head"]
     assert len(ours_now["outbox"]) == len(control_now["outbox"])
@@ -76,7 +76,7 @@ def test_while_a_run_is_under_way_nothing_else_that_plans_starts_and_nothing_cha
     before = ground.state(ours)
 
     with another_process(LOCK, str(ours.settings.run_lock)) as holder:
-        done = ours.cli(*command)
+        done = call(ours, *command)
 
     assert done.code == 1
     assert f"process {holder.pid} " in done.err
@@ -86,18 +86,16 @@ def test_while_a_run_is_under_way_nothing_else_that_plans_starts_and_nothing_cha
 
 @pytest.mark.parametrize("mode", ["writing", "reading"])
 def test_while_another_process_holds_the_warehouse_a_run_says_its_pid_and_nothing_is_half_done(
-    company: Company, tmp_path: Path, mode: str
+    company: Company, day: Installation, tmp_path: Path, mode: str
 ) -> None:
     ours = company.copy(tmp_path / "data")
-    control = company.copy(tmp_path / "control")
     file = company.sample.daily[0]
     as_of = at(file.last_on, 23).isoformat()
-    for one in (ours, control):
-        one.drop(file.path)
+    ours.drop(file.path)
     before = ground.state(ours)
 
     with another_process(HOLD, str(ours.settings.warehouse), *(["r"] if mode == "reading" else [])) as holder:
-        done = ours.cli("run", "--as-of", as_of)
+        done = call(ours, "run", "--as-of", as_of)
 
     assert done.code == 1
     assert f"pid {holder.pid}" in done.err
@@ -107,9 +105,8 @@ def test_while_another_process_holds_the_warehouse_a_run_says_its_pid_and_nothin
         name: before[name] for name in ("head", "journal", "outbox", "stamp")
     }
 
-    assert ours.cli("run", "--as-of", as_of).code in (0, 3)
-    assert control.cli("run", "--as-of", as_of).code in (0, 3)
-    assert ground.memory(ours)["head"] == ground.memory(control)["head"]
+    assert call(ours, "run", "--as-of", as_of).code in (0, 3)
+    assert ground.memory(ours)["head"] == ground.memory(day)["head"]
 
 
 def test_a_reader_of_the_published_copy_stops_no_run(company: Company, tmp_path: Path) -> None:
@@ -117,5 +114,5 @@ def test_a_reader_of_the_published_copy_stops_no_run(company: Company, tmp_path:
     file = company.sample.daily[0]
     ours.drop(file.path)
     with another_process(HOLD, str(ours.settings.published), "r"):
-        done = ours.cli("run", "--as-of", at(file.last_on, 23).isoformat())
+        done = call(ours, "run", "--as-of", at(file.last_on, 23).isoformat())
     assert done.code in (0, 3), done.err

@@ -13,7 +13,7 @@ import pytest
 
 from tailrace.journal.journal import Journal
 from tests.conftest import Company
-from tests.installation import Done, Installation, at
+from tests.installation import Done, Installation, at, call
 from tests.torture import ground
 
 pytestmark = [
@@ -67,13 +67,25 @@ def control(company: Company, tmp_path_factory: pytest.TempPathFactory) -> Insta
     return found
 
 
+@pytest.fixture(scope="module")
+def planned(company: Company, tmp_path_factory: pytest.TempPathFactory) -> tuple[Installation, str]:
+    """The company when its first daily run is planned and nothing of it is applied, and the plan's id."""
+    root = tmp_path_factory.mktemp("planned")
+    found = company.copy(root / "data")
+    for path in waiting(company, root):
+        found.drop(path)
+    done = call(found, "plan", "--as-of", at(company.sample.daily[0].last_on, 23).isoformat(), "--json")
+    assert done.code in DONE, done.err
+    return found, done.json["plan_id"]
+
+
 def waiting(company: Company, root: Path) -> list[Path]:
     file = company.sample.daily[0]
     return [file.path, ground.signups(root / "files", "newcomer", at(file.last_on, 12), PEOPLE)]
 
 
 def run(installation: Installation, company: Company) -> Done:
-    return installation.cli("run", "--as-of", at(company.sample.daily[0].last_on, 23).isoformat())
+    return call(installation, "run", "--as-of", at(company.sample.daily[0].last_on, 23).isoformat())
 
 
 def names(installation: Installation, channel: str) -> set[str]:
@@ -116,26 +128,23 @@ def test_on_a_full_disk_a_run_fails_clearly_and_loses_nothing_and_works_once_the
 
 @pytest.mark.parametrize("free", [0, 40, 300])
 def test_when_the_disk_fills_up_after_planning_applying_and_delivering_lose_and_repeat_nothing(
-    company: Company, control: Installation, tmp_path: Path, free: int
+    company: Company, control: Installation, planned: tuple[Installation, str], tmp_path: Path, free: int
 ) -> None:
     place = tmp_path / "disk"
     as_of = at(company.sample.daily[0].last_on, 23).isoformat()
+    before, plan_id = planned
     with disk(place, 200):
-        ours = company.copy(place / "data")
-        for path in waiting(company, tmp_path):
-            ours.drop(path)
-        planned = ours.cli("plan", "--as-of", as_of, "--json")
-        assert planned.code in DONE, planned.err
+        ours = before.copy(place / "data")
         fill(place, free)
 
-        for command in (["apply", planned.json["plan_id"]], ["deliver", "--as-of", as_of]):
-            done = ours.cli(*command)
+        for command in (["apply", plan_id], ["deliver", "--as-of", as_of]):
+            done = call(ours, *command)
             assert done.code in DONE or is_clear(done), done.err
 
         (place / "ballast").unlink()
-        again = ours.cli("run", "--as-of", at(company.sample.daily[0].last_on, 23).isoformat(), "--json")
+        again = call(ours, "run", "--as-of", as_of, "--json")
         assert again.code in DONE, again.err
-        assert again.json["plan_id"] == planned.json["plan_id"]
+        assert again.json["plan_id"] == plan_id
         with Journal.open(ours.settings) as journal:
             outcomes = journal.mirror("outcomes", 0).to_pylist()
             assert journal.n_unknown() == 0
