@@ -273,14 +273,14 @@ def _crowd(steps: Steps, dice: random.Random) -> list[Person]:
 
 def _settle(ground: Ground, people: Sequence[Person]) -> None:
     ground.clear()
-    passes = [(p, f"e{p.number}", p.number, p.arm, p.entered) for p in people]
+    passes = [(p, "welcome", "v1", f"e{p.number}", p.number, p.arm, p.entered) for p in people]
     ground.put("entering", *[(*facts, p.entered) for p, *facts in passes if p.rests is None])
     ground.put("flight", *[(*facts, p.rests, p.arrived) for p, *facts in passes if p.rests is not None])
     ground.put("current", *[(p.number, *words(p.segments)) for p in people])
     ground.put("wh.core.fct_events", *[(p.number, name, "track", at, "{}") for p in people for name, at in p.events])
     ground.put("responses", *[(f"e{p.number}", step, code, None) for p in people for step, code in p.answers.items()])
-    ground.put("deferred", *[(f"e{p.number}", p.rests) for p in people if p.is_deferred])
-    ground.put("assignments", *[(p.number, step, arm) for p in people for step, arm in p.assigned.items()])
+    ground.put("postponed", *[("welcome", f"e{p.number}", p.rests) for p in people if p.is_deferred])
+    ground.put("kept", *[(p.number, step, arm) for p in people for step, arm in p.assigned.items()])
 
 
 @pytest.fixture(scope="module")
@@ -296,7 +296,7 @@ def test_everybody_takes_the_one_path_that_a_walk_by_hand_takes(ground: Ground, 
     people = _crowd(steps, dice)
 
     _settle(ground, people)
-    rows = ground.walk(steps, expires=EXPIRES, deferred=True)
+    rows = ground.walk(steps, expires=EXPIRES)
 
     found: dict[int, list[Any]] = {person.number: [] for person in people}
     for row in rows:
@@ -309,7 +309,7 @@ def test_everybody_takes_the_one_path_that_a_walk_by_hand_takes(ground: Ground, 
 
     dice.shuffle(people)
     _settle(ground, people)
-    assert ground.walk(steps, expires=EXPIRES, deferred=True) == rows
+    assert ground.walk(steps, expires=EXPIRES) == rows
 
 
 def _assert_one_chain(steps: Steps, person: Person, rows: Sequence[dict[str, Any]]) -> None:

@@ -1,37 +1,27 @@
 """What do those who can go on do in this run, in every campaign at once?
 
 Works on the plan's connection, after `exits` has ended whom it ends: makes `flight` and `entering` for all campaigns,
-runs one statement for all versions of the same steps that somebody is on (`journey`), and makes of what they say, all
-together, the rows of `moves`, `assigned`, `candidates` and `acts`.
+has them walk (`journey`), and makes of what they do the rows of `moves`, `assigned`, `candidates` and `acts`.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import duckdb
 import pyarrow as pa
 
 from tailrace import clock
-from tailrace.engine import literal, statement
-from tailrace.planning import people, relations
-from tailrace.planning.condition import needs
-from tailrace.planning.journey import compares, compile_version
+from tailrace.engine import statement
+from tailrace.planning import journey, relations
 from tailrace.planning.run import CampaignSpec, Run
-from tailrace.planning.steps import conditions_of, steps_of
+from tailrace.planning.steps import Step, steps_of
 from tailrace.planning.verdict import Reason
 
 _PACKAGE = "tailrace.planning"
 
-_WALKED = (
-    "create or replace temp table walked (campaign varchar, version varchar, enrollment_id varchar, person_id bigint,"
-    " position integer, kind varchar, from_step varchar, to_step varchar, why varchar, message varchar, act varchar,"
-    " name varchar, due_at timestamp)"
-)
-
-_WALKS = pa.schema([("walk", pa.int32()), ("campaign", pa.string()), ("version", pa.string())])
 _DEEDS = pa.schema(
     [
         ("campaign", pa.string()),
@@ -59,13 +49,12 @@ _CHANGES = pa.schema(
 
 
 class _Version(NamedTuple):
-    """A version on which somebody can go on: the steps at which they rest, and whether somebody enters it."""
+    """A version on which somebody can go on."""
 
     campaign: CampaignSpec
     version: str
     definition: Mapping[str, Any]
-    resting: Collection[str]
-    enters: bool
+    steps: tuple[Step, ...]
 
 
 def walk(
@@ -84,16 +73,13 @@ def walk(
     walked = list(_walked(connection, campaigns, versions))
     if not walked:
         return
-    connection.execute(_WALKED)
-    alike = _alike(walked)
-    rows = [
-        {"walk": number, "campaign": version.campaign.slug, "version": version.version}
-        for number, together in enumerate(alike)
-        for version in together
-    ]
-    _table(connection, "walks", rows, _WALKS)
-    for number, together in enumerate(alike):
-        _walk(connection, run, number, together)
+    journey.walk(
+        connection,
+        [journey.Version(each.campaign.slug, each.version, each.steps, each.definition["expires"]) for each in walked],
+        run.bits,
+        run.as_of,
+        lambda slug: run.store.source(run.parent, f"assignments:{slug}", relations.ASSIGNMENTS),
+    )
     connection.execute(
         "insert into moves select enrollment_id, campaign, version, person_id, position, from_step, to_step, why"
         " from walked where kind = 'move'"
@@ -112,82 +98,15 @@ def _walked(
     connection: duckdb.DuckDBPyConnection,
     campaigns: Sequence[CampaignSpec],
     versions: Mapping[str, Mapping[str, Mapping[str, Any]]],
-) -> list[_Version]:
+) -> Iterator[_Version]:
     walking = {campaign.slug: campaign for campaign in campaigns if campaign.walks}
     rows = connection.execute(
-        "select campaign, version, list(distinct step order by step) filter (not enters), bool_or(enters) from ("
-        "select campaign, version, step, false as enters from flight"
-        " union all select campaign, version, null, true from entering) group by campaign, version order by all"
+        "select campaign, version from flight union select campaign, version from entering order by all"
     ).fetchall()
-    return [
-        _Version(walking[slug], version, versions[slug][version], resting or (), enters)
-        for slug, version, resting, enters in rows
-        if slug in walking
-    ]
-
-
-def _alike(versions: Sequence[_Version]) -> list[list[_Version]]:
-    """Return the versions in groups that one statement walks: to plan it costs as much as to walk thousands.
-
-    A split draws by the campaign's slug, so versions with one are alike within their campaign only.
-    """
-    groups: dict[str, list[_Version]] = {}
-    for version in versions:
-        steps = version.definition["steps"]
-        drawn = version.campaign.slug if _splits(steps) else None
-        says = json.dumps([steps, version.definition["expires"], drawn], sort_keys=True)
-        groups.setdefault(says, []).append(version)
-    return list(groups.values())
-
-
-def _splits(steps: Sequence[Mapping[str, Any]]) -> bool:
-    return any(step.kind == "split" for step in steps_of(steps))
-
-
-def _walk(connection: duckdb.DuckDBPyConnection, run: Run, number: int, versions: Sequence[_Version]) -> None:
-    """Run the statement of these versions, the rows `number` of `walks`, and add what it says to `walked`."""
-    first = versions[0]
-    slug, steps = first.campaign.slug, first.definition["steps"]
-    mine = (
-        f"campaign = {literal(slug)} and version = {literal(first.version)}"
-        if len(versions) == 1
-        else f"(campaign, version) in (select campaign, version from walks where walk = {number})"
-    )
-    here = f"select person_id from flight where {mine} union select person_id from entering where {mine}"
-    conditions = list(conditions_of(steps))
-    if conditions:
-        people.describe(connection, needs(conditions).columns, here)
-    if _splits(steps):
-        assignments = run.store.source(run.parent, f"assignments:{slug}", relations.ASSIGNMENTS)
-        connection.execute(
-            "create or replace temp table assignments as select person_id, step, name"
-            f" from {assignments} as kept where person_id in ({here})"
-        )
-    flight, entering = (_with_events(of, mine) if compares(steps) else of for of in ("flight", "entering"))
-    query = compile_version(
-        slug,
-        steps,
-        run.bits,
-        first.definition["expires"],
-        "postponed",
-        flight=f"(select * from {flight} where {mine}) as flight",
-        entering=f"(select * from {entering} where {mine}) as entering"
-        if any(version.enters for version in versions)
-        else None,
-        resting={step for version in versions for step in version.resting},
-    )
-    names = "select campaign, version, enrollment_id from"
-    connection.execute(
-        f"insert into walked select named.campaign, named.version, walking.* from ({query}) as walking"
-        f" inner join ({names} flight where {mine} union all {names} entering where {mine}) as named"
-        " on named.enrollment_id = walking.enrollment_id",
-        {"as_of": clock.naive(run.as_of)} if "$as_of" in query else {},
-    )
-
-
-def _with_events(relation: str, mine: str) -> str:
-    """Return the rows of `flight` or `entering` with the properties of the event that started each pass."""
-    return f"({relation} inner join (select enrollment_id, event from passes where {mine}) using (enrollment_id))"
+    for slug, version in rows:
+        if slug in walking:
+            definition = versions[slug][version]
+            yield _Version(walking[slug], version, definition, steps_of(definition["steps"]))
 
 
 def _deeds(version: _Version) -> list[dict[str, Any]]:
@@ -205,7 +124,7 @@ def _deeds(version: _Version) -> list[dict[str, Any]]:
         "object": trigger.get("object"),
     }
     rows = []
-    for step in steps_of(definition["steps"]):
+    for step in version.steps:
         spec = campaign.messages.get(step.facts[step.kind]) if step.kind in ("send", "notify", "webhook") else None
         rows.append(
             shared
@@ -221,7 +140,7 @@ def _deeds(version: _Version) -> list[dict[str, Any]]:
 def _changes(version: _Version) -> list[dict[str, Any]]:
     """Return what each step changes of a person."""
     rows = []
-    for step in steps_of(version.definition["steps"]):
+    for step in version.steps:
         mine = {"campaign": version.campaign.slug, "version": version.version, "step": step.id}
         if step.kind == "update":
             rows += [
