@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import duckdb
+import pytest
 from delivery_world import T0
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -57,6 +59,14 @@ def test_a_message_that_meets_no_hours_expires(world, post):
     assert world.states() == {KIM: "expired"}
 
 
+@pytest.fixture(scope="module")
+def planners_time() -> Iterator[duckdb.DuckDBPyConnection]:
+    """A connection that knows time as planning does."""
+    with duckdb.connect() as connection:
+        define_time(connection)
+        yield connection
+
+
 @settings(max_examples=300, deadline=None)
 @given(
     st.sampled_from(ZONES),
@@ -64,22 +74,22 @@ def test_a_message_that_meets_no_hours_expires(world, post):
     st.none() | spans,
     st.datetimes(datetime(2026, 1, 1), datetime(2027, 1, 1)),  # noqa: DTZ001 (made aware below)
 )
-def test_delivery_and_planning_agree_on_what_is_open(zone: str, window: Any, quiet: Any, at: datetime) -> None:
+def test_delivery_and_planning_agree_on_what_is_open(
+    planners_time: duckdb.DuckDBPyConnection, zone: str, window: Any, quiet: Any, at: datetime
+) -> None:
     hours = hours_of(zone, window, quiet)
-    with duckdb.connect() as connection:
-        define_time(connection)
-        found = connection.execute(
-            "select coalesce(in_hours(local_time($zone, $at), $days::integer[], $begins, $ends), true)"
-            " and not coalesce("
-            "in_hours(local_time($zone, $at), $quiet_days::integer[], $quiet_from, $quiet_to), false)",
-            {
-                "zone": zone,
-                "at": at,
-                "days": hours["days"],
-                "begins": hours["from"],
-                "ends": hours["to"],
-                **{name: hours[name] for name in NO_QUIET},
-            },
-        ).fetchone()
+    found = planners_time.execute(
+        "select coalesce(in_hours(local_time($zone, $at), $days::integer[], $begins, $ends), true)"
+        " and not coalesce("
+        "in_hours(local_time($zone, $at), $quiet_days::integer[], $quiet_from, $quiet_to), false)",
+        {
+            "zone": zone,
+            "at": at,
+            "days": hours["days"],
+            "begins": hours["from"],
+            "ends": hours["to"],
+            **{name: hours[name] for name in NO_QUIET},
+        },
+    ).fetchone()
     assert found is not None
     assert is_open(hours, at.replace(tzinfo=UTC)) == found[0]

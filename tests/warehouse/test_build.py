@@ -49,7 +49,10 @@ def everything(settings: Settings) -> dict[str, list[tuple[object, ...]]]:
 
 
 def elsewhere(settings: Settings, name: str) -> Settings:
-    return replace(settings, data_dir=settings.data_dir.with_name(name))
+    """Return an installation without a warehouse whose dbt has read the project as that of `settings` has."""
+    there = replace(settings, data_dir=settings.data_dir.with_name(name))
+    shutil.copytree(runner.directory(settings), runner.directory(there))
+    return there
 
 
 def test_a_build_is_stamped_with_what_it_was_built_from(cast: Built) -> None:
