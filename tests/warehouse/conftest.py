@@ -77,7 +77,7 @@ def settings(tmp_path: Path) -> Settings:
 @pytest.fixture
 def parsed(settings: Settings, cast: Built) -> Settings:
     """An installation without a warehouse whose dbt has read the project before."""
-    work = shutil.ignore_patterns("run", "compiled", "run_results.json")
+    work = shutil.ignore_patterns("run", "compiled", "run_results.json", "results.json")
     shutil.copytree(runner.directory(cast.settings), runner.directory(settings), ignore=work)
     return settings
 

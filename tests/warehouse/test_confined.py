@@ -77,7 +77,7 @@ def test_the_canary_is_in_the_warehouse_and_in_nothing_else_that_a_build_leaves(
     marks = ("canary-7f3a@canary.example", "Zwitscher-7f3a")
     assert cast.ask("select count(*) from core.dim_people where email = ? and last_name = ?", *marks) == [(1,)]
     left = [path for path in cast.settings.data_dir.rglob("*") if path.is_file() and path != cast.settings.warehouse]
-    assert any(path.name == "run_results.json" for path in left)
+    assert any(path.name == "results.json" for path in left)
     for path in left:
         content = path.read_bytes()
         assert not [mark for mark in marks if mark.encode() in content], path

@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -38,11 +39,9 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
     found: list[list[str]] = []
     real = runner.warm.run
 
-    def run(
-        arguments: list[str], environment: dict[str, str], folder: Path, known: Path | None = None
-    ) -> tuple[int, str]:
+    def run(arguments: list[str], environment: dict[str, str], *files: Any) -> tuple[int, str]:
         found.append(arguments)
-        return real(arguments, environment, folder, known)
+        return real(arguments, environment, *files)
 
     monkeypatch.setattr(runner.warm, "run", run)
     return found
@@ -138,7 +137,7 @@ def test_dbt_is_given_what_it_knows_of_the_project_while_that_is_current(
 ) -> None:
     given: list[Path | None] = []
 
-    def run(arguments: list[str], environment: dict[str, str], folder: Path, known: Path | None) -> tuple[int, str]:
+    def run(_arguments: list[str], _environment: dict[str, str], _folder: Path, known: Path | None, *_: Any) -> Any:
         given.append(known)
         return 2, ""
 

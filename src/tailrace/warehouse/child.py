@@ -22,6 +22,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from tailrace.warehouse import known, sparing
+
 PR_SET_PDEATHSIG = 1
 LONGEST_REQUEST = 1 << 20
 
@@ -39,7 +41,7 @@ def main(control: socket.socket, parent: int) -> int:
         # The fork meets the same error, and says so to the one who asked.
         with contextlib.suppress(ImportError):
             importlib.import_module(module)
-    _make_schemas()
+    sparing.spare()
     gc.freeze()
     server = os.getpid()
     running: dict[int, tuple[int, int]] = {}
@@ -53,6 +55,9 @@ def main(control: socket.socket, parent: int) -> int:
             if not message or os.getppid() != parent:
                 return 0
             said, status = pipes
+            request = json.loads(message)
+            if not request["known"]:
+                _make_schemas()
             pid = os.fork()
             if pid == 0:
                 control.close()
@@ -60,28 +65,18 @@ def main(control: socket.socket, parent: int) -> int:
                     os.close(other)
                     os.close(other_status)
                 os.close(status)
-                return _become_dbt(json.loads(message), said, server)
+                return _become_dbt(request, said, server)
             os.close(said)
             running[os.pidfd_open(pid)] = pid, status
 
 
 def _make_schemas() -> None:
-    """Have dbt make what it checks its settings with: that takes it long when it is first used."""
+    """Have dbt make what it checks its settings with, here, once: that takes it long."""
     with contextlib.suppress(ImportError):
         from dbt.contracts import project  # noqa: PLC0415
 
         for settings in (project.Project, project.ProfileConfig, project.ProjectFlags, project.Configuration):
             settings.json_schema()
-
-
-def _read(known: str) -> Any:
-    """Return the project as dbt keeps it in its cache `known`, ready for `dbtRunner(manifest=…)`."""
-    from dbt.contracts.graph.manifest import Manifest  # noqa: PLC0415
-    from dbt.parser.manifest import extended_mashumuro_decoder  # noqa: PLC0415
-
-    manifest: Any = Manifest.from_msgpack(Path(known).read_bytes(), decoder=extended_mashumuro_decoder)
-    manifest.build_flat_graph()
-    return manifest
 
 
 def _answer(ended: int, pid: int, status: int) -> None:
@@ -108,12 +103,30 @@ def _become_dbt(request: dict[str, Any], said: int, server: int) -> int:
     os.environ.update(request["environment"])
     from dbt.cli.main import dbtRunner  # noqa: PLC0415 (the server has imported it, if it is there)
 
-    manifest = _read(request["known"]) if request["known"] else None
+    manifest = None
+    if request["known"]:
+        manifest = known.read(Path(request["known"]))
+        sparing.trust()
     result = dbtRunner(manifest=manifest).invoke(request["arguments"])
+    if request["results"]:
+        _leave(result.result, Path(request["results"]))
     if result.exception is not None:
         sys.stderr.write(f"{result.exception}\n")
         return 2
     return 0 if result.success else 1
+
+
+def _leave(result: Any, file: Path) -> None:
+    """Write what became of each node, when dbt came to nodes. The file is there in whole or not at all."""
+    if result is None:
+        return
+    nodes = [
+        {"unique_id": each.node.unique_id, "status": str(each.status), "message": each.message}
+        for each in result.results
+    ]
+    aside = file.with_suffix(".tmp")
+    aside.write_text(json.dumps(nodes), encoding="utf-8")
+    aside.replace(file)
 
 
 if __name__ == "__main__":

@@ -120,14 +120,14 @@ def build(settings: Settings, as_of: datetime, *, exclude: str | None, full_refr
     Raises Busy when another process took the warehouse, DefinitionError when the project cannot be read, BuildError
     when dbt ended otherwise without results.
     """
-    results = directory(settings) / "target" / "run_results.json"
+    results = directory(settings) / "results.json"
     results.unlink(missing_ok=True)
     arguments = ["build", "--exclude-resource-type", "unit_test"]
     if exclude:
         arguments += ["--exclude", exclude]
     if full_refresh:
         arguments.append("--full-refresh")
-    code, said = _run(settings, arguments, as_of)
+    code, said = _run(settings, arguments, as_of, results)
     if "Conflicting lock" in said or "Could not set lock" in said:
         raise busy(settings.warehouse, TailraceError(" ".join(said.split())))
     if not results.is_file():
@@ -136,7 +136,7 @@ def build(settings: Settings, as_of: datetime, *, exclude: str | None, full_refr
         raise _unreadable(settings, said)
     return [
         NodeResult(entry["unique_id"], entry["status"], plain(entry.get("message") or entry["status"]))
-        for entry in json.loads(results.read_bytes())["results"]
+        for entry in json.loads(results.read_bytes())
     ]
 
 
@@ -161,7 +161,9 @@ def warm_up() -> None:
     warm.start(warm.environment())
 
 
-def _run(settings: Settings, arguments: list[str], as_of: datetime | None) -> tuple[int, str]:
+def _run(
+    settings: Settings, arguments: list[str], as_of: datetime | None, results: Path | None = None
+) -> tuple[int, str]:
     folder = directory(settings)
     environment = warm.environment()
     if as_of is not None:
@@ -174,8 +176,11 @@ def _run(settings: Settings, arguments: list[str], as_of: datetime | None) -> tu
     ]
     inputs, manifest = _inputs(settings), manifest_path(settings)
     known = parsed.cache(manifest) if parsed.is_current(manifest, inputs) else None
+    if known and results:
+        # The manifest is what dbt would write, and the results it leaves there.
+        command.append("--no-write-json")
     parsed.outdate(manifest)
-    code, said = warm.run(command, environment, settings.data_dir, known)
+    code, said = warm.run(command, environment, settings.data_dir, known, results)
     if code in _READ_THE_PROJECT:
         parsed.record(manifest, inputs)
     return code, said

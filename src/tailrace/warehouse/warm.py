@@ -48,18 +48,23 @@ def start(environment: Mapping[str, str]) -> None:
 
 
 def run(
-    arguments: Sequence[str], environment: Mapping[str, str], folder: Path, known: Path | None = None
+    arguments: Sequence[str],
+    environment: Mapping[str, str],
+    folder: Path,
+    known: Path | None = None,
+    results: Path | None = None,
 ) -> tuple[int, str]:
     """Run dbt in a process of its own and return its exit code (negative: the signal it died of) and all it said.
 
     The process has this environment and no other, and works in `folder`. `known` is dbt's cache of a project that it
-    need not read again.
+    need not read again. In `results` it leaves what became of each node, when it came to nodes.
     """
     request = {
         "arguments": list(arguments),
         "environment": dict(environment),
         "folder": str(folder),
         "known": str(known) if known else None,
+        "results": str(results) if results else None,
     }
     said, to_say = os.pipe()
     status, to_tell = os.pipe()

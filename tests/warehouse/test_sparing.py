@@ -1,0 +1,151 @@
+"""What dbt leaves out is what nobody hears; a project that it knows builds as one that it reads."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tailrace.settings import Settings, child_environment
+from tailrace.warehouse import known, runner, warm
+from tests.warehouse.conftest import AS_OF, Built
+
+PROFILE = "x: {target: a, outputs: {a: {type: duckdb}}}\n"
+MODEL = """{% do print('said by a model') %}
+{% do log('told of itself', info=true) %}
+{% do exceptions.warn('careful') %}
+select 1
+"""
+
+# One line for each thing that dbt is told to leave out: an upgrade may move what it is told by.
+LEFT_OUT = """
+import dbt.cli.main
+from tailrace.warehouse import sparing
+from dbt.compilation import Linker
+from dbt.contracts import project
+from dbt_common.behavior_flags import BehaviorFlagRendered
+from dbt_common.events import functions, types
+from dbt_common.events.base_types import EventLevel
+import parsedatetime
+sparing.spare()
+sparing.trust()
+low, high = types.Note(msg="low"), types.Note(msg="high")
+functions.fire_event(low)
+functions.fire_event(high, level=EventLevel.WARN)
+print("pb_msg" in low.__dict__, "pb_msg" in high.__dict__, low.msg, high.msg)
+print(parsedatetime.Constants() is parsedatetime.Constants())
+print(Linker().get_graph_summary(None), BehaviorFlagRendered._default_source())
+print(project.Project.json_schema(), "properties" in project.Downloads.json_schema())
+"""
+
+
+def test_what_is_to_be_left_out_is_left_out() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", LEFT_OUT], env=child_environment(), capture_output=True, text=True, check=False
+    )
+    assert done.stderr == ""
+    assert done.stdout.splitlines() == ["False True low high", "True", "{} tailrace", "{} True"]
+
+
+def read(folder: Path, *arguments: str) -> tuple[int, str]:
+    (folder / "models").mkdir(exist_ok=True)
+    (folder / "dbt_project.yml").write_text("name: p\nprofile: x\n")
+    (folder / "profiles.yml").write_text(PROFILE)
+    return warm.run(["--quiet", "--no-partial-parse", *arguments, "parse"], child_environment(), folder)
+
+
+def test_what_a_model_prints_is_said_and_what_dbt_tells_of_itself_is_not(tmp_path: Path) -> None:
+    (tmp_path / "models").mkdir()
+    (tmp_path / "models" / "m.sql").write_text(MODEL)
+    assert read(tmp_path) == (0, "said by a model\n")
+
+
+def test_a_warning_that_is_to_be_an_error_is_one(tmp_path: Path) -> None:
+    (tmp_path / "models").mkdir()
+    (tmp_path / "models" / "m.sql").write_text(MODEL)
+    code, said = read(tmp_path, "--warn-error")
+    assert code == 2
+    assert "careful" in said
+
+
+def test_a_project_that_dbt_knows_builds_as_one_that_it_reads(started: Built) -> None:
+    settings = started.settings
+
+    def build() -> list[runner.NodeResult]:
+        found = runner.build(settings, AS_OF, exclude="tag:by_load", full_refresh=False)
+        return sorted(found, key=lambda each: each.unique_id)
+
+    runner.manifest_path(settings).unlink()
+    by_reading = build()
+    manifest = runner.manifest_path(settings).read_bytes()
+    from_the_cache, from_our_copy = build(), build()
+    assert from_the_cache == from_our_copy == by_reading
+    assert {each.status for each in by_reading} == {"success", "pass"}
+    # What dbt need not write it has not written.
+    assert runner.manifest_path(settings).read_bytes() == manifest
+
+
+def test_what_fails_in_a_known_project_is_named_as_in_one_that_dbt_reads(
+    started: Built, project: Callable[[dict[str, str]], Path]
+) -> None:
+    broken = (
+        "{{ config(meta={'summary': 's', 'owner': 'o'}) }}\nselect emial as person_id from {{ ref('dim_people') }}\n"
+    )
+    settings = replace(started.settings, project_dir=project({"models/segments/seg_broken.sql": broken}))
+
+    def fail() -> dict[str, runner.NodeResult]:
+        found = runner.build(settings, AS_OF, exclude="tag:by_load", full_refresh=False)
+        return {each.unique_id: each for each in found}
+
+    by_reading, known_already = fail(), fail()
+    assert by_reading == known_already
+    assert by_reading["model.tailrace.seg_broken"].status == "error"
+    assert "emial" in by_reading["model.tailrace.seg_broken"].reason
+
+
+@pytest.fixture
+def decoded(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
+    """What dbt's cache was read for."""
+    found: list[bytes] = []
+
+    def decode(content: bytes) -> dict[str, bytes]:
+        found.append(content)
+        return {"content": content}
+
+    monkeypatch.setattr(known, "_decode", decode)
+    return found
+
+
+def test_a_cache_is_read_once_and_again_when_it_changes(tmp_path: Path, decoded: list[bytes]) -> None:
+    cache = tmp_path / "partial_parse.msgpack"
+    for content in (b"one", b"one", b"two", b"two", b"one"):
+        cache.write_bytes(content)
+        assert known.read(cache) == {"content": content}
+    assert decoded == [b"one", b"two", b"one"]
+
+
+def test_a_copy_is_for_the_python_that_made_it(
+    tmp_path: Path, decoded: list[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache = tmp_path / "partial_parse.msgpack"
+    cache.write_bytes(b"one")
+    known.read(cache)
+    monkeypatch.setattr(sys, "version", "4.0")
+    known.read(cache)
+    assert decoded == [b"one", b"one"]
+
+
+def test_the_copy_moves_with_the_data_directory(started: Built, tmp_path: Path, settings: Settings) -> None:
+    runner.compile_model(started.settings, AS_OF, "seg_activated")
+    copy = runner.manifest_path(started.settings).with_name("partial_parse.pickle")
+    assert copy.is_file()
+    shutil.copytree(runner.directory(started.settings), tmp_path / "other" / "dbt")
+    moved = replace(settings, data_dir=tmp_path / "other")
+    assert runner.compile_model(moved, AS_OF, "seg_activated") == runner.compile_model(
+        started.settings, AS_OF, "seg_activated"
+    )
