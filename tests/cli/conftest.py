@@ -1,23 +1,47 @@
-"""What the command line is tried with: the instant of the next day's run, and edited copies of the project."""
+"""What the command line is tried with: the company's second day, planned, and edited copies of the project."""
 
 from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tailrace.clock import iso
 from tailrace.planning.store import Store
 from tests.conftest import Company
-from tests.installation import PROJECT, Installation, at
+from tests.installation import PROJECT, Installation, at, call
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def next_day(company: Company) -> str:
     """The instant of the second day's run."""
     return iso(at(company.sample.daily[1].last_on, 23))
+
+
+@dataclass(frozen=True)
+class Planned:
+    """The company when its second day is planned and nothing of it is applied; `told` is what `plan --json` said."""
+
+    installation: Installation
+    told: dict[str, Any]
+
+    @property
+    def plan_id(self) -> str:
+        return str(self.told["plan_id"])
+
+
+@pytest.fixture(scope="session")
+def planned(company: Company, day: Installation, next_day: str, tmp_path_factory: pytest.TempPathFactory) -> Planned:
+    """The second day, landed and planned. Read it, or copy it before changing anything."""
+    installation = day.copy(tmp_path_factory.mktemp("planned") / "data")
+    installation.drop(company.sample.daily[1].path)
+    done = call(installation, "plan", "--as-of", next_day, "--json")
+    assert done.code == 0, done.err
+    return Planned(installation, done.json)
 
 
 @pytest.fixture

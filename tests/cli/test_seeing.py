@@ -16,7 +16,7 @@ from tailrace import clock, engine
 from tailrace.cli import output, plans
 from tailrace.pipeline.evidence import evidence
 from tailrace.planning.store import Plan, Store
-from tests.cli.conftest import people
+from tests.cli.conftest import Planned, people
 from tests.installation import Installation, call
 
 
@@ -76,15 +76,14 @@ def test_a_plan_against_the_one_before_names_who_and_why(day: Installation) -> N
 
 
 def test_an_edited_campaign_is_a_what_if_against_the_plan_as_it_is(
-    day: Installation, next_day: str, tmp_path: Path, project: Callable[[str, str, str], Path]
+    planned: Planned, next_day: str, tmp_path: Path, project: Callable[[str, str, str], Path]
 ) -> None:
-    copy = day.copy(tmp_path / "data")
-    as_is = call(copy, "plan", "--as-of", next_day, "--json").json["plan_id"]
+    copy = planned.installation.copy(tmp_path / "data")
     edited = Installation(
         copy.data_dir, project("campaigns/onboarding/campaign.yml", "  - wait: 2d\n", "  - wait: 3d\n")
     )
 
-    shown = call(edited, "plan", "--as-of", next_day, "--diff", as_is).out
+    shown = call(edited, "plan", "--as-of", next_day, "--diff", planned.plan_id).out
 
     assert "(both on top of" in shown
     assert "made from other: campaigns, policy or destinations" in shown

@@ -11,7 +11,7 @@ import pytest
 from tailrace import engine
 from tailrace.clock import iso
 from tailrace.planning.store import Store
-from tests.cli.conftest import people
+from tests.cli.conftest import Planned, people
 from tests.conftest import Company
 from tests.installation import PROJECT, Installation, at, call
 
@@ -30,26 +30,23 @@ def user_id(installation: Installation, person_id: int) -> str:
 
 @pytest.mark.slow
 def test_plan_apply_and_deliver_do_what_a_run_does(
-    company: Company, day: Installation, next_day: str, tmp_path: Path
+    day: Installation, planned: Planned, next_day: str, tmp_path: Path
 ) -> None:
-    installation = day.copy(tmp_path / "data")
-    installation.drop(company.sample.daily[1].path)
+    installation, told = planned.installation.copy(tmp_path / "data"), planned.told
     head = Store(day.settings).head()
 
-    planned = call(installation, "plan", "--as-of", next_day, "--json").json
-
-    assert (planned["parent"], planned["is_new"], planned["exit_code"]) == (head, True, 0)
+    assert (told["parent"], told["is_new"], told["exit_code"]) == (head, True, 0)
     assert Store(installation.settings).head() == head
-    assert planned["campaigns"]["onboarding"]["messages"]["welcome"]["send"] > 0
-    assert all(balance["holds"] for balance in planned["balances"])
+    assert told["campaigns"]["onboarding"]["messages"]["welcome"]["send"] > 0
+    assert all(balance["holds"] for balance in told["balances"])
 
-    applied = call(installation, "apply", planned["plan_id"][:8], "--json").json
-    again = call(installation, "apply", planned["plan_id"], "--json").json
-    assert applied["steps"]["apply"]["intents"] == planned["counts"]["send"]
+    applied = call(installation, "apply", planned.plan_id[:8], "--json").json
+    again = call(installation, "apply", planned.plan_id, "--json").json
+    assert applied["steps"]["apply"]["intents"] == told["counts"]["send"]
     assert again["steps"]["apply"]["intents"] == 0
 
     delivered = call(installation, "deliver", "--as-of", next_day, "--json").json
-    assert delivered["steps"]["deliver"]["messages"]["accepted"] == planned["counts"]["send"]
+    assert delivered["steps"]["deliver"]["messages"]["accepted"] == told["counts"]["send"]
     assert call(installation, "run", "--as-of", next_day, "--json").json["is_new"] is False
 
 
@@ -68,16 +65,13 @@ def test_a_plan_is_a_table_and_says_how_to_apply_it(day: Installation) -> None:
     assert max(len(line) for line in (shown.out + older.out).splitlines()) <= 120
 
 
-def test_a_plan_whose_inputs_moved_is_not_applied(
-    company: Company, day: Installation, next_day: str, tmp_path: Path
-) -> None:
-    installation = day.copy(tmp_path / "data")
-    plan_id = call(installation, "plan", "--as-of", next_day, "--json").json["plan_id"]
-    file = company.sample.daily[1]
+def test_a_plan_whose_inputs_moved_is_not_applied(company: Company, planned: Planned, tmp_path: Path) -> None:
+    installation = planned.installation.copy(tmp_path / "data")
+    file = company.sample.daily[2]
     landed = call(installation, "land", str(file.path), "--source", "app", "--json").json
     assert landed["lines"] == landed["landed"] + landed["duplicate"] + landed["quarantined"] == file.lines
 
-    done = call(installation, "apply", plan_id)
+    done = call(installation, "apply", planned.plan_id)
     again = call(installation, "land", str(file.path), "--source", "app")
 
     assert done.code == 1
