@@ -11,7 +11,8 @@ from pathlib import Path
 
 from tailrace import clock, crash, durable, engine, ids
 from tailrace.errors import DataError
-from tailrace.landing import chunks
+from tailrace.landing import backfills, chunks
+from tailrace.landing.backfills import Asked
 from tailrace.landing.contract import Contract, load_contract
 from tailrace.landing.loads import LandedFile, Load, ParquetFile, event_files, loads, loads_dir
 from tailrace.landing.rows import stage_for
@@ -27,7 +28,8 @@ _NO_LINE = "('(blank)', '(batch)')"
 class Landed:
     """What a landing did: lines = landed + duplicate + quarantined. `load_id` is None when there was nothing new.
 
-    `known_files` were landed before, byte for byte, and were not read again: their lines are not counted.
+    `known_files` were landed before, byte for byte, and were not read again: their lines are not counted. `known_load`
+    is the load that the same backfill has made before; nothing was read again then.
     """
 
     source: str
@@ -41,6 +43,7 @@ class Landed:
     known_files: tuple[str, ...]
     reasons: dict[str, int] = field(default_factory=dict)
     history: bool = False
+    known_load: str | None = None
 
 
 @dataclass(frozen=True)
@@ -59,29 +62,49 @@ def land(
     as_of: datetime,
     history: bool = False,
     reason: str | None = None,
+    asked: Asked | None = None,
 ) -> Landed:
     """Land the files at `paths` (folders: all files below, but hidden ones) as one load of `source`, or as none.
 
     Afterwards every line is landed, a duplicate or in quarantine. Files that are landed already change nothing.
-    `history` marks a load that never triggers anything, and needs a `reason`.
+    `history` marks a load that never triggers anything, and needs a `reason`. `asked` is kept with it; with a range,
+    what happened outside of it is quarantined.
 
-    Raises DefinitionError for a wrong contract, DataError for a file that cannot be read (then nothing was landed),
-    Busy when another landing is under way.
+    Raises DefinitionError for a wrong contract, DataError for a file that cannot be read (then nothing was landed) and
+    for an empty range, Busy when another landing is under way.
     """
     if history and not reason:
         raise DataError("a history load has no reason; expected one: say why with `--reason`")
     contract = load_contract(settings, source)
+    narrow = backfills.narrowed(contract, asked)
     inputs = _inputs(paths)
     with landing(settings):
         before = loads(settings)
-        fresh, known = _fresh(inputs, [load for load in before if load.source == source])
-        if not fresh:
-            return Landed(source, None, 0, 0, 0, 0, 0, (), tuple(each.name for each in known), {}, history)
-        with stage_for(settings, contract) as stage:
+        request, done = _requested(settings, source, inputs, before, asked)
+        # Of a file whose lines a range kept out there is more to land.
+        whole = [load for load in before if load.source == source and backfills.OUTSIDE not in load.reasons]
+        fresh, known = _fresh(inputs, whole)
+        if done is not None or not fresh:
+            names = tuple(each.name for each in (inputs if done else known))
+            return Landed(source, None, 0, 0, 0, 0, 0, (), names, {}, history, done)
+        with stage_for(settings, narrow) as stage:
             read = [_read(stage, number, each) for number, each in enumerate(fresh, 1)]
             stage.judge()
-            draft = Draft(settings, contract, stage, before, as_of, history, reason)
+            if narrow is not contract:
+                backfills.tell_apart(stage, contract.timestamps)
+            draft = Draft(settings, contract, stage, before, as_of, history, reason, asked, request)
             return draft.finish(read, tuple(each.name for each in known))
+
+
+def _requested(
+    settings: Settings, source: str, inputs: Sequence[Input], before: Sequence[Load], asked: Asked | None
+) -> tuple[str, str | None]:
+    """Return the hash of the request, and the load that it has made before if it has."""
+    if asked is None:
+        return "", None
+    request = backfills.request_of(source, asked, [chunks.sha256(each.path) for each in inputs])
+    done = backfills.find(settings, request, before)
+    return request, done.load_id if done else None
 
 
 @contextmanager
@@ -155,6 +178,8 @@ class Draft:
     as_of: datetime
     history: bool
     reason: str | None
+    asked: Asked | None = None
+    request: str = ""
 
     def finish(self, read: list[LandedFile], known: tuple[str, ...]) -> Landed:
         """Write and rename the load, unless nothing in it is new."""
@@ -292,7 +317,9 @@ class Draft:
         reasons: dict[str, int],
     ) -> str:
         source = self.contract.source
-        load_id = ids.digest(source, self._fingerprint(), "history" if self.history else "")[:16]
+        # Two ranges may keep out the same lines, and land nothing: they are two loads.
+        ranged = [self.request] if self.asked is not None and self.asked.is_ranged else []
+        load_id = ids.digest(source, self._fingerprint(), "history" if self.history else "", *ranged)[:16]
         load_seq = max((load.load_seq for load in self.before), default=0) + 1
         final = loads_dir(self.settings) / load_id
         if final.exists():
@@ -336,6 +363,8 @@ class Draft:
             first_event_at=first,
             last_event_at=last,
         )
+        if self.asked is not None:
+            backfills.write(aside, self.request, self.asked)
         durable.write(aside / "load.json", load.model_dump_json(indent=1).encode())
         crash.here("land.recorded")
         for path in aside.iterdir():

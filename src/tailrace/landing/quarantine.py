@@ -35,6 +35,7 @@ REASONS = {
     "time_missing": "no timestamp",
     "time_invalid": "a timestamp that is not written as the contract says, or that no clock ever shows",
     "time_implausible": "a time outside the window that the contract calls plausible",
+    "outside_range": "a time outside the range that the backfill was asked for",
     "body_not_an_object": "`properties`, `traits` or `context` is not an object",
     "row_width": "the row has more or fewer fields than the header",
     "bad_quotes": "quotes that do not match",

@@ -7,6 +7,7 @@ from datetime import datetime
 
 from tailrace import engine
 from tailrace.errors import DataError
+from tailrace.landing.backfills import OUTSIDE
 from tailrace.landing.contract import load_contract
 from tailrace.landing.land import RETRY, Draft, Landed, landing
 from tailrace.landing.loads import loads, quarantine_files
@@ -21,7 +22,8 @@ def retry(
     """Land the open quarantined lines of `source` again (or those with `ids`), by the contract as it is now.
 
     Lines that land now, or turn out to be landed, are resolved by the new load; the others stay in quarantine.
-    Doing it twice changes nothing more. History lines come back as history only with history lines.
+    Doing it twice changes nothing more. History lines come back as history only with history lines. What a backfill's
+    range kept out comes back by its id only: nobody meant it when all the others are tried.
 
     Raises DataError when lines of several sources, or of history and not, would have to be one load: choose a source.
     """
@@ -82,4 +84,6 @@ def _open(settings: Settings, files: Sequence[object], source: str | None, ids: 
         where.append(f"source = {engine.literal(source)}")
     if ids is not None:
         where.append(f"quarantine_id in ({', '.join(engine.literal(each) for each in ids) or 'null'})")
+    else:
+        where.append(f"reason <> {engine.literal(OUTSIDE)}")
     return f"select * from read_parquet([{listed}]) where {' and '.join(where)}"
