@@ -74,12 +74,20 @@ def settings(tmp_path: Path) -> Settings:
     return Settings(data_dir=tmp_path / "data", project_dir=PROJECT, memory_limit="1GB")
 
 
+def read_before(settings: Settings, known: Settings) -> Settings:
+    """Have dbt know in `settings`, an empty installation, what it has read in `known`, and return it.
+
+    What differs in a project of its own is read anew.
+    """
+    work = shutil.ignore_patterns("run", "compiled", "run_results.json", "results.json")
+    shutil.copytree(runner.directory(known), runner.directory(settings), ignore=work)
+    return settings
+
+
 @pytest.fixture
 def parsed(settings: Settings, cast: Built) -> Settings:
     """An installation without a warehouse whose dbt has read the project before."""
-    work = shutil.ignore_patterns("run", "compiled", "run_results.json", "results.json")
-    shutil.copytree(runner.directory(cast.settings), runner.directory(settings), ignore=work)
-    return settings
+    return read_before(settings, cast.settings)
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -11,10 +12,9 @@ import pytest
 
 from tailrace import clock, ids
 from tailrace.journal.readings import MIRRORS
-from tailrace.settings import Settings
 from tailrace.warehouse.build import build
 from tests.warehouse.cast import land, track
-from tests.warehouse.conftest import AS_OF, PROJECT, Built, on_time
+from tests.warehouse.conftest import AS_OF, Built, on_time, read_before
 
 NOW = clock.naive(AS_OF)
 BEFORE, AFTER = NOW - timedelta(days=1), NOW + timedelta(seconds=1)
@@ -43,9 +43,9 @@ def acts_file(folder: Path, *acts: tuple[str, str, str, str | None, datetime]) -
 
 
 @pytest.fixture(scope="module")
-def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
+def built(cast: Built, tmp_path_factory: pytest.TempPathFactory) -> Built:
     folder = tmp_path_factory.mktemp("acts")
-    settings = Settings(data_dir=folder / "data", project_dir=PROJECT, memory_limit="1GB")
+    settings = read_before(replace(cast.settings, data_dir=folder / "data"), cast.settings)
     asked = [
         track(user, "broadcast_requested", "2026-02-28T12:00:00Z", campaign="news", key="march")
         for user in ("ada-active", "a-stranger", "tim-upgrader")

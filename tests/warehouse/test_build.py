@@ -20,7 +20,7 @@ from tailrace.settings import Settings
 from tailrace.warehouse import runner
 from tailrace.warehouse.build import Generation, build, read_generation
 from tests.warehouse.cast import PROJECT, call, land, track
-from tests.warehouse.conftest import AS_OF, Built, land_late, late, on_time
+from tests.warehouse.conftest import AS_OF, Built, land_late, late, on_time, read_before
 
 LATER = clock.parse("2026-03-02T06:00:00Z")
 RELATIONS = (
@@ -50,9 +50,7 @@ def everything(settings: Settings) -> dict[str, list[tuple[object, ...]]]:
 
 def elsewhere(settings: Settings, name: str) -> Settings:
     """Return an installation without a warehouse whose dbt has read the project as that of `settings` has."""
-    there = replace(settings, data_dir=settings.data_dir.with_name(name))
-    shutil.copytree(runner.directory(settings), runner.directory(there))
-    return there
+    return read_before(replace(settings, data_dir=settings.data_dir.with_name(name)), settings)
 
 
 def test_a_build_is_stamped_with_what_it_was_built_from(cast: Built) -> None:

@@ -17,7 +17,7 @@ PEOPLE = "select person_id from {{ ref('dim_people') }}"
 
 
 def test_authored_sql_reaches_no_file_and_no_setting(
-    settings: Settings, tmp_path: Path, project: Callable[[dict[str, str]], Path], monkeypatch: pytest.MonkeyPatch
+    parsed: Settings, tmp_path: Path, project: Callable[[dict[str, str]], Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SMTP_PASSWORD", "s3cret-of-ours")
     target = tmp_path / "stolen.csv"
@@ -36,7 +36,7 @@ def test_authored_sql_reaches_no_file_and_no_setting(
     files["models/segments/seg_looks_around.sql"] = HEAD + (
         "select person_id, '{{ env_var('SMTP_PASSWORD', 'nothing') }}' as found from {{ ref('dim_people') }}"
     )
-    later = replace(settings, project_dir=project(files))
+    later = replace(parsed, project_dir=project(files))
     load = land(tmp_path / "landing", on_time())
     before = load.parquet[0].read_bytes()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -12,10 +13,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from tailrace import ids
-from tailrace.settings import Settings
 from tailrace.warehouse.build import build
 from tests.warehouse.cast import PROJECT, call, land, track
-from tests.warehouse.conftest import AS_OF, Built
+from tests.warehouse.conftest import AS_OF, Built, read_before
 
 SEGMENTS = {
     "got_any": ("received()", {"ann", "bob", "cid"}),
@@ -128,7 +128,7 @@ def mirror(folder: Path) -> dict[str, list[Path]]:
 
 
 @pytest.fixture(scope="module")
-def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
+def built(cast: Built, tmp_path_factory: pytest.TempPathFactory) -> Built:
     """Two builds: what the second load says comes on top of the first."""
     folder = tmp_path_factory.mktemp("consent")
     shutil.copytree(PROJECT, folder / "project")
@@ -141,7 +141,8 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
     (folder / "project/seeds/suppression_list.csv").write_text(
         "user_id,address,channel,reason\nfay,,sms,erased\n,Nobody@example.com,,\n,ann@EXAMPLE.com,push,\n"
     )
-    settings = Settings(data_dir=folder / "data", project_dir=folder / "project", memory_limit="1GB")
+    own = replace(cast.settings, data_dir=folder / "data", project_dir=folder / "project")
+    settings = read_before(own, cast.settings)
     files = mirror(folder / "mirror")
     first = land(folder / "landing", EVENTS + RECEIPTS)
     build(settings, AS_OF, (first,), files)

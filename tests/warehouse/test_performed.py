@@ -10,7 +10,7 @@ import pytest
 from tailrace.settings import Settings
 from tailrace.warehouse.build import build
 from tests.warehouse.cast import PROJECT, call, land, track
-from tests.warehouse.conftest import AS_OF, Built
+from tests.warehouse.conftest import AS_OF, Built, read_before
 
 SEGMENTS = {
     "ever": ("performed('exported')", {"ann", "bob", "cid"}),
@@ -41,7 +41,7 @@ EVENTS = [
 
 
 @pytest.fixture(scope="module")
-def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
+def built(cast: Built, tmp_path_factory: pytest.TempPathFactory) -> Built:
     """One build of all the segments above; AS_OF is 1 March, 06:00."""
     folder = tmp_path_factory.mktemp("performed")
     shutil.copytree(PROJECT, folder / "project")
@@ -50,7 +50,8 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
             f"-- One row per person.\nselect people.person_id from {{{{ ref('dim_people') }}}} as people\n"
             f"where {{{{ {condition} }}}}\n"
         )
-    settings = Settings(data_dir=folder / "data", project_dir=folder / "project", memory_limit="1GB")
+    own = replace(cast.settings, data_dir=folder / "data", project_dir=folder / "project")
+    settings = read_before(own, cast.settings)
     loads = (land(folder / "landing", EVENTS),)
     generation = build(settings, AS_OF, loads)
     assert generation.failed == {}
@@ -71,10 +72,10 @@ def test_performed_selects_whom_it_says(built: Built, name: str) -> None:
     ],
 )
 def test_a_condition_that_makes_no_sense_is_refused_with_the_reason(
-    settings: Settings, project: Callable[[dict[str, str]], Path], condition: str, complaint: str
+    parsed: Settings, project: Callable[[dict[str, str]], Path], condition: str, complaint: str
 ) -> None:
     text = f"select people.person_id from {{{{ ref('dim_people') }}}} as people where {{{{ {condition} }}}}"
-    own = replace(settings, project_dir=project({"models/segments/seg_odd.sql": text}))
+    own = replace(parsed, project_dir=project({"models/segments/seg_odd.sql": text}))
     with pytest.raises(Exception, match=r"seg_odd\.sql") as raised:
         build(own, AS_OF, [])
     assert complaint in str(raised.value)
