@@ -15,12 +15,18 @@ compared as (
         case when s is null then false else {is_verbatim} end as is_verbatim
     from read
 ),
+-- Of a verbatim line that fits, with all its bodies, nothing is left to be asked.
+fitted as (
+    select *, case when is_verbatim then {fits} else false end as is_fitting
+    from compared
+),
 -- The shape of a line is its keys; of a known one no object has a key twice, and whether it has other keys is known.
 parsed as (
     select
         *,
         case when s is not null and not is_verbatim then json(l)::varchar end as m,
         case
+            when is_fitting then null
             when is_verbatim
                 then hash(
                     json_keys(properties, {properties_paths}), json_keys(traits, {traits_paths}),
@@ -28,7 +34,7 @@ parsed as (
                 )
             when s is not null then hash(json_keys(l, {paths}))
         end as shape
-    from compared
+    from fitted
 ),
 opened as (
     select
@@ -40,7 +46,7 @@ opened as (
             when not list_has_all({known}, json_keys(l)) then nullif(json_merge_patch(l, {spec_keys})::varchar, '{}')
         end as rest,
         -- A verbatim line is one object more than its bodies.
-        case when is_verbatim then n_objects(l) - 1 else n_objects(m) end as n_found,
+        case when is_fitting then -1 when is_verbatim then n_objects(l) - 1 else n_objects(m) end as n_found,
         moment(s.timestamp) as stamped_at,
         moment(s."originalTimestamp") as original_at,
         moment(s."sentAt") as sent_at,
@@ -53,6 +59,7 @@ select
     o.part,
     o.l as raw,
     case
+        when is_fitting then false
         when is_verbatim
             then maybe_unsound(properties) or maybe_unsound(traits) or maybe_unsound(context)
         when s is null then true
@@ -65,7 +72,7 @@ select
     end as is_odd,
     o.is_verbatim,
     o.shape,
-    o.n_known is null as is_shape_new,
+    not is_fitting and o.n_known is null as is_shape_new,
     o.n_found > coalesce(o.n_known, 0) as is_uncovered,
     o.n_found,
     case when s is null then 'not_json' end as unread,

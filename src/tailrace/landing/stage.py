@@ -14,7 +14,7 @@ import duckdb
 import pyarrow as pa
 
 from tailrace import clock, engine
-from tailrace.landing import chunks, exact, verbatim
+from tailrace.landing import chunks, exact, forms, verbatim
 from tailrace.landing.aside import Aside
 from tailrace.landing.contract import Contract, Timestamps
 from tailrace.settings import Settings
@@ -70,9 +70,10 @@ class Stage:
     def _learn_ahead(self, path: Path) -> None:
         """Get to know the shapes of the file's first lines, so that lines like them need not be kept to be judged."""
         self._append("calls", [(0, 0, 0, line) for line in _first_lines(path)], CALLS)
-        seen = self._found("select file_no, line, part, l from calls")
-        self.connection.execute(self._filled("learn", seen=seen))
-        self.connection.execute("delete from calls")
+        # A table, for what `learn` asks of a query would be asked of each line over and over within it.
+        self.connection.execute(f"create table ahead as {self._found('select file_no, line, part, l from calls')}")
+        self.connection.execute(self._filled("learn", seen="select * from ahead"))
+        self.connection.execute("drop table ahead; delete from calls")
 
     def again(self, lines: str) -> None:
         """Put lines into the stage that stand in the relation `lines`: file_no, line, part, l."""
@@ -256,6 +257,7 @@ def parameters(path: Path) -> dict[str, str]:
         "paths": _path_list(found),
         **{f"{body}_paths": _path_list(_below(found, body)) for body in BODIES},
         "is_verbatim": verbatim.is_verbatim(rows, TEXT_KEYS, BODIES),
+        "fits": " and ".join(forms.fits(rows, body) for body in BODIES),
     }
 
 
@@ -307,6 +309,7 @@ def _spec() -> dict[str, str]:
         "spec_keys": engine.literal(json.dumps(dict.fromkeys(spec))),
         **{f"{body}_paths": "['$']" for body in BODIES},
         "is_verbatim": "false",
+        "fits": "false",
         "known": "[" + ", ".join(engine.literal(key) for key in spec) + "]",
     }
 
