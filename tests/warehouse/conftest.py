@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from tailrace.settings import Settings
 from tailrace.warehouse import runner
 from tailrace.warehouse.build import Generation, build
 from tailrace.warehouse.landed import LoadFiles
+from tests.conftest import once
 from tests.warehouse.cast import PROJECT, cast_events, land
 
 AS_OF = clock.parse("2026-03-01T06:00:00Z")
@@ -59,13 +60,15 @@ def land_late(folder: Path, seq: int = 2) -> LoadFiles:
 
 
 @pytest.fixture(scope="session")
-def cast(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Built]:
+def cast(tmp_path_factory: pytest.TempPathFactory) -> Built:
     """The cast without its late events, as of AS_OF. Only to be looked at."""
-    folder = tmp_path_factory.mktemp("cast")
-    settings = Settings(data_dir=folder / "data", project_dir=PROJECT, memory_limit="1GB")
-    loads = (land(folder / "landing", on_time()),)
-    yield Built(settings, build(settings, AS_OF, loads), loads)
-    shutil.rmtree(folder)
+
+    def make(root: Path) -> Built:
+        settings = Settings(data_dir=root / "data", project_dir=PROJECT, memory_limit="1GB")
+        loads = (land(root / "landing", on_time()),)
+        return Built(settings, build(settings, AS_OF, loads), loads)
+
+    return once(tmp_path_factory, "cast", make).copy(tmp_path_factory.mktemp("cast") / "data")
 
 
 @pytest.fixture
