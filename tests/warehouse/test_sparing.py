@@ -44,6 +44,25 @@ print(project.Project.json_schema(), "properties" in project.Downloads.json_sche
 """
 
 
+SAYS_ITS_VERSION = """
+import gc, sys
+from tailrace.cli import main
+sys.argv = ["tailrace", "--version"]
+for _ in range(2):
+    try:
+        main()
+    except SystemExit:
+        print(gc.isenabled(), gc.get_freeze_count() > 50_000, len(gc.get_objects()) < 50_000)
+"""
+
+
+def test_garbage_is_looked_for_again_when_all_is_imported_and_not_in_what_was() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", SAYS_ITS_VERSION], env=child_environment(), capture_output=True, text=True, check=False
+    )
+    assert done.stdout.splitlines()[1::2] == ["True True True"] * 2
+
+
 def test_what_is_to_be_left_out_is_left_out() -> None:
     done = subprocess.run(
         [sys.executable, "-c", LEFT_OUT], env=child_environment(), capture_output=True, text=True, check=False
@@ -138,6 +157,45 @@ def test_a_copy_is_for_the_python_that_made_it(
     monkeypatch.setattr(sys, "version", "4.0")
     known.read(cache)
     assert decoded == [b"one", b"one"]
+
+
+TEMPLATES = """
+import sys
+from pathlib import Path
+import dbt.cli.main
+from dbt_common.clients import jinja
+from tailrace.warehouse import known
+made = []
+real = jinja.MacroFuzzEnvironment._parse
+jinja.MacroFuzzEnvironment._parse = lambda self, source, *rest: made.append(source) or real(self, source, *rest)
+templates = known.Templates(Path(sys.argv[1]))
+templates.lend()
+for source in sys.argv[2:]:
+    print(*(jinja.get_template(source, {}, native=native).render({"name": "me"}) for native in (False, True)))
+print(made)
+templates.leave()
+"""
+
+
+def test_a_template_is_made_into_code_once_by_text_and_environment(tmp_path: Path) -> None:
+    def render(*sources: str) -> list[str]:
+        done = subprocess.run(
+            [sys.executable, "-c", TEMPLATES, str(tmp_path / "partial_parse.msgpack"), *sources],
+            env=child_environment(),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.stderr == ""
+        return done.stdout.splitlines()
+
+    one, other = "{{ name }}", "{{ name | upper }}"
+    assert render(one) == ["me me", str([one, one])]
+    assert render(one) == ["me me", "[]"]
+    assert render(one, other) == ["me me", "ME ME", str([other, other])]
+    assert render(other) == ["ME ME", "[]"]
+    (tmp_path / "partial_parse.templates").write_bytes(b"torn")
+    assert render(one) == ["me me", str([one, one])]
 
 
 def test_the_copy_moves_with_the_data_directory(started: Built, tmp_path: Path, settings: Settings) -> None:

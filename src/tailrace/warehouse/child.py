@@ -103,11 +103,15 @@ def _become_dbt(request: dict[str, Any], said: int, server: int) -> int:
     os.environ.update(request["environment"])
     from dbt.cli.main import dbtRunner  # noqa: PLC0415 (the server has imported it, if it is there)
 
-    manifest = None
+    manifest = templates = None
     if request["known"]:
-        manifest = known.read(Path(request["known"]))
+        cache = Path(request["known"])
+        manifest, templates = known.read(cache), known.Templates(cache)
+        templates.lend()
         sparing.trust()
     result = dbtRunner(manifest=manifest).invoke(request["arguments"])
+    if templates:
+        templates.leave()
     if request["results"]:
         _leave(result.result, Path(request["results"]))
     if result.exception is not None:
