@@ -7,7 +7,7 @@ import pytest
 
 from tailrace.planning.plan import SyncSpec
 from tailrace.planning.store import Plan
-from tests.planning.world import DAY, OPEN, START, Sync, World
+from tests.planning.world import DAY, OPEN, START, Sync, World, campaign
 
 NAME = "sync_webhook__power_users"
 
@@ -47,6 +47,19 @@ def _ops(world: World, plan: Plan) -> list[tuple[Any, ...]]:
 
 def _key(user: str) -> str:
     return f'{{"user_id":"{user}"}}'
+
+
+def test_a_plan_reads_what_the_destination_answered_and_people_walk_in_it(audience: World) -> None:
+    audience.segment("seg_trial")
+    audience.campaigns = [campaign()]
+    _hold(audience, "ada")
+    _answer(audience, audience.plan(START), "accepted")
+    audience.segment("seg_trial", "ada")
+
+    plan = audience.plan(START + DAY)
+
+    assert audience.verdicts(plan) == [("ada", "hello", "send", None)]
+    assert _ops(audience, plan) == []
 
 
 def test_what_was_accepted_is_not_said_again_and_changes_are(audience: World) -> None:

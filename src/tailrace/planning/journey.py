@@ -40,7 +40,7 @@ _STRIDES = (
     "create or replace temp table strides (pass bigint, place integer, from_place integer, kind varchar, why varchar,"
     " name varchar, due_at timestamp)"
 )
-_ANSWERS = "create or replace temp table answers (pass bigint, way varchar, does boolean)"
+_DECISIONS = "create or replace temp table decisions (pass bigint, way varchar, does boolean)"
 _ASSIGNMENTS = (
     "create or replace temp table assignments (campaign varchar, person_id bigint, step varchar, name varchar)"
 )
@@ -153,7 +153,7 @@ def walk(
     conditions = _Conditions()
     _lay_out(connection, versions, conditions)
     connection.execute(_STRIDES)
-    connection.execute(_ANSWERS)
+    connection.execute(_DECISIONS)
     _make(connection, "walkers", "walk_begins", as_of)
     _make(connection, "here", "walk_stands", as_of)
     while _ask(connection, conditions, bits, as_of, assignments):
@@ -227,7 +227,7 @@ def _ask(
     as_of: datetime,
     assignments: Callable[[str], str],
 ) -> bool:
-    """Note in `answers` what decides the ways of those in `here`; return whether anybody is there."""
+    """Note in `decisions` what decides the ways of those in `here`; return whether anybody is there."""
     kinds, asked = connection.execute(
         "select list(distinct kind), list(distinct condition order by condition) filter (condition is not null)"
         " from steps where place in (select place from here)"
@@ -235,18 +235,18 @@ def _ask(
     if kinds is None:
         return False
     now = {"as_of": clock.naive(as_of)}
-    connection.execute("truncate answers")
+    connection.execute("truncate decisions")
     people.describe(
         connection, conditions.columns(asked or ()), f"select person_id from {_HERE} where condition is not null"
     )
     for number in asked or ():
         query = conditions.holding(number, bits)
-        connection.execute(f"insert into answers by name {query}", now if "$as_of" in query else {})
+        connection.execute(f"insert into decisions by name {query}", now if "$as_of" in query else {})
     if "split" in kinds:
         _recall(connection, assignments)
-        connection.execute(f"insert into answers by name {statement(_PACKAGE, 'walk_draws')}")
+        connection.execute(f"insert into decisions by name {statement(_PACKAGE, 'walk_draws')}")
     if "webhook" in kinds:
-        connection.execute(f"insert into answers by name {statement(_PACKAGE, 'walk_hears')}", now)
+        connection.execute(f"insert into decisions by name {statement(_PACKAGE, 'walk_hears')}", now)
     return True
 
 

@@ -5,12 +5,12 @@ with standing as (
         here.*,
         steps.kind,
         here.arrived_at + to_seconds(steps.seconds) as ends,
-        answers.pass is not null as holds,
-        answers.way as answer,
-        answers.does as answer_does
+        decisions.pass is not null as holds,
+        decisions.way as decided_way,
+        decisions.does as decided_does
     from here
     inner join steps on steps.place = here.place
-    left join answers on answers.pass = here.pass
+    left join decisions on decisions.pass = here.pass
 ),
 
 deciding as (
@@ -24,8 +24,8 @@ deciding as (
                 when ends <= $as_of::timestamp then 'timed_out'
             end
             when 'if' then case when holds then 'yes' else 'no' end
-            when 'split' then answer
-            when 'webhook' then answer
+            when 'split' then decided_way
+            when 'webhook' then decided_way
             when 'exit' then 'exited'
             else 'passed'
         end as way
@@ -47,7 +47,7 @@ going as (
             else due_at
         end as leaves_due_at,
         case
-            when kind in ('split', 'webhook') then answer_does
+            when kind in ('split', 'webhook') then decided_does
             when kind = 'send' then way is not null
             else kind in ('update', 'notify', 'add_to', 'remove_from')
         end as does
