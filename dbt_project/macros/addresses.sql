@@ -18,7 +18,7 @@
             facts.event_id,
             facts.source,
             lower(facts.email) as address
-        from {{ ref('fct_person_facts') }} as facts
+        from {{ owned_facts(['email']) }}
         where facts.email is not null
             and facts.event_at <= {{ as_of() }}
             and exists (
@@ -36,7 +36,7 @@
 {% macro by_person(standing, columns) -%}
     with inboxes as (
         select distinct facts.person_id
-        from {{ ref('fct_person_facts') }} as facts
+        from {{ owned_facts(['email']) }}
         inner join {{ standing }} as asked on 'a:' || lower(facts.email) = asked.subject
         where facts.event_at <= {{ as_of() }}
     ),

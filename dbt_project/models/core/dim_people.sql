@@ -1,5 +1,6 @@
 -- One row per person known at as_of: what they told us, their consent and their subscription, as last known by then.
--- Latest value per attribute: by event time, then by event id and source, so the order of files and rows cannot matter.
+-- Latest value per attribute, of the source that owns it: by event time, then by event id and source, so the order of files and
+-- rows cannot matter.
 -- Ordered by person: what segments select from it stands in that order too, and a plan reads it slice by slice.
 with people as (
     select
@@ -30,7 +31,10 @@ facts as (
         trial_ends_at,
         ends_at,
         row_number() over (partition by person_id order by event_at, event_id, source) as nth
-    from {{ ref('fct_person_facts') }}
+    from {{ owned_facts([
+        'email', 'first_name', 'last_name', 'country', 'timezone', 'company', 'created_at', 'plan', 'mrr', 'billing',
+        'renews_at', 'trial_ends_at', 'ends_at',
+    ]) }}
     where event_at <= {{ as_of() }}
 ),
 

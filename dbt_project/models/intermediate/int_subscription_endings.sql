@@ -13,7 +13,7 @@ with payments as (
             order by event_at, event_id, source
             rows between 1 following and unbounded following
         ) as next_paid_at
-    from {{ ref('fct_person_facts') }}
+    from {{ owned_facts(['ends_at']) }}
     where fact in ('subscription_started', 'subscription_renewed', 'subscription_cancelled')
         and event_at <= {{ as_of() }}
 ),

@@ -52,6 +52,7 @@ def look(settings: Settings, store: Store, plan_id: str, result: Result, how: Lo
     plans.show(plan_id, plan, named, campaign=how.campaign)
     if not _was_applied(store, plan_id, plan):
         output.note(f"\nnothing has been applied; to do so: tailrace apply {plan_id}")
+    plans.say_what_was_ignored(result)
 
 
 def _was_applied(store: Store, plan_id: str, plan: Plan) -> bool:

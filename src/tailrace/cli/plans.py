@@ -153,7 +153,20 @@ def show_result(result: Result) -> None:
     for balance in result.balances:
         parts = " + ".join(f"{count:,} {name}" for name, count in balance.parts.items())
         output.say(f"{balance.name}: {balance.total:,} = {parts}")
+    say_what_was_ignored(result)
     _say_what_waits(result)
+
+
+def say_what_was_ignored(result: Result) -> None:
+    """Print in one line which sources wrote attributes that they do not own, if any did."""
+    if not result.ignored:
+        return
+    by_source: dict[str, list[str]] = {}
+    for entry in result.ignored:
+        by_source.setdefault(entry["source"], []).append(f"{entry['attribute']} {entry['n_events']:,}")
+    total = sum(entry["n_events"] for entry in result.ignored)
+    listed = "; ".join(f"{source}: {', '.join(counts)}" for source, counts in by_source.items())
+    output.say(f"attributes written by who does not own them, ignored: {total:,} ({listed})")
 
 
 def _facts(counts: dict[str, Any]) -> str:

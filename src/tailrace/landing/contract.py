@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from ruamel.yaml.nodes import SequenceNode
+
 from tailrace import clock
 from tailrace.errors import DataError, DefinitionError, Problem, TailraceError, nearest
 from tailrace.landing.yaml_nodes import Node, document
@@ -83,8 +85,28 @@ class Timestamps:
 
 
 @dataclass(frozen=True)
+class Owned:
+    """The name of something that a source owns, and the line that says so."""
+
+    name: str
+    line: int
+
+
+@dataclass(frozen=True)
+class Owner:
+    """Which source owns something, and where its contract says so."""
+
+    source: str
+    path: str
+    line: int
+
+
+@dataclass(frozen=True)
 class Contract:
-    """One source: what its files are and what one row means. `expect_every` is the longest silence that is normal."""
+    """One source: what its files are and what one row means. `expect_every` is the longest silence that is normal.
+
+    Of an attribute that it owns, no other source's word is taken (`attribute_owners`).
+    """
 
     source: str
     path: str
@@ -95,6 +117,8 @@ class Contract:
     delimiter: str
     owner: str | None
     expect_every: timedelta | None
+    owned_attributes: tuple[Owned, ...] = ()
+    owned_events: tuple[Owned, ...] = ()
 
     def mapping_for(self, file_name: str) -> Mapping | None:
         """Return the mapping for a file by its base name: the first glob of `tables` that fits, else `mapping`.
@@ -157,6 +181,35 @@ def load_contract(settings: Settings, source: str) -> Contract:
     return contract
 
 
+def attribute_owners(settings: Settings) -> dict[str, Owner]:
+    """Return who owns each attribute of a person, of those that a source owns.
+
+    Raises DefinitionError when two sources own one, naming both places, or when a contract is wrong.
+    """
+    owners: dict[str, Owner] = {}
+    problems: list[Problem] = []
+    for source in sources(settings):
+        try:
+            contract = load_contract(settings, source)
+        except DefinitionError as error:
+            problems += error.problems
+            continue
+        for owned in contract.owned_attributes:
+            first = owners.setdefault(owned.name, Owner(source, contract.path, owned.line))
+            if first.source != source:
+                problems.append(
+                    Problem(
+                        contract.path,
+                        owned.line,
+                        f"`{owned.name}` is owned by `{first.source}`, too ({first.path}:{first.line}); expected one"
+                        " owner: remove it from the other's `owns`",
+                    )
+                )
+    if problems:
+        raise DefinitionError(problems)
+    return owners
+
+
 def _contract(root: Node, source: str, path: str) -> Contract | None:
     table = root.table(_TOP)
     if table is None:
@@ -183,6 +236,7 @@ def _contract(root: Node, source: str, path: str) -> Contract | None:
     if node and chosen not in (None, "csv"):
         node.wrong("`delimiter` goes with `format: csv` only; remove it")
     owner, every = table.get("owner"), table.get("expect_every")
+    attributes, events = _owns(table.get("owns"))
     return Contract(
         source=source,
         path=path,
@@ -193,7 +247,33 @@ def _contract(root: Node, source: str, path: str) -> Contract | None:
         delimiter=delimiter or ",",
         owner=owner.text() if owner else None,
         expect_every=_age(every) if every else None,
+        owned_attributes=attributes,
+        owned_events=events,
     )
+
+
+def _owns(node: Node | None) -> tuple[tuple[Owned, ...], tuple[Owned, ...]]:
+    table = node.table(("attributes", "events")) if node else None
+    if table is None:
+        return (), ()
+    return _names(table.get("attributes")), _names(table.get("events"))
+
+
+def _names(node: Node | None) -> tuple[Owned, ...]:
+    if node is None:
+        return ()
+    if not isinstance(node.raw, SequenceNode):
+        node.wrong(f"`{node.name}` is {node.kind()}; expected a list of names such as `[email, plan]`")
+        return ()
+    found: dict[str, Owned] = {}
+    for raw in node.raw.value:
+        row = Node(node.path, raw, node.problems, f"a name of `{node.name}`")
+        name = row.text("the name of an attribute or event")
+        if name is not None and name in found:
+            row.wrong(f"`{name}` stands here twice; expected it once: remove one")
+        elif name is not None:
+            found[name] = Owned(name, row.line)
+    return tuple(found.values())
 
 
 def _timestamps(node: Node) -> Timestamps:

@@ -71,7 +71,13 @@ class Branch:
     def _plan(
         self, as_of: datetime, cause: str, parent: tuple[str, Plan] | None, known: Sequence[Load]
     ) -> tuple[str, Plan]:
-        generation = build(self._here, as_of, load_files(self._settings, known), self.hindsight.mirror())
+        generation = build(
+            self._here,
+            as_of,
+            load_files(self._settings, known),
+            self.hindsight.mirror(),
+            self._definitions.sources_by_attribute,
+        )
         asked = gather(
             self._settings,
             as_of=as_of,

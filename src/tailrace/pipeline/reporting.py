@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import date, timedelta
+from datetime import UTC, date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ from tailrace.reports.measured import MeasuredView
 from tailrace.settings import Settings
 from tailrace.warehouse.build import read_generation
 from tailrace.warehouse.catalog import read_catalog
+from tailrace.warehouse.ownership import violations_in
 
 FLOW_DAYS = 30
 HISTORY = 400
@@ -78,6 +79,16 @@ def gather(settings: Settings) -> view.ReportView:
         guards=tuple(_guard(reading) for reading in plan.guards),
         sources=_sources(settings, plan, landed, source_hours(settings, definitions.policy, landed)),
         failed_models=dict(generation.failed) if generation else {},
+        violations=_violations(settings),
+    )
+
+
+def _violations(settings: Settings) -> tuple[view.ViolationView, ...]:
+    with published(settings) as connection:
+        found = violations_in(connection, "published")
+    return tuple(
+        view.ViolationView(one.source, one.attribute, one.owner, one.n_events, one.last_event_at.replace(tzinfo=UTC))
+        for one in found
     )
 
 

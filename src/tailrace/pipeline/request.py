@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from typing import Protocol
 
@@ -18,7 +18,7 @@ from tailrace.campaigns.shelf import load_campaigns
 from tailrace.destinations.connections import Connections, load_connections
 from tailrace.errors import DefinitionError
 from tailrace.journal.records import Release
-from tailrace.landing.contract import load_contract
+from tailrace.landing.contract import Owner, attribute_owners, load_contract
 from tailrace.landing.loads import Load, event_files
 from tailrace.planning import arbitration
 from tailrace.planning.guards import Limits
@@ -54,10 +54,16 @@ class Definitions:
     campaigns: Mapping[str, Campaign]
     policy: Policy
     connections: Connections
+    owners: Mapping[str, Owner] = field(default_factory=dict)
+
+    @property
+    def sources_by_attribute(self) -> dict[str, str]:
+        """Return the source that owns each attribute, as the warehouse takes it."""
+        return {attribute: owner.source for attribute, owner in self.owners.items()}
 
     @property
     def fingerprint(self) -> str:
-        """Return a hash that changes when a campaign, a message, a guard or a connection does."""
+        """Return a hash that changes when a campaign, a message, a guard, a connection or an owner does."""
         facts = {
             "campaigns": {
                 slug: [
@@ -76,6 +82,8 @@ class Definitions:
             "rules": asdict(rules(self.policy)),
             "connections": self.connections.fingerprint,
         }
+        if self.owners:
+            facts["owners"] = self.sources_by_attribute
         return ids.digest(json.dumps(facts, sort_keys=True, default=str))
 
 
@@ -83,14 +91,18 @@ def load_definitions(settings: Settings) -> Definitions:
     """Return what people wrote; raises DefinitionError with everything that is wrong in any of the files."""
     shelf = load_campaigns(settings.project_dir, strict=False)
     problems = list(shelf.problems)
-    connections = None
+    connections, owners = None, None
     try:
         connections = load_connections(settings)
     except DefinitionError as error:
         problems += error.problems
-    if problems or connections is None or shelf.policy is None:
+    try:
+        owners = attribute_owners(settings)
+    except DefinitionError as error:
+        problems += error.problems
+    if problems or connections is None or owners is None or shelf.policy is None:
         raise DefinitionError(list(set(problems)))
-    return Definitions(shelf.campaigns, shelf.policy, connections)
+    return Definitions(shelf.campaigns, shelf.policy, connections, owners)
 
 
 def load_files(settings: Settings, landed: Sequence[Load]) -> list[LoadFiles]:

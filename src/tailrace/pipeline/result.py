@@ -33,6 +33,7 @@ def quiet(step: str) -> None:
 class Result:
     """What a run, or a part of one, did. `steps` are counts by step; `seconds` how long each took.
 
+    `ignored` are the writes of attributes by sources that do not own them, as the warehouse counts them.
     `tell` hears the name of each step as it begins.
     """
 
@@ -44,6 +45,7 @@ class Result:
     seconds: dict[str, float] = field(default_factory=dict)
     balances: list[Balance] = field(default_factory=list)
     tripped: list[dict[str, Any]] = field(default_factory=list)
+    ignored: list[dict[str, Any]] = field(default_factory=list)
     tell: Callable[[str], None] = field(default=quiet, repr=False, compare=False)
 
     @property
@@ -75,5 +77,6 @@ class Result:
             "seconds": {step: round(seconds, 3) for step, seconds in self.seconds.items()},
             "balances": [asdict(balance) | {"holds": balance.holds} for balance in self.balances],
             "tripped": self.tripped,
+            "ownership_violations": self.ignored,
             "exit_code": self.exit_code,
         }

@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from importlib import import_module
 from pathlib import Path
@@ -37,6 +37,7 @@ from tailrace.settings import Settings
 from tailrace.warehouse import runner
 from tailrace.warehouse.build import build
 from tailrace.warehouse.catalog import project_fingerprint, read_catalog
+from tailrace.warehouse.ownership import violations
 from tailrace.warehouse.publish import publish
 
 _NO_ACTS = pa.table({"intent_id": pa.array([], pa.string())})
@@ -230,12 +231,14 @@ def _make(
     if parent is not None and not journal.releases() and _stands(settings, parent, result.as_of, landed, definitions):
         result.plan_id, result.parent = head, parent.parent
         _note_plan(result, parent)
+        _note_ignored(settings, result, definitions)
         return
     with _timed(result, "mirror"):
         _mirror(settings, journal)
     with _timed(result, "build"), _importing("polars"):
         files = {table: mirrored(settings, table) for table in MIRRORS}
-        generation = build(settings, result.as_of, load_files(settings, landed), files)
+        owners = definitions.sources_by_attribute
+        generation = build(settings, result.as_of, load_files(settings, landed), files, owners)
         catalog = read_catalog(settings)
     result.steps["build"] = {
         "models": generation.n_models,
@@ -258,6 +261,7 @@ def _make(
         result.plan_id = make_plan(settings, store, asked)
     result.is_new, result.parent = True, head
     _note_plan(result, store.read(result.plan_id))
+    _note_ignored(settings, result, definitions)
 
 
 def _require_time(settings: Settings, as_of: datetime) -> None:
@@ -289,6 +293,14 @@ def _note_plan(result: Result, made: Plan) -> None:
     parts = {verdict: counts[verdict] for verdict in ("send", "defer", "skip")}
     result.add(Balance("people considered", counts["considered"], parts))
     result.tripped = [reading for reading in made.guards if reading["tripped"] and reading["released"] is None]
+
+
+def _note_ignored(settings: Settings, result: Result, definitions: Definitions) -> None:
+    if definitions.owners and settings.warehouse.is_file():
+        result.ignored = [
+            asdict(one) | {"last_event_at": clock.iso(one.last_event_at.replace(tzinfo=UTC))}
+            for one in violations(settings)
+        ]
 
 
 def _require_inputs(settings: Settings, found: Plan) -> None:

@@ -209,6 +209,17 @@ class SourceView:
 
 
 @dataclass(frozen=True)
+class ViolationView:
+    """So many events of `source` wrote an attribute of people that `owner` owns; none of it counted."""
+
+    source: str
+    attribute: str
+    owner: str
+    events: int
+    last_event_at: datetime
+
+
+@dataclass(frozen=True)
 class ReportView:
     """Everything that one report shows.
 
@@ -227,3 +238,4 @@ class ReportView:
     guards: tuple[GuardView, ...]
     sources: tuple[SourceView, ...]
     failed_models: dict[str, str]
+    violations: tuple[ViolationView, ...] = ()

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
+from types import MappingProxyType
 
 import duckdb
 
@@ -41,9 +42,9 @@ class Generation:
 
 @dataclass(frozen=True)
 class _Held:
-    """What the models that are incremental by load hold: of which loads, by which project and definition."""
+    """What the by-load models hold: of which loads and owners, by which project and definition."""
 
-    loads_fingerprint: str | None
+    shown: str | None
     project_fingerprint: str
     definition: str
 
@@ -53,11 +54,13 @@ def build(
     as_of: datetime,
     loads: Sequence[LoadFiles] = (),
     mirror: Mapping[str, Sequence[Path]] | None = None,
+    owners: Mapping[str, str] = MappingProxyType({}),
 ) -> Generation:
     """Build the project over `loads` as of `as_of` and return the stamped generation.
 
-    `mirror` names the Parquet files of the journal's mirror, per table (`journal.readings.MIRRORS`). A segment, sync or
-    report that fails keeps its last table and is named in `failed`; so are those that need it.
+    `mirror` names the Parquet files of the journal's mirror, per table (`journal.readings.MIRRORS`), `owners` who owns
+    each attribute, of those that a source owns. A segment, sync or report that fails keeps its last table and is named
+    in `failed`; so are those that need it.
 
     Raises BuildError when a model that others stand on failed, DefinitionError when dbt cannot read the project: there
     is no stamp then. Raises Busy when another process holds the warehouse, DataError when the disk is too full or a
@@ -68,7 +71,8 @@ def build(
     loads_fingerprint = ids.digest(*sorted(load.load_id for load in loads))
     project_fingerprint = catalog.project_fingerprint(settings)
     _require_space(settings)
-    held = _prepare(settings, loads, mirror or {})
+    held = _prepare(settings, loads, mirror or {}, owners)
+    shown = _shown(loads_fingerprint, owners)
     crash.here("build.started")
 
     full_refresh = held is None
@@ -76,7 +80,7 @@ def build(
     if held is not None and not unchanged:
         runner.parse(settings)
         full_refresh = catalog.by_load_definition(settings) != held.definition
-    quiet = unchanged and held is not None and held.loads_fingerprint == loads_fingerprint
+    quiet = unchanged and held is not None and held.shown == shown
     if not quiet:
         _expect_change(settings, definition_stays=not full_refresh)
     results = runner.build(settings, as_of, exclude="tag:by_load" if quiet else None, full_refresh=full_refresh)
@@ -84,7 +88,7 @@ def build(
 
     failed = _read_failures(settings, results)
     generation = Generation(
-        generation_id=ids.digest(clock.iso(as_of), loads_fingerprint, project_fingerprint)[:16],
+        generation_id=ids.digest(clock.iso(as_of), loads_fingerprint, project_fingerprint, *_words(owners))[:16],
         as_of=as_of,
         loads_fingerprint=loads_fingerprint,
         project_fingerprint=project_fingerprint,
@@ -93,8 +97,9 @@ def build(
         failed=failed,
         seconds=clock.monotonic() - started,
     )
+    definition = catalog.by_load_definition(settings)
     by_load_failed = failed.keys() & catalog.by_load_models(settings)
-    _stamp(settings, generation, None if by_load_failed else catalog.by_load_definition(settings))
+    _stamp(settings, generation, None if by_load_failed else _Held(shown, project_fingerprint, definition))
     crash.here("build.stamped")
     return generation
 
@@ -133,7 +138,18 @@ def _require_space(settings: Settings) -> None:
         )
 
 
-def _prepare(settings: Settings, loads: Sequence[LoadFiles], mirror: Mapping[str, Sequence[Path]]) -> _Held | None:
+def _shown(loads_fingerprint: str, owners: Mapping[str, str]) -> str:
+    """Return the digest of all that a by-load model may read: the loads, and who owns what."""
+    return ids.digest(loads_fingerprint, *_words(owners))
+
+
+def _words(owners: Mapping[str, str]) -> list[str]:
+    return [f"{name} {owners[name]}" for name in sorted(owners)]
+
+
+def _prepare(
+    settings: Settings, loads: Sequence[LoadFiles], mirror: Mapping[str, Sequence[Path]], owners: Mapping[str, str]
+) -> _Held | None:
     """Take the stamp off, show the landing to dbt, and return what the by-load models hold, if that is known."""
     connection = _open(settings)
     try:
@@ -143,12 +159,12 @@ def _prepare(settings: Settings, loads: Sequence[LoadFiles], mirror: Mapping[str
         connection.execute(engine.statement("tailrace.warehouse", "remove_stamp"))
         connection.execute(engine.statement("tailrace.warehouse", "clear_failed"))
         row = connection.execute(engine.statement("tailrace.warehouse", "read_by_load")).fetchone()
-        show_landing(connection, loads, mirror)
+        show_landing(connection, loads, mirror, owners)
         connection.execute("commit")
     finally:
         connection.close()
     readable = [path for load in loads for path in load.parquet] + [path for paths in mirror.values() for path in paths]
-    runner.write_profile(settings, readable)
+    runner.write_profile(settings, list(dict.fromkeys(readable)))
     return None if row is None else _Held(*row)
 
 
@@ -177,7 +193,7 @@ def _expect_change(settings: Settings, *, definition_stays: bool) -> None:
         connection.close()
 
 
-def _stamp(settings: Settings, generation: Generation, definition: str | None) -> None:
+def _stamp(settings: Settings, generation: Generation, held: _Held | None) -> None:
     """Write the stamp, last and in one transaction, and empty the write-ahead log into the file."""
     connection = _open(settings)
     try:
@@ -195,11 +211,11 @@ def _stamp(settings: Settings, generation: Generation, definition: str | None) -
         )
         for model, reason in sorted(generation.failed.items()):
             connection.execute(engine.statement("tailrace.warehouse", "write_failed"), [model, reason])
-        if definition is not None:
+        if held is not None:
             connection.execute(engine.statement("tailrace.warehouse", "by_load_restarts"))
             connection.execute(
                 engine.statement("tailrace.warehouse", "write_by_load"),
-                [generation.loads_fingerprint, generation.project_fingerprint, definition],
+                [held.shown, held.project_fingerprint, held.definition],
             )
         connection.execute("commit")
         connection.execute("checkpoint warehouse")

@@ -142,9 +142,9 @@ def read_catalog(settings: Settings) -> Catalog:
 
     Raises BuildError when there was none.
     """
-    manifest = _read_manifest(settings)
+    manifest = read_manifest(settings)
     nodes = _nodes(manifest)
-    prints = _Fingerprints(nodes, _project_macros(manifest), _vars(settings))
+    prints = _Fingerprints(nodes, _project_macros(manifest), read_vars(settings))
 
     def said(node: Node) -> dict[str, Any]:
         """Return what the catalog says of every kind of model."""
@@ -153,7 +153,7 @@ def read_catalog(settings: Settings) -> Catalog:
             "relation": node.relation,
             "fingerprint": prints.of(node.unique_id),
             "owner": str(node.meta.get("owner", "")),
-            "line": _config_line(node.code),
+            "line": config_line(node.code),
             "path": settings.project_dir / node.path,
         }
 
@@ -195,7 +195,7 @@ def read_catalog(settings: Settings) -> Catalog:
 
 def read_nodes(settings: Settings) -> dict[str, Node]:
     """Return every model, seed and data test of the manifest, by dbt's unique id."""
-    return _nodes(_read_manifest(settings))
+    return _nodes(read_manifest(settings))
 
 
 def ancestor_ids(nodes: Mapping[str, Node], unique_id: str) -> set[str]:
@@ -219,9 +219,9 @@ def by_load_models(settings: Settings) -> frozenset[str]:
 
 def by_load_definition(settings: Settings) -> str:
     """Return the fingerprint of all that decides what incremental models hold: when it changes, they start anew."""
-    manifest = _read_manifest(settings)
+    manifest = read_manifest(settings)
     nodes = _nodes(manifest)
-    prints = _Fingerprints(nodes, _project_macros(manifest), _vars(settings))
+    prints = _Fingerprints(nodes, _project_macros(manifest), read_vars(settings))
     incremental = sorted(node.unique_id for node in nodes.values() if node.is_incremental)
     return ids.digest(*(prints.of(unique_id) for unique_id in incremental))
 
@@ -291,7 +291,8 @@ def normalise(code: str) -> str:
     return _TOKENS.sub(lambda match: match.group("kept") or match.group("mark") or " ", code).strip()
 
 
-def _read_manifest(settings: Settings) -> dict[str, Any]:
+def read_manifest(settings: Settings) -> dict[str, Any]:
+    """Return dbt's manifest as of its last build or parse. Raises BuildError when there was none."""
     path = runner.manifest_path(settings)
     if not path.is_file():
         raise BuildError(f"{path}: dbt has not read the project yet; expected a build or `tailrace check` before this")
@@ -344,13 +345,15 @@ def _project_macros(manifest: Mapping[str, Any]) -> dict[str, Any]:
     return {name: entry for name, entry in manifest["macros"].items() if entry["package_name"] == project}
 
 
-def _vars(settings: Settings) -> Mapping[str, Any]:
+def read_vars(settings: Settings) -> Mapping[str, Any]:
+    """Return the vars of dbt_project.yml."""
     project = YAML(typ="safe").load((settings.project_dir / "dbt_project.yml").read_text(encoding="utf-8"))
     variables: Mapping[str, Any] = project.get("vars") or {}
     return variables
 
 
-def _config_line(code: str) -> int:
+def config_line(code: str) -> int:
+    """Return the line of a model's `config(…)`, where its meta stands; 1 without one."""
     found = _CONFIG.search(code)
     return code.count("\n", 0, found.start()) + 1 if found else 1
 

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from types import MappingProxyType
 
 import duckdb
 import pyarrow as pa
@@ -110,6 +111,16 @@ _LOADS = pa.schema(
     ]
 )
 
+_OWNERS = pa.schema([("attribute", pa.string()), ("source", pa.string())])
+
+SHOWN = {
+    "events": tuple(EVENTS),
+    "loads": tuple(_LOADS.names),
+    "owners": tuple(_OWNERS.names),
+    **{table: tuple(columns) for table, columns in MIRROR.items()},
+}
+"""The columns of each table of the schema `landing`."""
+
 
 @dataclass(frozen=True)
 class LoadFiles:
@@ -128,9 +139,14 @@ class LoadFiles:
 
 
 def show_landing(
-    connection: duckdb.DuckDBPyConnection, loads: Sequence[LoadFiles], mirror: Mapping[str, Sequence[Path]]
+    connection: duckdb.DuckDBPyConnection,
+    loads: Sequence[LoadFiles],
+    mirror: Mapping[str, Sequence[Path]],
+    owners: Mapping[str, str] = MappingProxyType({}),
 ) -> None:
-    """Make the schema `landing` of the attached database `warehouse` show exactly these loads and this mirror.
+    """Make the schema `landing` of the attached database `warehouse` show exactly these loads, mirror and owners.
+
+    `owners` names the source that owns each attribute of a person, of those that one owns.
 
     Raises DataError when a file is not there, or two loads claim one id.
     """
@@ -155,6 +171,10 @@ def show_landing(
     connection.register("shown_loads", pa.Table.from_pylist(rows, schema=_LOADS))
     connection.execute("create or replace table warehouse.landing.loads as from shown_loads order by load_seq, load_id")
     connection.unregister("shown_loads")
+    rows = [{"attribute": attribute, "source": source} for attribute, source in sorted(owners.items())]
+    connection.register("shown_owners", pa.Table.from_pylist(rows, schema=_OWNERS))
+    connection.execute("create or replace table warehouse.landing.owners as from shown_owners order by attribute")
+    connection.unregister("shown_owners")
 
 
 def _show(

@@ -1,0 +1,43 @@
+{#-
+    Whose word is taken for an attribute of a person: its owner's (`owns.attributes` in contracts/sources/<source>.yml), and
+    everybody's for one that no source owns. Decided where facts are read and never where they are kept, so that another owner
+    counts from the next build on, for all that has ever landed. docs/ownership.md has the rules.
+-#}
+
+{#- What people's facts may say of them: the `attributes` in the meta of fct_person_facts. -#}
+{% macro person_attributes() -%}
+    {%- set found = [] -%}
+    {%- if execute -%}
+        {%- for node in graph.nodes.values() if node.name == 'fct_person_facts' -%}
+            {%- do found.extend(node.config.meta.get('attributes', [])) -%}
+        {%- endfor -%}
+    {%- endif -%}
+    {{ return(found) }}
+{%- endmacro %}
+
+{#-
+    The rows of fct_person_facts with these attributes, each null where its source is not the attribute's owner: a relation, `facts`.
+
+        from {{ owned_facts(['email', 'plan']) }}
+-#}
+{% macro owned_facts(attributes) -%}
+    (
+        select
+            said.event_id,
+            said.source,
+            said.person_id,
+            said.event_at,
+            said.fact,
+            {%- for name in attributes %}
+            case when owned.{{ name }} is null or owned.{{ name }} = said.source then said.{{ name }} end as {{ name }}{{ "," if not loop.last }}
+            {%- endfor %}
+        from {{ ref('fct_person_facts') }} as said
+        cross join (
+            select
+                {%- for name in attributes %}
+                max(case when attribute = '{{ name }}' then source end) as {{ name }}{{ "," if not loop.last }}
+                {%- endfor %}
+            from {{ source('landing', 'owners') }}
+        ) as owned
+    ) as facts
+{%- endmacro %}
