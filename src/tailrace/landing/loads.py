@@ -9,6 +9,7 @@ import orjson
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
 from tailrace.errors import DataError
+from tailrace.landing.packs import pack_file, packed
 from tailrace.settings import Settings
 
 _Count = Annotated[int, Field(ge=0)]
@@ -93,13 +94,22 @@ def loads(settings: Settings) -> list[Load]:
 
 
 def event_files(settings: Settings, some: list[Load]) -> list[Path]:
-    """Return the Parquet files with the events of these loads."""
-    return [
-        loads_dir(settings) / load.load_id / part.name
-        for load in some
-        for part in load.parquet
-        if part.name.startswith("events-")
-    ]
+    """Return the Parquet files with the events of these loads, each once.
+
+    A pack among them may have events of other loads of the same source: `load_id` tells.
+    """
+    together = packed(settings)
+    files: dict[Path, None] = {}
+    for load in some:
+        pack = together.get(load.load_id)
+        files |= dict.fromkeys([pack_file(settings, pack)] if pack else own_event_files(settings, load))
+    return list(files)
+
+
+def own_event_files(settings: Settings, load: Load) -> list[Path]:
+    """Return the Parquet files that the load was written with; a pack takes their place, and then they go."""
+    folder = loads_dir(settings) / load.load_id
+    return [folder / part.name for part in load.parquet if part.name.startswith("events-")]
 
 
 def quarantine_files(settings: Settings, some: list[Load]) -> list[Path]:

@@ -60,7 +60,8 @@ def _memberships(connection: engine.Connection, store: Store, plan: Plan, person
 
 def _events(connection: engine.Connection, settings: Settings, store: Store, plan: Plan, person_id: int) -> bool:
     """Make wh.core.fct_events with the person's events; return whether every load of the plan is still there."""
-    seen = connection.execute(f"select load_id from {store.source(plan, 'loads', relations.LOADS)}").fetchall()
+    of_the_plan = f"select load_id from {store.source(plan, 'loads', relations.LOADS)}"
+    seen = connection.execute(of_the_plan).fetchall()
     landed = {load.load_id: load for load in loads(settings)}
     there = [landed[load_id] for (load_id,) in seen if load_id in landed]
     columns = (
@@ -71,12 +72,14 @@ def _events(connection: engine.Connection, settings: Settings, store: Store, pla
     nobody = (
         "(select ''::varchar as event_id, ''::varchar as source, 0::bigint as load_seq, false as is_history,"
         " ''::varchar as type, ''::varchar as event, ''::varchar as user_id, '2000-01-01'::timestamp as event_at,"
-        " '2000-01-01'::timestamp as landed_at, ''::varchar as properties limit 0)"
+        " '2000-01-01'::timestamp as landed_at, ''::varchar as properties, ''::varchar as load_id limit 0)"
     )
     source = f"read_parquet([{paths}], union_by_name = true)" if paths else nobody
     connection.execute(
         f"create table wh.core.fct_events as select {columns} from {source}"
-        " where ('0x' || substr(md5(user_id), 1, 15))::bigint = $person and user_id <> ''",
+        " where ('0x' || substr(md5(user_id), 1, 15))::bigint = $person and user_id <> ''"
+        # A pack has events of loads that came later.
+        f" and load_id in ({of_the_plan})",
         {"person": person_id},
     )
     return len(there) == len(seen)

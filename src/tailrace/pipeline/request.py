@@ -19,7 +19,8 @@ from tailrace.destinations.connections import Connections, load_connections
 from tailrace.errors import DefinitionError
 from tailrace.journal.records import Release
 from tailrace.landing.contract import Owner, attribute_owners, load_contract
-from tailrace.landing.loads import Load, event_files
+from tailrace.landing.loads import Load, own_event_files
+from tailrace.landing.packs import pack_file, packed
 from tailrace.planning import arbitration
 from tailrace.planning.guards import Limits
 from tailrace.planning.plan import Request, SyncSpec
@@ -107,6 +108,9 @@ def load_definitions(settings: Settings) -> Definitions:
 
 def load_files(settings: Settings, landed: Sequence[Load]) -> list[LoadFiles]:
     """Return the loads as the warehouse takes them."""
+    together = packed(settings)
+    packs = [together.get(load.load_id) for load in landed]
+    beside = {pack.pack_id: frozenset(pack.loads) for pack in packs if pack}
     return [
         LoadFiles(
             load_id=load.load_id,
@@ -118,9 +122,10 @@ def load_files(settings: Settings, landed: Sequence[Load]) -> list[LoadFiles]:
             quarantined=load.quarantined,
             first_event_at=load.first_event_at,
             last_event_at=load.last_event_at,
-            parquet=tuple(event_files(settings, [load])),
+            parquet=tuple([pack_file(settings, pack)] if pack else own_event_files(settings, load)),
+            beside=beside[pack.pack_id] if pack else frozenset(),
         )
-        for load in landed
+        for load, pack in zip(landed, packs, strict=True)
     ]
 
 

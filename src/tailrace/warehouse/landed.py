@@ -124,7 +124,10 @@ SHOWN = {
 
 @dataclass(frozen=True)
 class LoadFiles:
-    """One load as the warehouse needs it: what its load.json says, and where its Parquet stands (absolute paths)."""
+    """One load as the warehouse needs it: what its load.json says, and where its Parquet stands (absolute paths).
+
+    `beside` are the loads whose events stand in the same files.
+    """
 
     load_id: str
     load_seq: int
@@ -136,6 +139,7 @@ class LoadFiles:
     first_event_at: datetime | None
     last_event_at: datetime | None
     parquet: tuple[Path, ...]
+    beside: frozenset[str] = frozenset()
 
 
 def show_landing(
@@ -151,7 +155,10 @@ def show_landing(
     Raises DataError when a file is not there, or two loads claim one id.
     """
     _require_files(loads, mirror)
-    _show(connection, "events", EVENTS, [path for load in loads for path in load.parquet])
+    shown = {load.load_id for load in loads}
+    torn = {beside for beside in {load.beside for load in loads} if not beside <= shown}
+    files = dict.fromkeys(path for load in loads if load.beside not in torn for path in load.parquet)
+    _show(connection, "events", EVENTS, list(files), shared=[load for load in loads if load.beside in torn])
     for table, columns in MIRROR.items():
         _show(connection, table, columns, list(mirror.get(table, ())), every_column=True)
     rows = [
@@ -184,18 +191,28 @@ def _show(
     files: Sequence[Path],
     *,
     every_column: bool = False,
+    shared: Sequence[LoadFiles] = (),
 ) -> None:
-    """Make the view `landing.<table>` over `files`; over none of them it is empty and has `columns`."""
-    if not files:
+    """Make the view `landing.<table>` over `files`; over none of them it is empty and has `columns`.
+
+    Of the files of the `shared` loads, which have rows of others too, it has the rows of these loads.
+    """
+    if not files and not shared:
         listed = ", ".join(f"cast(null as {kind}) as {identifier(name)}" for name, kind in columns.items())
         connection.execute(f"create or replace view warehouse.landing.{table} as select {listed} where false")
         return
-    paths = ", ".join(literal(str(path)) for path in files)
     listed = "*" if every_column else ", ".join(identifier(name) for name in columns)
-    connection.execute(
-        f"create or replace view warehouse.landing.{table} as select {listed}"
-        f" from read_parquet([{paths}], hive_partitioning = false, union_by_name = {str(every_column).lower()})"
-    )
+    ids = ", ".join(literal(load.load_id) for load in shared)
+    theirs = dict.fromkeys(path for load in shared for path in load.parquet)
+    parts = []
+    for paths, where in ((list(files), ""), (list(theirs), f" where load_id in ({ids})")):
+        if paths:
+            named = ", ".join(literal(str(path)) for path in paths)
+            parts.append(
+                f"select {listed} from read_parquet([{named}], hive_partitioning = false,"
+                f" union_by_name = {str(every_column).lower()}){where}"
+            )
+    connection.execute(f"create or replace view warehouse.landing.{table} as {' union all '.join(parts)}")
 
 
 def _require_files(loads: Sequence[LoadFiles], mirror: Mapping[str, Sequence[Path]]) -> None:
