@@ -114,6 +114,20 @@ def test_an_override_of_a_segment_that_is_not_there_is_a_problem(project: Projec
 
 
 @pytest.mark.parametrize(
+    ("written", "plans", "payloads"),
+    [("", None, None), ("{plans: 90d, payloads: 30d}", 90, 30), ("{payloads: 2w}", None, 14), ("{plans: 7d}", 7, None)],
+)
+def test_retention_is_for_ever_unless_it_is_said(
+    project: Project, written: str, plans: int | None, payloads: int | None
+) -> None:
+    project.write("policy.yml", POLICY + (f"retention: {written}\n" if written else ""))
+
+    kept = load_policy(project.root).retention
+
+    assert (kept.plans, kept.payloads) == tuple(days and timedelta(days=days) for days in (plans, payloads))
+
+
+@pytest.mark.parametrize(
     ("old", "new", "line", "words"),
     [
         ("hello@example.com", "hello", 1, "`email` is not an address"),
@@ -136,6 +150,10 @@ def test_an_override_of_a_segment_that_is_not_there_is_a_problem(project: Projec
         ("postal_address", "guards: {segment_left_share: a lot}\npostal_address", 2, "is not a share"),
         ("postal_address", "guards: {minimum_members: -1}\npostal_address", 2, "expected a whole number"),
         ("postal_address", "guards: {source_stale_after: 48}\npostal_address", 2, "is not a duration"),
+        ("postal_address", "retention: {plan: 90d}\npostal_address", 2, "Did you mean `plans`"),
+        ("postal_address", "retention: {plans: 90}\npostal_address", 2, "`90` is not a duration"),
+        ("postal_address", "retention: 90d\npostal_address", 2, "expected a mapping with"),
+        ("postal_address", "retention: {plans: 7d, payloads: 8d}\npostal_address", 2, "kept longer than the plans"),
     ],
 )
 def test_a_mistake_in_the_policy_is_named_with_its_line(

@@ -46,7 +46,7 @@ READING = {
     "doctor": (),
 }
 CHANGING = {
-    *("land", "plan", "apply", "run", "deliver", "backfill", "demo", "quarantine retry", "guard release"),
+    *("land", "plan", "apply", "run", "deliver", "backfill", "demo", "gc", "quarantine retry", "guard release"),
     *("unknown settle", "live acquire", "live release"),
     *("drafts show", "drafts approve", "drafts reject", "broadcast", "campaign backtest"),
 }

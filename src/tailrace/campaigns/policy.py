@@ -42,6 +42,17 @@ class Guards:
 
 
 @dataclass(frozen=True)
+class Retention:
+    """How long `tailrace gc` leaves plans, and what is personal in them; None: for ever.
+
+    Nothing that HEAD or an open intent needs is ever too old.
+    """
+
+    plans: timedelta | None = None
+    payloads: timedelta | None = None
+
+
+@dataclass(frozen=True)
 class Policy:
     """What policy.yml says. `unsubscribe_url` holds `{person_id}`; `overrides` are guards by their subject's name."""
 
@@ -53,6 +64,7 @@ class Policy:
     overrides: Mapping[str, Guards] = field(default_factory=lambda: MappingProxyType({}))
     override_lines: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
     rules: Rules = field(default_factory=Rules)
+    retention: Retention = Retention()
 
     def guards_for(self, subject: str) -> Guards:
         """Return the guards of one segment, sync or source."""
@@ -84,7 +96,7 @@ def read_policy(project_dir: Path, problems: list[Problem]) -> Policy | None:
     """Return the policy, or None having added what is wrong to `problems`."""
     text = read_text(project_dir / "policy.yml", "policy.yml", problems)
     root = document("policy.yml", text, problems) if text is not None else None
-    table = root.table(("from", "postal_address", "unsubscribe_url", "guards", *RULES)) if root else None
+    table = root.table(("from", "postal_address", "unsubscribe_url", "guards", "retention", *RULES)) if root else None
     if table is None:
         return None
     before = len(problems)
@@ -108,9 +120,10 @@ def read_policy(project_dir: Path, problems: list[Problem]) -> Policy | None:
     defaults, overrides, lines = _guards(table.get("guards"))
     folder = project_dir / "campaigns"
     rules = read_rules(table, {entry.name for entry in folder.iterdir()} if folder.is_dir() else ())
+    retention = _retention(table.get("retention"))
     if len(problems) > before:
         return None
-    return Policy(email or "", name or "", postal or "", url or "", defaults, overrides, lines, rules)
+    return Policy(email or "", name or "", postal or "", url or "", defaults, overrides, lines, rules, retention)
 
 
 def unsubscribe_template(url: str, *, escape: bool) -> str:
@@ -134,6 +147,18 @@ def _check_email(node: Node, email: str) -> None:
         validate_email(email, check_deliverability=False, allow_smtputf8=False)
     except EmailNotValidError:
         node.wrong("`email` is not an address; expected something like `hello@example.com`")
+
+
+def _retention(node: Node | None) -> Retention:
+    table = node.table(("plans", "payloads")) if node else None
+    if table is None:
+        return Retention()
+    plans, payloads = (value.duration() if (value := table.get(name)) else None for name in ("plans", "payloads"))
+    if plans is not None and payloads is not None and payloads > plans:
+        table.nodes["payloads"].wrong(
+            "`payloads` are kept longer than the plans that they are part of; expected at most as long as `plans`"
+        )
+    return Retention(plans, payloads)
 
 
 def _share(text: str) -> float:

@@ -13,7 +13,7 @@ import duckdb
 import typer
 
 from tailrace import __version__
-from tailrace.cli import broadcasting, campaigns, drafts, operations, output, people, running, segments
+from tailrace.cli import broadcasting, campaigns, collecting, drafts, operations, output, people, running, segments
 from tailrace.errors import TailraceError
 from tailrace.settings import is_debugging
 
@@ -28,6 +28,7 @@ app = typer.Typer(
 running.register(app)
 people.register(app)
 broadcasting.register(app)
+collecting.register(app)
 app.add_typer(segments.app, name="segment")
 app.add_typer(campaigns.app, name="campaign")
 app.add_typer(drafts.app, name="drafts")

@@ -50,6 +50,8 @@ def show(slug: Slug, data_dir: DataDir = None, project_dir: ProjectDir = None, j
         return
     _facts(seen)
     _steps(seen)
+    if seen.missing:
+        output.say(seen.missing)
     output.title("Why not, over all plans")
     output.table(
         ["step", "verdict", "reason", "people"],

@@ -46,22 +46,28 @@ def look(settings: Settings, store: Store, plan_id: str, result: Result, how: Lo
                 people.show_rows(plan_id, plan.as_of, story)
             return
         named = sample(connection, store, plan, how.size) if how.size > 0 else {}
+    bare = store.bare(plan_id, plan)
     if as_json:
-        output.document(result.document() | _facts_of(plan, named, how.campaign))
+        without = {"payloads": bare.in_words()} if bare else {}
+        output.document(result.document() | _facts_of(plan, named, how.campaign) | without)
         return
     plans.show(plan_id, plan, named, campaign=how.campaign)
+    plans.say_what_was_ignored(result)
+    if bare is not None:
+        output.note(f"\nwhat was personal in it, payloads above all, was {bare.in_words()}; all else is as it was")
     if not _was_applied(store, plan_id, plan):
         output.note(f"\nnothing has been applied; to do so: tailrace apply {plan_id}")
-    plans.say_what_was_ignored(result)
 
 
 def _was_applied(store: Store, plan_id: str, plan: Plan) -> bool:
+    found = None
     for ancestor, found in store.chain(store.head()):
         if ancestor == plan_id:
             return True
         if found.as_of < plan.as_of:
-            break
-    return False
+            return False
+    # Of what is older than the lineage that gc has left, there is only what was applied and is not over yet.
+    return found is not None and store.cut(found) is not None
 
 
 def _facts_of(plan: Plan, named: Sample, campaign: str | None) -> dict[str, Any]:

@@ -16,6 +16,8 @@ def show(seen: MeasuredView) -> None:
         output.say("It has no goal, so nothing can be said of its effect.")
     else:
         output.say(f"goal: {seen.goal}; {output.cell(_known(seen.reached_goal))} passes reached it so far, in all arms")
+    if seen.missing:
+        output.say(f"{seen.missing} That is: not in the funnel, nor among the arms of splits.")
     _funnel(seen)
     _messages(seen)
     for comparison in seen.comparisons:

@@ -88,6 +88,11 @@ def say(text: str) -> None:
     sys.stdout.write(f"{text.translate(_CONTROLS)}\n")
 
 
+def many(count: int, word: str) -> str:
+    """Return `1 plan`, `2,000 plans`."""
+    return f"{count:,} {word}" if count == 1 else f"{count:,} {word}s"
+
+
 def title(text: str) -> None:
     """Print a heading."""
     sys.stdout.write("\n")

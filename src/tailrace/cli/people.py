@@ -70,10 +70,13 @@ def explain(
 
 
 def _show(story: Explanation) -> None:
-    output.say(f"person {story.person_id}, over {_many(story.n_plans, 'plan')} up to {output.cell(story.as_of)}")
+    output.say(f"person {story.person_id}, over {output.many(story.n_plans, 'plan')} up to {output.cell(story.as_of)}")
+    if story.missing:
+        output.say(f"missing   {story.missing}")
     if story.n_events:
         output.say(
-            f"events    {story.n_events:,} on {_many(story.n_days, 'day')}, from {story.first_on} to {story.last_on}"
+            f"events    {story.n_events:,} on {output.many(story.n_days, 'day')},"
+            f" from {story.first_on} to {story.last_on}"
         )
     else:
         output.say("events    none that anybody published")
@@ -85,10 +88,6 @@ def _show(story: Explanation) -> None:
     _steps(story)
     _verdicts(story)
     _outcomes(story)
-
-
-def _many(count: int, word: str) -> str:
-    return f"{count:,} {word}" if count == 1 else f"{count:,} {word}s"
 
 
 def show_rows(plan_id: str, as_of: datetime, story: Story) -> None:

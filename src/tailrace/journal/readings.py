@@ -159,6 +159,17 @@ class Readings:
         sql = f"select {names} from outcomes where seq > $after and kind = 'message' order by seq"
         return self._arrow(sql, {"after": since_seq}, _MESSAGE_OUTCOMES)
 
+    def open_plans(self, since_seq: int) -> dict[str, dict[str, int]]:
+        """Return the plans that something may still be read of, each with how many items stand where.
+
+        Those are messages and batches that are drafts, pending, claimed or unknown, and batches with an outcome whose
+        `seq` is above `since_seq` (`answered`): the next plan folds it.
+        """
+        found: dict[str, dict[str, int]] = {}
+        for plan_id, state, count in self._db.tuples(statement(_PACKAGE, "open_plans"), {"after": since_seq}):
+            found.setdefault(plan_id, {})[state] = count
+        return found
+
     def counts(self) -> Counts:
         """Return how many messages and batches stand where."""
         messages: dict[str, int] = {}

@@ -143,12 +143,26 @@ def _stand_on(settings: Settings, here: Settings, first: datetime) -> tuple[str,
     if (runner.directory(settings) / "target").is_dir():
         # What dbt knows of the project holds here too: reading it again costs seconds.
         shutil.copytree(runner.directory(settings), runner.directory(here))
-    found = next(((name, plan) for name, plan in store.chain(store.head()) if plan.as_of < first), None)
+    found = oldest = None
+    for name, oldest in store.chain(store.head()):
+        if oldest.as_of < first:
+            found = name, oldest
+            break
     if found is None:
+        cut = store.cut(oldest) if oldest else None
+        if oldest is not None and cut is not None:
+            raise DataError(
+                f"the plan that a run at {clock.iso(first)} stood on was {cut.in_words()}; expected a start after"
+                f" {clock.iso(oldest.as_of)}: a longer `retention` in policy.yml keeps more plans from now on"
+            )
         return None
     plan_id, plan = found
     mine = Store(here)
+    is_bare = store.bare(plan_id, plan) is not None
     for piece in {piece for pieces in plan.relations.values() for piece in pieces}:
+        if is_bare and not store.path(piece).exists():
+            # Nobody reads payloads, and what else is personal, of a plan but to deliver it.
+            continue
         target = mine.path(piece)
         target.parent.mkdir(parents=True, exist_ok=True)
         os.link(store.path(piece), target)

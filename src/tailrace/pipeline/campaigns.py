@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -73,7 +74,7 @@ class Passes:
 
 @dataclass(frozen=True)
 class CampaignDetail:
-    """One campaign whole; `passes` is None when no plan has seen it."""
+    """One campaign whole; `passes` is None when no plan has seen it. `missing` says that older plans are gone."""
 
     slug: str
     purpose: str
@@ -90,6 +91,7 @@ class CampaignDetail:
     passes: Passes | None
     steps: list[StepRow]
     reasons: list[ReasonRow]
+    missing: str | None
 
 
 def overview(settings: Settings) -> list[CampaignRow]:
@@ -172,7 +174,8 @@ def show(settings: Settings, slug: str) -> CampaignDetail:
     store = Store(settings)
     head = store.head()
     plan = store.read(head) if head else None
-    verdicts = _verdicts(store, head, slug)
+    lineage = [found for _, found in store.chain(head)]
+    verdicts = _verdicts(lineage, slug)
     goal = campaign.goal
     return CampaignDetail(
         slug=slug,
@@ -192,13 +195,14 @@ def show(settings: Settings, slug: str) -> CampaignDetail:
         reasons=[
             ReasonRow(step, verdict, reason, n) for (step, verdict, reason), n in sorted(verdicts.items()) if reason
         ],
+        missing=store.before(lineage[-1]) if lineage else None,
     )
 
 
-def _verdicts(store: Store, head: str | None, slug: str) -> Counter[tuple[str, str, str]]:
+def _verdicts(lineage: Sequence[Plan], slug: str) -> Counter[tuple[str, str, str]]:
     """Return how often each (step, verdict, reason) was decided, over all plans."""
     counted: Counter[tuple[str, str, str]] = Counter()
-    for _, plan in store.chain(head):
+    for plan in lineage:
         planned = plan.campaigns.get(slug, {"not_entered": {}, "messages": {}})
         for reason, people in planned["not_entered"].items():
             counted["(does not enter)", "skip", reason] += people

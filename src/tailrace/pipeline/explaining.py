@@ -49,6 +49,7 @@ class Explanation:
     transitions: list[dict[str, Any]]
     verdicts: list[dict[str, Any]]
     outcomes: list[OutcomeRow]
+    missing: str | None
 
 
 def explain(settings: Settings, person: str, *, limit: int, at: datetime | None = None) -> Explanation:
@@ -79,6 +80,7 @@ def explain(settings: Settings, person: str, *, limit: int, at: datetime | None 
         transitions=story.transitions,
         verdicts=story.verdicts,
         outcomes=_outcomes(settings, story),
+        missing=story.missing,
     )
 
 
@@ -91,10 +93,12 @@ def plan_at(store: Store, at: datetime | None) -> tuple[str, Plan]:
     for plan_id, plan in store.chain(store.head()):
         if at is None or plan.as_of <= at:
             return plan_id, plan
-        first = plan.as_of
+        first = plan
     if at is None or first is None:
         raise DataError("nothing has been planned yet; expected one run before: `tailrace run`")
-    raise DataError(f"no plan was made by {clock.iso(at)}; expected a time from {clock.iso(first)} on")
+    cut = store.cut(first)
+    why = f"the plan of {clock.iso(at)} was {cut.in_words()}" if cut else f"no plan was made by {clock.iso(at)}"
+    raise DataError(f"{why}; expected a time from {clock.iso(first.as_of)} on")
 
 
 def find_person(settings: Settings, person: str) -> int:

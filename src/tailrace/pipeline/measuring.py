@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -60,7 +61,11 @@ def measure_all(settings: Settings, definitions: Definitions, slugs: Sequence[st
         ours = "select distinct channel, kind from receipts where intent_id in (select intent_id from sent)"
         known = set(connection.execute(ours).fetchall())
         plan = lineage[0][1]
-        return {slug: _measured(connection, store, plan, definitions, slug, known) for slug in slugs}
+        missing = store.before(lineage[-1][1])
+        return {
+            slug: replace(_measured(connection, store, plan, definitions, slug, known), missing=missing)
+            for slug in slugs
+        }
 
 
 def _show_moves(connection: engine.Connection, store: Store, lineage: Sequence[Plan]) -> None:

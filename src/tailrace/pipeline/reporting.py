@@ -80,6 +80,7 @@ def gather(settings: Settings) -> view.ReportView:
         sources=_sources(settings, plan, landed, source_hours(settings, definitions.policy, landed)),
         failed_models=dict(generation.failed) if generation else {},
         violations=_violations(settings),
+        missing=next((seen.missing for seen in measured.values()), None),
     )
 
 

@@ -50,7 +50,7 @@ class Word(Protocol):
 
 @dataclass(frozen=True)
 class Definitions:
-    """What people wrote beside the dbt models: campaigns with their messages, policy, connections."""
+    """What people wrote beside the dbt models: campaigns with their messages, policy, connections, who owns what."""
 
     campaigns: Mapping[str, Campaign]
     policy: Policy

@@ -117,7 +117,8 @@ def _kin(store: Store, plan_id: str, plan: Plan, other_id: str, other: Plan) -> 
         for steps, (ancestor, _) in enumerate(store.chain(first)):
             if ancestor == second:
                 return f"{steps} {'plan' if steps == 1 else 'plans'} {words} it"
-    return "on another branch"
+    cut = next((cut for each in (plan_id, other_id) if (cut := store.cut([*store.chain(each)][-1][1]))), None)
+    return f"what lies between was {cut.in_words()}" if cut else "on another branch"
 
 
 def _inputs(connection: duckdb.DuckDBPyConnection, store: Store, plan: Plan, other: Plan) -> Iterator[str]:

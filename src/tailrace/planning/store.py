@@ -3,6 +3,7 @@
 plans/<plan_id>/plan.json        one plan; its id is the hash of this file's content
 plans/objects/<sha256>.parquet   one relation's rows; a relation that did not change costs nothing
 plans/HEAD                       the id of the plan applied last
+plans/collected.json             which plans are gone, or bare of what was personal in them, by `tailrace gc`
 """
 
 from __future__ import annotations
@@ -26,7 +27,8 @@ import pyarrow.parquet as pq
 from tailrace import clock, crash, durable
 from tailrace.engine import literal
 from tailrace.errors import DataError, StalePlan
-from tailrace.planning import relations
+from tailrace.planning import collected, relations
+from tailrace.planning.collected import Collected
 from tailrace.settings import Settings
 
 ROW_GROUP = 131_072
@@ -134,29 +136,81 @@ class Store:
         if tilde:
             if not back.isdecimal():
                 raise DataError(f"plan `{prefix}~{back}`: expected a number after the `~`, such as `HEAD~1`")
-            chain = [plan_id for plan_id, _ in self.chain(self.resolve(prefix), int(back) + 1)]
+            chain = list(self.chain(self.resolve(prefix), int(back) + 1))
             if len(chain) <= int(back):
-                raise DataError(f"plan `{prefix}~{back}`: there are only {len(chain) - 1} plans before `{prefix}`")
-            return chain[-1]
+                cut = self.cut(chain[-1][1])
+                rest = f" left; those before {clock.iso(chain[-1][1].as_of)} were {cut.in_words()}" if cut else ""
+                raise DataError(
+                    f"plan `{prefix}~{back}`: there are only {len(chain) - 1} plans before `{prefix}`{rest}"
+                )
+            return chain[-1][0]
         if prefix == "HEAD":
             head = self.head()
             if head is None:
                 raise DataError("there is no HEAD yet: no plan has been applied; expected one: `tailrace run` makes it")
             return head
         found = sorted(path.parent.name for path in self._root.glob(f"{prefix}*/plan.json")) if prefix.isalnum() else []
+        if not found and (gone := [name for name in self.collected() if prefix and name.startswith(prefix)]):
+            entry = self.collected()[gone[0]]
+            raise DataError(
+                f"plan `{prefix}`, as of {clock.iso(entry.as_of)}: it was {entry.in_words()}; expected a plan that is"
+                " kept: a longer `retention` in policy.yml keeps more of those to come"
+            )
         if len(found) != 1:
             many = "several plans start so: " + ", ".join(found[:3]) if found else "there is no such plan"
             raise DataError(f"plan `{prefix}`: {many}; expected the id of one plan in {self._root}")
         return found[0]
 
     def chain(self, plan_id: str | None, limit: int | None = None) -> Iterator[tuple[str, Plan]]:
-        """Yield the plan and its ancestors, newest first, at most `limit` of them."""
+        """Yield the plan and its ancestors, newest first, at most `limit` of them.
+
+        Ends early where an ancestor was collected: whoever counts over them says so (`cut`).
+        """
         count = 0
         while plan_id is not None and (limit is None or count < limit):
+            if count and self._is_gone(plan_id):
+                return
             plan = self.read(plan_id)
             yield plan_id, plan
             plan_id = plan.parent
             count += 1
+
+    def collected(self) -> dict[str, Collected]:
+        """Return what `tailrace gc` has collected, or was about to when it died, by plan id."""
+        return collected.read(self._root)
+
+    def cut(self, plan: Plan) -> Collected | None:
+        """Return how the parent of `plan` was collected, or None when it was not: there is none, or it stands."""
+        return self.collected().get(plan.parent) if plan.parent and self._is_gone(plan.parent) else None
+
+    def before(self, oldest: Plan) -> str | None:
+        """Return a sentence for who counted back to `oldest`, when what came before it was collected; else None."""
+        cut = self.cut(oldest)
+        since = f"{oldest.as_of:%Y-%m-%d %H:%M}"
+        return f"Plans before {since} were {cut.in_words()}: what they decided is not in it." if cut else None
+
+    def _is_gone(self, plan_id: str) -> bool:
+        return not (self._root / plan_id / "plan.json").exists() and plan_id in self.collected()
+
+    def bare(self, plan_id: str, plan: Plan) -> Collected | None:
+        """Return how what was personal in the plan was collected, or None when all of it is there."""
+        return self.collected().get(plan_id) if any(self._missing(plan, name) for name in plan.relations) else None
+
+    def _missing(self, plan: Plan, relation: str) -> bool:
+        return collected.is_personal(relation) and any(
+            piece.rows and not self.path(piece).exists() for piece in plan.relations.get(relation, ())
+        )
+
+    def _require(self, plan: Plan, relation: str) -> None:
+        """Raise DataError when the relation, which holds personal data, is gone: collected or lost."""
+        if not self._missing(plan, relation):
+            return
+        entry = self.collected().get(plan.plan_id)
+        why = f"were {entry.in_words()}" if entry else "are lost: restore the plan store from a backup"
+        raise DataError(
+            f"plan {plan.plan_id}: its `{relation}` {why}; expected them only of plans that still have something to"
+            " deliver. The rest of the plan can be read"
+        )
 
     def put(self, connection: duckdb.DuckDBPyConnection, query: str, values: Mapping[str, Any] | None = None) -> Piece:
         """Store the rows of `query`, which must have a total order, and return the piece that names them.
@@ -232,6 +286,8 @@ class Store:
     def source(self, plan: Plan | None, relation: str, empty: str) -> str:
         """Return SQL that reads the relation of `plan`, or the typed empty select `empty` when it has no rows."""
         key = relations.KEYS.get(relation.partition(":")[0], ())
+        if plan:
+            self._require(plan, relation)
         return self.pieces(plan.relations.get(relation, ()) if plan else (), empty, key)
 
     def pieces(self, pieces: Iterable[Piece], empty: str, key: Sequence[str] = ()) -> str:
@@ -316,6 +372,7 @@ class Store:
         pieces = plan.relations.get(relation)
         if pieces is None:
             return None
+        self._require(plan, relation)
         if len(pieces) > 1 and relation.partition(":")[0] in relations.KEYS:
             with duckdb.connect() as connection:
                 return connection.sql(f"select * from {self.source(plan, relation, '')}").to_arrow_table()

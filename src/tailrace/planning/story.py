@@ -18,7 +18,8 @@ from tailrace.planning.store import Store
 class Story:
     """One person in the plans, oldest first. Each row has `plan_id` and `as_of` and the columns of its relation.
 
-    `segments` are those the person is in now; `n_plans` how many plans were read.
+    `segments` are those the person is in now; `n_plans` how many plans were read; `missing` says that older ones, which
+    would have been read, are gone.
     """
 
     person_id: int
@@ -28,6 +29,7 @@ class Story:
     transitions: list[dict[str, Any]]
     verdicts: list[dict[str, Any]]
     enrollments: list[dict[str, Any]]
+    missing: str | None
 
 
 def tell(
@@ -65,6 +67,7 @@ def tell(
         enrollments=[
             row for row in _enrollments(connection, store, plan, person_id) if campaign in (None, row["campaign"])
         ],
+        missing=store.before(lineage[-1][1]) if len(lineage) < limit else None,
     )
 
 

@@ -89,7 +89,8 @@ class MessageView:
 class MeasuredView:
     """What came of a campaign. passes = active + the rest of `statuses`; `comparisons` need a goal.
 
-    goal: in words. as_of: of the plan that all is counted at.
+    goal: in words. as_of: of the plan that all is counted at. missing: that funnel and splits do not go back to the
+    beginning, because the plans of then are gone; the rest is counted whole.
     """
 
     slug: str
@@ -102,6 +103,7 @@ class MeasuredView:
     funnel: tuple[FunnelView, ...]
     messages: tuple[MessageView, ...]
     comparisons: tuple[ComparisonView, ...]
+    missing: str | None = None
 
 
 TITLES = {

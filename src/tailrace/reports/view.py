@@ -224,7 +224,8 @@ class ReportView:
     """Everything that one report shows.
 
     outcomes: word of destinations/base.py (and `waiting`) → messages ever, None when the journal cannot be read.
-    runs: applied plans, oldest first, the report's own last. failed_models: dbt model → why it failed.
+    runs: applied plans, oldest first, the report's own last. failed_models: dbt model → why it failed. missing: that
+    what campaigns did is not counted from the beginning, because the plans of then are gone.
     """
 
     plan: PlanView
@@ -239,3 +240,4 @@ class ReportView:
     sources: tuple[SourceView, ...]
     failed_models: dict[str, str]
     violations: tuple[ViolationView, ...] = ()
+    missing: str | None = None
