@@ -7,6 +7,7 @@
     max(user_id) as greatest_user_id,
     cast(count(*) as integer) as n_events,
     cast(sum(load_seq) as bigint) as load_seq_sum,
+    cast(coalesce(sum(attributed_in), 0) as bigint) as attributed_in_sum,
     cast(sum(case when {{ is_usage() }} then 1 else 0 end) as integer) as n_usage_events,
     cast(sum(case when type = 'track' and event = 'logged_in' then 1 else 0 end) as integer) as n_logins,
     cast(sum(case when type in ('page', 'screen') then 1 else 0 end) as integer) as n_pages,
@@ -37,14 +38,22 @@
         where event_on in (
             select held.event_on
             from (
-                select event_on, sum(n_events) as n_events, sum(load_seq_sum) as load_seq_sum
+                select
+                    event_on,
+                    sum(n_events) as n_events,
+                    sum(load_seq_sum) as load_seq_sum,
+                    sum(attributed_in_sum) as attributed_in_sum
                 from {{ this }}
                 group by event_on
             ) as held
             where not exists (
                 select 1
                 from (
-                    select event_on, count(*) as n_events, sum(load_seq) as load_seq_sum
+                    select
+                        event_on,
+                        count(*) as n_events,
+                        sum(load_seq) as load_seq_sum,
+                        coalesce(sum(attributed_in), 0) as attributed_in_sum
                     from {{ ref('fct_events') }}
                     where {{ is_done_by_person() }}
                     group by event_on
@@ -52,6 +61,7 @@
                 where found.event_on = held.event_on
                     and found.n_events = held.n_events
                     and found.load_seq_sum = held.load_seq_sum
+                    and found.attributed_in_sum = held.attributed_in_sum
             )
         )
     {%- endif -%}

@@ -109,6 +109,7 @@ def land(
             "event": event.get("event") or event.get("name"),
             "user_id": event.get("userId"),
             "anonymous_id": event.get("anonymousId"),
+            "previous_id": event.get("previousId"),
             "group_id": event.get("groupId"),
             "event_at": clock.naive(_moment(event["timestamp"])),
             "landed_at": landed,

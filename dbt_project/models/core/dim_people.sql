@@ -10,6 +10,8 @@ with people as (
         min(first_event_at) as first_seen_at
     from {{ ref('int_person_days_as_of') }}
     group by person_id
+    -- What an anonymous visitor did is somebody's before they said who they are: not yet a person at as_of.
+    having min(least_user_id) is not null
 ),
 
 facts as (

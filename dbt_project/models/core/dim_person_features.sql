@@ -7,6 +7,7 @@ with days as (
         person_id,
         event_on,
         {{ days_between('event_on', as_of_on()) }} as n_days_ago,
+        least_user_id,
         n_events,
         n_usage_events,
         n_logins,
@@ -39,6 +40,7 @@ counted as (
         cast(sum(case when n_days_ago < 30 then n_logins else 0 end) as integer) as n_logins_30d
     from days
     group by person_id
+    having min(least_user_id) is not null
 )
 
 select

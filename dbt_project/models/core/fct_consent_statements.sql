@@ -1,12 +1,13 @@
 -- One row per event that says whether somebody wants to be written to, as it was said; append-only.
 -- Spoken by a person, for an address, or both; about a channel and a topic, or all of them (''). Incremental by load.
-{{ config(materialized='incremental', tags=['by_load'], pre_hook="{{ forget_loads() }}") }}
+{{ config(materialized='incremental', tags=['by_load'], pre_hook="{{ forget_events() }}") }}
 
 with said as (
     select
         event_id,
         source,
         load_id,
+        attributed_in,
         person_id,
         event_at,
         event as says,
@@ -17,13 +18,14 @@ with said as (
     from {{ ref('fct_events') }}
     where type = 'track'
         and event in ('subscribed', 'unsubscribed', 'suppression_lifted')
-        and {{ is_in_new_load() }}
+        and {{ is_to_be_read() }}
 )
 
 select
     event_id,
     source,
     load_id,
+    attributed_in,
     event_at,
     person_id,
     nullif(address, '') as address,
@@ -48,6 +50,7 @@ select
     event_id,
     source,
     load_id,
+    attributed_in,
     event_at,
     person_id,
     null as address,
@@ -57,4 +60,4 @@ select
     'trait' as kind
 from {{ ref('fct_person_facts') }}
 where consent_about = 'trait'
-    and {{ is_in_new_load() }}
+    and {{ is_to_be_read() }}

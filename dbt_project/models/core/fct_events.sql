@@ -1,7 +1,11 @@
 -- One row per landed event, orphans included (null person_id).
 -- Incremental by load, as a set: loads that the landing shows and this table lacks come in, loads that it no longer shows go.
-{{ config(materialized='incremental', tags=['by_load'], pre_hook="{{ forget_loads() }}") }}
+-- An event that a later load gives to somebody else gets the number of that change in attributed_in (macros/identity.sql).
+{{ config(
+    materialized='incremental', tags=['by_load'], pre_hook=["{{ attribute_again() }}", "{{ forget_loads() }}"],
+) }}
 
+-- depends_on: {{ ref('fct_identity_links') }}, {{ ref('int_anonymous_periods') }}
 select
     event_id,
     source,
@@ -19,6 +23,7 @@ select
     landed_at,
     properties,
     traits,
-    context
+    context,
+    cast(null as bigint) as attributed_in
 from {{ ref('int_events_attributed') }}
 where {{ is_in_new_load() }}

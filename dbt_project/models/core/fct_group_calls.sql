@@ -1,12 +1,13 @@
 -- One row per `group` call: what somebody said about an object (an account), and whether its person belongs to it.
 -- The last call of a person about an object counts; `is_member: false` in its traits ends the belonging. Incremental by load.
-{{ config(materialized='incremental', tags=['by_load'], pre_hook="{{ forget_loads() }}") }}
+{{ config(materialized='incremental', tags=['by_load'], pre_hook="{{ forget_events() }}") }}
 
 with calls as (
     select
         event_id,
         source,
         load_id,
+        attributed_in,
         event_at,
         person_id,
         coalesce(nullif(trim({{ json_text('traits', 'object') }}), ''), '{{ var("objects")[0] }}') as object,
@@ -16,13 +17,14 @@ with calls as (
     from {{ ref('fct_events') }}
     where type = 'group'
         and group_id is not null
-        and {{ is_in_new_load() }}
+        and {{ is_to_be_read() }}
 )
 
 select
     event_id,
     source,
     load_id,
+    attributed_in,
     event_at,
     person_id,
     object,

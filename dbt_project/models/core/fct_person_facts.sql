@@ -1,7 +1,7 @@
 -- One row per event that says something about its person: traits, consent, trial, subscription.
 -- JSON is parsed here once, when its load comes in. Incremental by load, like fct_events. It holds what every source said: whose
 -- word counts is decided where it is read (macros/ownership.sql). meta.attributes are the columns that a source may own.
-{{ config(materialized='incremental', tags=['by_load'], pre_hook="{{ forget_loads() }}", meta={'attributes': [
+{{ config(materialized='incremental', tags=['by_load'], pre_hook="{{ forget_events() }}", meta={'attributes': [
     'email', 'first_name', 'last_name', 'country', 'timezone', 'company', 'created_at', 'plan', 'mrr', 'billing', 'renews_at',
     'trial_ends_at', 'ends_at',
 ]}) }}
@@ -11,6 +11,7 @@ with facts as (
         event_id,
         source,
         load_id,
+        attributed_in,
         person_id,
         event_at,
         event,
@@ -18,7 +19,7 @@ with facts as (
         case when type = 'identify' then traits else properties end as said
     from {{ ref('fct_events') }}
     where person_id is not null
-        and {{ is_in_new_load() }}
+        and {{ is_to_be_read() }}
         and (
             (type = 'identify' and traits is not null)
             or (
@@ -35,6 +36,7 @@ parsed as (
         event_id,
         source,
         load_id,
+        attributed_in,
         person_id,
         event_at,
         case when not is_identify then event end as fact,
@@ -60,6 +62,7 @@ select
     event_id,
     source,
     load_id,
+    attributed_in,
     person_id,
     event_at,
     fact,

@@ -1,7 +1,7 @@
 -- One row per receipt of a provider about one message: delivered, opened, clicked, bounced, complained, unsubscribed.
 -- A receipt names its message by the property intent_id; whose message it was, the journal's mirror says.
 -- Incremental by load, like fct_events.
-{{ config(materialized='incremental', tags=['by_load'], pre_hook="{{ forget_loads() }}") }}
+{{ config(materialized='incremental', tags=['by_load'], pre_hook="{{ forget_events() }}") }}
 
 {%- set channels = ['email', 'sms', 'push'] -%}
 {%- set kinds = ['delivered', 'opened', 'clicked', 'bounced', 'complained', 'unsubscribed'] %}
@@ -11,6 +11,7 @@ with receipts as (
         event_id,
         source,
         load_id,
+        attributed_in,
         person_id,
         event_at,
         event,
@@ -21,7 +22,7 @@ with receipts as (
         lower(trim({{ json_text('properties', 'kind') }})) as hardness
     from {{ ref('fct_events') }}
     where type = 'track'
-        and {{ is_in_new_load() }}
+        and {{ is_to_be_read() }}
         and event in (
             {%- for channel in channels %}{% set first = loop.first %}{% for kind in kinds %}
             {{- ", " if not (first and loop.first) }}'{{ channel }}_{{ kind }}'
@@ -33,6 +34,7 @@ select
     receipts.event_id,
     receipts.source,
     receipts.load_id,
+    receipts.attributed_in,
     receipts.intent_id,
     coalesce(intents.person_id, receipts.person_id) as person_id,
     intents.campaign,

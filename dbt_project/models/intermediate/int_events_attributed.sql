@@ -1,21 +1,26 @@
--- One row per landed event, with the person it belongs to.
--- A person is a user id; an event without one is an orphan (null person_id): kept, counted, never dropped.
+-- One row per landed event, with the person it belongs to: its user id's, else the one its anonymous id belongs to then.
+-- An event without either is an orphan (null person_id): kept, counted, never dropped.
 select
-    event_id,
-    source,
-    load_id,
-    load_seq,
-    is_history,
-    type,
-    event,
-    {{ person_key('user_id') }} as person_id,
-    user_id,
-    anonymous_id,
-    group_id,
-    event_at,
-    event_on,
-    landed_at,
-    properties,
-    traits,
-    context
-from {{ ref('stg_landing__events') }}
+    events.event_id,
+    events.source,
+    events.load_id,
+    events.load_seq,
+    events.is_history,
+    events.type,
+    events.event,
+    {{ person_key('coalesce(events.user_id, periods.user_id)') }} as person_id,
+    events.user_id,
+    events.anonymous_id,
+    events.group_id,
+    events.event_at,
+    events.event_on,
+    events.landed_at,
+    events.properties,
+    events.traits,
+    events.context
+from {{ ref('stg_landing__events') }} as events
+left join {{ ref('int_anonymous_periods') }} as periods
+    on events.user_id is null
+        and events.anonymous_id = periods.anonymous_id
+        and (periods.started_at is null or events.event_at > periods.started_at)
+        and (periods.ended_at is null or events.event_at <= periods.ended_at)

@@ -1,4 +1,4 @@
--- One row per source and type of event: events without a user id, which belong to nobody yet. Whatever as_of is.
+-- One row per source and type of event: events that belong to nobody yet, and on how many anonymous ids. Whatever as_of is.
 {{ config(tags=['by_load']) }}
 
 select

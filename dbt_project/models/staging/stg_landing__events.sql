@@ -12,6 +12,7 @@ select
     event,
     nullif(user_id, '') as user_id,
     nullif(anonymous_id, '') as anonymous_id,
+    nullif(previous_id, '') as previous_id,
     {{ event_object_id() }} as group_id,
     event_at,
     cast(event_at as date) as event_on,

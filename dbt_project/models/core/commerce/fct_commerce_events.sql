@@ -2,13 +2,14 @@
 -- JSON is parsed here once, when its load comes in. Incremental by load, like fct_events.
 {{ config(
     enabled='commerce' in var('programmes'),
-    materialized='incremental', tags=['by_load'], pre_hook="{{ forget_loads() }}",
+    materialized='incremental', tags=['by_load'], pre_hook="{{ forget_events() }}",
 ) }}
 
 select
     event_id,
     source,
     load_id,
+    attributed_in,
     person_id,
     event_at,
     event,
@@ -20,4 +21,4 @@ from {{ ref('fct_events') }}
 where type = 'track'
     and event in ('viewed_product', 'add_to_cart', 'checkout_started', 'payment_error', 'checkout_completed')
     and person_id is not null
-    and {{ is_in_new_load() }}
+    and {{ is_to_be_read() }}

@@ -2,13 +2,14 @@
 -- JSON is parsed here once, when its load comes in. Incremental by load, like fct_events. Drug, reason and diagnosis stay behind.
 {{ config(
     enabled='telehealth' in var('programmes'),
-    materialized='incremental', tags=['by_load'], pre_hook="{{ forget_loads() }}",
+    materialized='incremental', tags=['by_load'], pre_hook="{{ forget_events() }}",
 ) }}
 
 select
     event_id,
     source,
     load_id,
+    attributed_in,
     person_id,
     event_at,
     event,
@@ -26,4 +27,4 @@ where type = 'track'
         'visit_completed', 'prescription_started', 'prescription_filled', 'prescription_stopped', 'care_ended'
     )
     and person_id is not null
-    and {{ is_in_new_load() }}
+    and {{ is_to_be_read() }}

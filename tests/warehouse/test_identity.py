@@ -1,0 +1,246 @@
+"""Whose an event is: through real dbt, in any order of arrival."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import duckdb
+
+from tailrace import clock, ids
+from tailrace.settings import Settings
+from tailrace.warehouse.build import build
+from tests.warehouse.cast import call, land, track
+from tests.warehouse.conftest import AS_OF, Built
+
+Event = dict[str, Any]
+
+
+def at(minute: int) -> str:
+    return f"2026-02-{20 + minute // 600:02d}T{8 + minute % 600 // 60:02d}:{minute % 60:02d}:00Z"
+
+
+def visit(device: str, minute: int, name: str = "Pricing") -> Event:
+    return call("page", at(minute), anonymousId=device, name=name)
+
+
+def did(device: str, minute: int, event: str = "demo_watched") -> Event:
+    return call("track", at(minute), anonymousId=device, event=event, properties={})
+
+
+def identified(user: str, device: str, minute: int) -> Event:
+    return call("identify", at(minute), user, anonymousId=device, traits={"email": f"{user}@example.com"})
+
+
+def aliased(user: str, device: str, minute: int) -> Event:
+    return call("alias", at(minute), user, previousId=device)
+
+
+def whose(settings: Settings, *devices: str) -> list[tuple[str, str | None]]:
+    """What happened without a user id on the devices, in order of time: when, and whose it is."""
+    connection = duckdb.connect(str(settings.warehouse), read_only=True)
+    people = {ids.person_id(user): user for user in ("ann", "bob", "cat")}
+    rows = connection.execute(
+        "select event_at, person_id from core.fct_events"
+        " where user_id is null and list_contains($devices, anonymous_id) order by event_at",
+        {"devices": list(devices)},
+    ).fetchall()
+    connection.close()
+    return [(f"{moment:%H:%M}", people.get(person)) for moment, person in rows]
+
+
+def landed(folder: Path, seq: int, *events: Event) -> Any:
+    return land(folder / "landing", events, seq=seq, landed_at="2026-03-01T05:30:00Z")
+
+
+def test_what_somebody_did_before_they_said_who_they_are_is_theirs_also_when_they_say_it_late(
+    started: Built, tmp_path: Path
+) -> None:
+    first = landed(tmp_path, 3, visit("phone", 1), did("phone", 2, "trial_started"), visit("phone", 600))
+    build(started.settings, AS_OF, (*started.loads, first))
+    assert whose(started.settings, "phone") == [("08:01", None), ("08:02", None), ("08:00", None)]
+
+    second = landed(tmp_path, 4, identified("ann", "phone", 5))
+    built = replace(started, generation=build(started.settings, AS_OF, (*started.loads, first, second)))
+
+    assert whose(started.settings, "phone") == [("08:01", "ann"), ("08:02", "ann"), ("08:00", "ann")]
+    ann = ids.person_id("ann")
+    assert built.ask("select subscription_status from core.dim_people where user_id = 'ann'") == [("trial",)]
+    assert built.ask(
+        "select n_events, n_pages from core.fct_person_days where person_id = ? order by event_on", ann
+    ) == [
+        (3, 1),
+        (1, 1),
+    ]
+
+
+def test_of_two_who_use_one_device_each_has_what_came_before_their_name_and_the_last_what_came_after(
+    started: Built, tmp_path: Path
+) -> None:
+    events = [
+        visit("tablet", 1),
+        identified("ann", "tablet", 2),
+        visit("tablet", 3),
+        identified("bob", "tablet", 4),
+        visit("tablet", 5),
+    ]
+    # Ann's name arrives last.
+    loads = [landed(tmp_path, 3, *events[:1], *events[2:]), landed(tmp_path, 4, events[1])]
+    build(started.settings, AS_OF, (*started.loads, loads[0]))
+    assert whose(started.settings, "tablet") == [("08:01", "bob"), ("08:03", "bob"), ("08:05", "bob")]
+
+    build(started.settings, AS_OF, (*started.loads, *loads))
+    assert whose(started.settings, "tablet") == [("08:01", "ann"), ("08:03", "bob"), ("08:05", "bob")]
+
+
+def test_only_an_identify_or_an_alias_links(started: Built, tmp_path: Path) -> None:
+    events = [
+        visit("laptop", 1),
+        track("ann", "logged_in", at(2)) | {"anonymousId": "laptop"},
+        call("page", at(3), "ann", anonymousId="laptop", name="Home"),
+        call("identify", at(4), anonymousId="laptop", traits={"email": "ann@example.com"}),
+        visit("kiosk", 5),
+        aliased("bob", "kiosk", 6),
+    ]
+    build(started.settings, AS_OF, (*started.loads, landed(tmp_path, 3, *events)))
+
+    assert whose(started.settings, "laptop", "kiosk") == [("08:01", None), ("08:04", None), ("08:05", "bob")]
+
+
+def test_who_says_their_name_after_as_of_is_nobody_yet(started: Built, tmp_path: Path) -> None:
+    events = [
+        did("phone", 1, "logged_in"),
+        call("identify", "2026-03-05T08:00:00Z", "ann", anonymousId="phone", traits={}),
+    ]
+    loads = (*started.loads, landed(tmp_path, 3, *events))
+    people = "select count(*) from {} where person_id = ?"
+    tables = ("core.dim_people", "core.dim_person_features")
+
+    before = replace(started, generation=build(started.settings, AS_OF, loads))
+    assert [before.ask(people.format(table), ids.person_id("ann")) for table in tables] == [[(0,)]] * 2
+
+    after = replace(started, generation=build(started.settings, clock.parse("2026-03-06T06:00:00Z"), loads))
+    assert [after.ask(people.format(table), ids.person_id("ann")) for table in tables] == [[(1,)]] * 2
+
+
+def test_a_load_that_goes_takes_its_links_with_it(started: Built, tmp_path: Path) -> None:
+    first = landed(tmp_path, 3, visit("phone", 1), did("phone", 2, "trial_started"))
+    second = landed(tmp_path, 4, identified("ann", "phone", 5))
+    build(started.settings, AS_OF, (*started.loads, first, second))
+    assert whose(started.settings, "phone") == [("08:01", "ann"), ("08:02", "ann")]
+
+    built = replace(started, generation=build(started.settings, AS_OF, (*started.loads, first)))
+
+    assert whose(started.settings, "phone") == [("08:01", None), ("08:02", None)]
+    ann = ids.person_id("ann")
+    for table in ("fct_person_days", "fct_person_facts", "dim_people"):
+        assert built.ask(f"select count(*) from core.{table} where person_id = ?", ann) == [(0,)]
+
+
+def test_a_model_that_was_left_behind_when_events_moved_is_healed(started: Built, tmp_path: Path) -> None:
+    first = landed(tmp_path, 3, visit("phone", 1), did("phone", 2, "trial_started"))
+    build(started.settings, AS_OF, (*started.loads, first))
+    stale = tmp_path / "stale.duckdb"
+    connection = duckdb.connect(str(started.settings.warehouse))
+    tables = ("fct_person_days", "fct_person_facts")
+    connection.execute(f"attach '{stale}' as stale")
+    for table in tables:
+        connection.execute(f"create table stale.{table} as from core.{table}")
+    connection.close()
+    loads = (*started.loads, first, landed(tmp_path, 4, identified("ann", "phone", 5)))
+    build(started.settings, AS_OF, loads)
+    after = holdings(started.settings)
+
+    connection = duckdb.connect(str(started.settings.warehouse))
+    connection.execute(f"attach '{stale}' as stale")
+    for table in tables:
+        connection.execute(f"truncate core.{table}; insert into core.{table} from stale.{table}")
+    connection.execute("update tailrace.by_load set loads_fingerprint = null")
+    connection.close()
+    build(started.settings, AS_OF, loads)
+
+    assert holdings(started.settings) == after
+
+
+def holdings(settings: Settings) -> dict[str, list[tuple[Any, ...]]]:
+    """What the models of events say of people, without the numbers of the changes that led there."""
+    connection = duckdb.connect(str(settings.warehouse), read_only=True)
+    found = {
+        table: connection.execute(f"select * exclude ({numbers}) from core.{table} order by all").fetchall()
+        for table, numbers in (
+            ("fct_events", "attributed_in"),
+            ("fct_person_facts", "attributed_in"),
+            ("fct_person_days", "attributed_in_sum"),
+        )
+    }
+    connection.close()
+    return found
+
+
+def by_hand(events: list[Event]) -> dict[str, str | None]:
+    """Whose each event without a user id is, one at a time: messageId to user."""
+    found: dict[str, str | None] = {}
+    for event in events:
+        if event.get("userId"):
+            continue
+        links = sorted(
+            (link["timestamp"], link["messageId"], link["userId"])
+            for link in events
+            if (link["type"] == "identify" and link.get("userId") and link.get("anonymousId") == event["anonymousId"])
+            or (link["type"] == "alias" and link["previousId"] == event["anonymousId"])
+        )
+        following = [user for moment, _, user in links if moment >= event["timestamp"]]
+        found[event["messageId"]] = following[0] if following else links[-1][2] if links else None
+    return found
+
+
+def drawn(random: Random, world: int) -> list[Event]:
+    """A few people, devices, visits, names and aliases in some order, some of them at one moment."""
+    users = [f"user-{world}-{number}" for number in range(random.randint(1, 3))]
+    devices = [f"device-{world}-{number}" for number in range(random.randint(1, 2))]
+    events = []
+    for number in range(random.randint(3, 12)):
+        user, device, minute = random.choice(users), random.choice(devices), random.randrange(40) * 37
+        event = random.choice(
+            [
+                visit(device, minute),
+                did(device, minute, "trial_started"),
+                did(device, minute, "logged_in"),
+                identified(user, device, minute),
+                aliased(user, device, minute),
+                track(user, "logged_in", at(minute)) | {"anonymousId": device},
+            ]
+        )
+        events.append(event | {"messageId": f"m-{random.randrange(1 << 30)}-{world}-{number}"})
+    return events
+
+
+def test_any_order_and_any_split_into_loads_give_the_same_people(started: Built, tmp_path: Path) -> None:
+    random = Random(20261121)
+    worlds = [drawn(random, world) for world in range(300)]
+    events = [event for world in worlds for event in world]
+    random.shuffle(events)
+    cuts = [*sorted(random.sample(range(1, len(events)), 3)), len(events)]
+    loads = [
+        landed(tmp_path, 3 + number, *events[start:stop])
+        for number, (start, stop) in enumerate(zip([0, *cuts], cuts, strict=False))
+    ]
+    # The later loads of the numbering come first: late, as a history load does.
+    arriving = [loads[2], loads[0], loads[3], loads[1]]
+    for number in range(len(arriving)):
+        build(started.settings, AS_OF, (*started.loads, *arriving[: number + 1]))
+    whole = replace(started.settings, data_dir=tmp_path / "whole")
+    build(whole, AS_OF, (*started.loads, *loads))
+
+    assert holdings(started.settings) == holdings(whole)
+    expected = {message: user for world in worlds for message, user in by_hand(world).items()}
+    connection = duckdb.connect(str(whole.warehouse), read_only=True)
+    rows = connection.execute(
+        "select event_id, person_id from core.fct_events where user_id is null and event_id like 'm-%'"
+    ).fetchall()
+    connection.close()
+    assert dict(rows) == {message: user and ids.person_id(user) for message, user in expected.items()}
+    assert len({user for user in expected.values() if user}) > 200
+    assert None in expected.values()
