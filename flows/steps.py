@@ -14,7 +14,8 @@ from prefect.artifacts import create_table_artifact
 from prefect.cache_policies import NO_CACHE
 
 from tailrace import clock
-from tailrace.pipeline import spine
+from tailrace.landing.backfills import Asked
+from tailrace.pipeline import backfills, spine
 from tailrace.pipeline.result import Result
 from tailrace.planning.store import Store
 from tailrace.settings import Settings
@@ -48,10 +49,27 @@ def publish(settings: Settings) -> None:
 
 
 @task(name="backfill", **SAFE)
-def backfill(settings: Settings, paths: list[str], source: str, reason: str) -> dict[str, Any]:
-    """Land files as history and plan at HEAD's own as_of."""
-    result: Result = spine.backfill(settings, [Path(path) for path in paths], source, reason)
+def backfill(
+    settings: Settings, paths: list[str], source: str, reason: str, since: str | None, until: str | None
+) -> dict[str, Any]:
+    """Land files as history and plan at HEAD's own as_of. Doing it again does what is missing."""
+    bounds = [None if text is None else clock.parse(text) for text in (since, until)]
+    asked = Asked("prefect", clock.now(), *bounds)
+    result: Result = spine.backfill(settings, [Path(path) for path in paths], source, reason, asked)
     return result.document()
+
+
+@task(name="show backfill", **ONCE)
+def show_backfill(settings: Settings, load_id: str) -> None:
+    """Make what the backfill did an artifact: counts by segment and campaign, no person in it."""
+    done = backfills.backfill(settings, load_id)
+    rows: list[dict[str, Any]] = [
+        {"what": one.segment, "before": one.before, "entered": one.entered, "left": one.left, "after": one.after}
+        for one in done.segments
+    ]
+    rows += [{"what": slug, "kept out as history": people} for slug, people in done.refused.items()]
+    words = f"Backfill {load_id}: {done.landed} landed, {done.duplicate} duplicate, {done.quarantined} quarantined"
+    create_table_artifact(key="tailrace-backfill", table=rows, description=words)
 
 
 @task(name="show", **ONCE)

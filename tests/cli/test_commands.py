@@ -36,6 +36,7 @@ READING = {
     "campaign show": ("onboarding",),
     "campaign preview": ("onboarding",),
     "campaign report": ("onboarding",),
+    "backfills list": (),
     "drafts list": (),
     "quarantine list": (),
     "quarantine show": ("{line}",),
@@ -48,6 +49,7 @@ READING = {
 CHANGING = {
     *("land", "plan", "apply", "run", "deliver", "backfill", "demo", "gc", "quarantine retry", "guard release"),
     *("unknown settle", "live acquire", "live release"),
+    *("backfills show", "backfills corrections", "backfills ignore"),
     *("drafts show", "drafts approve", "drafts reject", "broadcast", "campaign backtest"),
 }
 """Tried in other files, on copies."""

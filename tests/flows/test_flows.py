@@ -13,6 +13,7 @@ from ruamel.yaml import YAML
 
 from tailrace.clock import iso
 from tailrace.journal.journal import Journal
+from tailrace.pipeline.backfills import backfills
 from tailrace.planning.store import Store
 from tests.conftest import Company
 from tests.installation import ROOT, Installation, at, call
@@ -131,11 +132,16 @@ def test_a_backfill_by_flow_sends_nothing_and_removes_nobody(company: Company, t
     day = company.sample.daily[0]
 
     done = _prefect(
-        installation, tmp_path / "prefect", "-m", "flows.backfill", str(day.path), "--source", "app", "--reason", "lost"
+        installation,
+        tmp_path / "prefect",
+        *("-m", "flows.backfill", str(day.path), "--source", "app", "--reason", "lost", "--to", iso(before.as_of)),
     )
 
     assert done.returncode == 0, done.stderr[-3000:]
     after = Store(installation.settings).read("HEAD")
     assert (after.cause, after.as_of, after.parent) == ("backfill", before.as_of, before.plan_id)
     assert after.counts["send"] == after.counts["sync_ops"] == 0
+    (kept,) = backfills(installation.settings)
+    assert (kept.who, kept.until, kept.plan_after) == ("prefect", before.as_of, after.plan_id)
+    assert kept.reasons["outside_range"] == kept.quarantined > 0
     assert os.listdir(installation.settings.outbox) == os.listdir(company.base.settings.outbox)  # noqa: PTH208

@@ -13,7 +13,18 @@ import duckdb
 import typer
 
 from tailrace import __version__
-from tailrace.cli import broadcasting, campaigns, collecting, drafts, operations, output, people, running, segments
+from tailrace.cli import (
+    backfills,
+    broadcasting,
+    campaigns,
+    collecting,
+    drafts,
+    operations,
+    output,
+    people,
+    running,
+    segments,
+)
 from tailrace.errors import TailraceError
 from tailrace.settings import is_debugging
 
@@ -31,6 +42,7 @@ broadcasting.register(app)
 collecting.register(app)
 app.add_typer(segments.app, name="segment")
 app.add_typer(campaigns.app, name="campaign")
+app.add_typer(backfills.app, name="backfills")
 app.add_typer(drafts.app, name="drafts")
 app.add_typer(operations.quarantine, name="quarantine")
 app.add_typer(operations.guard, name="guard")

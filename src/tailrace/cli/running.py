@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
+from tailrace import clock
 from tailrace.cli import looking, output, plans
-from tailrace.cli.options import AsOf, DataDir, Json, ProjectDir, instant, settings
+from tailrace.cli.options import AsOf, DataDir, Json, ProjectDir, instant, settings, who
+from tailrace.landing.backfills import Asked
 from tailrace.pipeline import demo as demonstration
 from tailrace.pipeline import doctor as examination
 from tailrace.pipeline import spine
@@ -162,15 +164,39 @@ def backfill(
     paths: Paths,
     source: Source,
     reason: Annotated[str, typer.Option("--reason", help="Why; it is kept with the load.")],
+    from_: Annotated[
+        str | None,
+        typer.Option("--from", help="Only what happened from this instant on: ISO 8601.", show_default=False),
+    ] = None,
+    to: Annotated[
+        str | None, typer.Option("--to", help="Only what happened before this instant: ISO 8601.", show_default=False)
+    ] = None,
     data_dir: DataDir = None,
     project_dir: ProjectDir = None,
     json_: Json = False,
 ) -> None:
-    """Land files as history. They are planned at HEAD's own as_of: no message, no removal."""
+    """Land files as history. They are planned at HEAD's own as_of: no message, no removal.
+
+    What happened outside of the range is quarantined, not landed. Killed, the same command again does the rest.
+    """
+    bounds = [None if text is None else clock.parse(text) for text in (from_, to)]
+    asked = Asked(who(), clock.now(), *bounds)
     with output.working("backfilling"):
-        result = spine.backfill(settings(data_dir, project_dir), paths, source, reason)
+        result = spine.backfill(settings(data_dir, project_dir), paths, source, reason, asked)
     _print(result, json_)
+    if not json_:
+        output.note(_backfilled(result.steps["backfill"]))
     raise typer.Exit(result.exit_code)
+
+
+def _backfilled(done: dict[str, Any]) -> str:
+    """Return what the backfill came to, in words."""
+    if done["load"] is None:
+        return "all of it had landed before: nothing was changed"
+    if done["planned_before"]:
+        return f"this backfill was done before: nothing was changed; `tailrace backfills show {done['load']}`"
+    before = "it had landed before and is planned now; " if done["landed_before"] else ""
+    return f"{before}what it did: `tailrace backfills show {done['load']}`"
 
 
 def report(data_dir: DataDir = None, project_dir: ProjectDir = None, json_: Json = False) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -20,6 +20,7 @@ from tailrace.journal.journal import Journal
 from tailrace.journal.records import Release
 from tailrace.landing.loads import Load, loads
 from tailrace.pipeline.hindsight import Hindsight
+from tailrace.pipeline.on_time import in_parts
 from tailrace.pipeline.request import Definitions, gather, load_files
 from tailrace.planning.plan import make_plan
 from tailrace.planning.store import Plan, Store
@@ -27,6 +28,7 @@ from tailrace.settings import Settings
 from tailrace.warehouse import runner
 from tailrace.warehouse.build import build
 from tailrace.warehouse.catalog import read_catalog
+from tailrace.warehouse.landed import LoadFiles
 
 
 @dataclass
@@ -45,6 +47,7 @@ class Branch:
     _instants: Sequence[datetime]
     _loads: Sequence[Load]
     _releases: Sequence[tuple[datetime, Release]]
+    _apart: Mapping[str, LoadFiles]
 
     def plans(self) -> Iterator[tuple[str, Plan]]:
         """Yield each instant's plan, in order of time. A backfill's own plan is made as a run would, not yielded.
@@ -74,7 +77,7 @@ class Branch:
         generation = build(
             self._here,
             as_of,
-            load_files(self._settings, known),
+            self._files(known),
             self.hindsight.mirror(),
             self._definitions.sources_by_attribute,
         )
@@ -96,16 +99,26 @@ class Branch:
         self.hindsight.note(self.store, plan_id, plan)
         return plan_id, plan
 
+    def _files(self, known: Sequence[Load]) -> list[LoadFiles]:
+        landed = [load for load in known if load.load_id not in self._apart]
+        return load_files(self._settings, landed) + [
+            self._apart[load.load_id] for load in known if load.load_id in self._apart
+        ]
+
 
 @contextmanager
-def branch(settings: Settings, definitions: Definitions, instants: Sequence[datetime]) -> Iterator[Branch]:
+def branch(
+    settings: Settings, definitions: Definitions, instants: Sequence[datetime], *, on_time: Collection[str] = ()
+) -> Iterator[Branch]:
     """Open a branch that starts at the newest applied plan before the first of `instants` (ascending, not empty).
+
+    The loads with the ids `on_time` are seen as if their events had come when they happened.
 
     Raises DataError when nothing had landed by then, Busy when another branch is open.
     """
     first = instants[0]
     landed = loads(settings)
-    if not any(_is_known(load, first) for load in landed):
+    if not on_time and not any(_is_known(load, first) for load in landed):
         earliest = min((load.landed_at for load in landed), default=None)
         when = "nothing has landed at all" if earliest is None else f"the first load landed at {clock.iso(earliest)}"
         raise DataError(
@@ -124,8 +137,14 @@ def branch(settings: Settings, definitions: Definitions, instants: Sequence[date
                 hindsight = Hindsight(settings, journal, first, folder / "mirror")
             releases = _releases(Store(settings), first)
             store = Store(here)
+            apart: dict[str, LoadFiles] = {}
+            for late in [load for load in landed if load.load_id in on_time]:
+                since, seq = (start[1].as_of if start else None), max(load.load_seq for load in landed) + 1
+                parts = in_parts(settings, late, since, instants, seq, folder / "on-time" / late.load_id)
+                landed = [load for load in landed if load is not late] + [part.load for part in parts]
+                apart |= {part.load.load_id: part.files for part in parts}
             try:
-                yield Branch(store, start, hindsight, settings, here, definitions, instants, landed, releases)
+                yield Branch(store, start, hindsight, settings, here, definitions, instants, landed, releases, apart)
             finally:
                 hindsight.close()
         finally:

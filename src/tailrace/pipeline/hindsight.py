@@ -81,6 +81,11 @@ class Hindsight:
         """Return the files of the mirror as it was at the instant, per table."""
         return {table: list(files) for table, files in self._files.items()}
 
+    def said(self) -> pa.Table:
+        """Return the messages and calls that the branch has sent: as the mirror has them, without numbers."""
+        query = "select * exclude (seq, plan_id, is_real, is_past, settled) from intents where not is_past order by seq"
+        return self._connection.sql(query).to_arrow_table()
+
     def really_sent(self, campaign: str) -> int:
         """Return how many messages of the campaign the branch has sent that the journal has as well, whenever."""
         query = "select count(*) from intents where not is_past and campaign = $campaign and intent_id in"

@@ -24,6 +24,7 @@ from tailrace.errors import DataError, StalePlan
 from tailrace.journal.journal import Journal
 from tailrace.journal.readings import MIRRORS
 from tailrace.journal.records import SyncBatch
+from tailrace.landing.backfills import Asked
 from tailrace.landing.land import Landed, land, land_inbox
 from tailrace.landing.loads import Load, loads
 from tailrace.landing.mirror import mirror, mirrored
@@ -107,8 +108,11 @@ def deliver(settings: Settings, as_of: datetime, *, budget_seconds: float | None
     return result
 
 
-def backfill(settings: Settings, paths: Sequence[Path], source: str, reason: str) -> Result:
+def backfill(settings: Settings, paths: Sequence[Path], source: str, reason: str, asked: Asked | None = None) -> Result:
     """Land files as history and plan at HEAD's own `as_of`: every move has cause history, nothing leaves.
+
+    Killed anywhere, the same again does what is missing, and so does the next run; `steps["backfill"]` says what was
+    done before. `asked` is kept with the load, and may narrow it to a range.
 
     Raises DataError when there is no HEAD to backfill under, or when loads wait that no plan has seen: what they
     did would be taken for the backfill's doing.
@@ -128,7 +132,14 @@ def backfill(settings: Settings, paths: Sequence[Path], source: str, reason: str
                 " taken for the backfill's doing: `tailrace run` first, then backfill"
             )
         with _timed(result, "land"):
-            _note_landing(result, [land(settings, paths, source, as_of=parent.as_of, history=True, reason=reason)])
+            landed = land(settings, paths, source, as_of=parent.as_of, history=True, reason=reason, asked=asked)
+            _note_landing(result, [landed])
+        waiting = [load for load in _unseen(settings, store, parent) if load.load_id == landed.known_load]
+        result.steps["backfill"] = {
+            "load": landed.load_id or landed.known_load,
+            "landed_before": landed.known_load is not None,
+            "planned_before": landed.known_load is not None and not waiting,
+        }
         _plan_history(settings, journal, result)
         with _timed(result, "mirror"):
             _mirror(settings, journal)
