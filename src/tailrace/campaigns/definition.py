@@ -99,7 +99,7 @@ class Repeat:
 class Reference:
     """A name in campaign.yml of something outside of it, and its line: what only others can say to be there."""
 
-    what: Literal["segment", "object_segment", "column", "topic", "owned_attribute"]
+    what: Literal["segment", "object_segment", "event", "column", "topic", "owned_attribute"]
     name: str
     line: int
 

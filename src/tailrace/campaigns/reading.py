@@ -192,7 +192,7 @@ def _goal(node: Node | None, trigger: Trigger | None, references: list[Reference
     event, segment = table.get("event"), table.get("segment")
     if (event is None) == (segment is None) and (event is not None or table.written <= set(words.GOAL)):
         node.wrong("`goal` needs exactly one of `event` and `segment`")
-    name = event_name(event) if event else None
+    name = event_name(event, references) if event else None
     entered = segment_name(segment, references) if segment else None
     for key in ("where", "same"):
         if segment is not None and key in table.nodes:

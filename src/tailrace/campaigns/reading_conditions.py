@@ -86,9 +86,12 @@ def segment_name(node: Node, references: list[Reference]) -> str | None:
     return name
 
 
-def event_name(node: Node) -> str | None:
-    """Return the name of an event."""
-    return node.text("the name of an event, such as `signed_up`")
+def event_name(node: Node, references: list[Reference]) -> str | None:
+    """Return the name of an event, which the references then hold."""
+    name = node.text("the name of an event, such as `signed_up`")
+    if name is not None:
+        references.append(Reference("event", name, node.line))
+    return name
 
 
 def property_name(node: Node) -> str | None:
@@ -167,7 +170,7 @@ def _person(node: Node, place: Place) -> Condition | None:
 
 
 def _event(table: Table, node: Node, place: Place) -> Condition | None:
-    name, written = event_name(node), table.get("since")
+    name, written = event_name(node, place.references), table.get("since")
     where, same = read_where(table.get("where")), read_same(table.get("same"), place.trigger)
     since: Any = "entry"
     if written is not None and written.scalar() != "entry":

@@ -53,8 +53,8 @@ def _change(table: Table) -> Change | None:
     return None if word is None else "left" if word == "left" else "entered"
 
 
-def _event(table: Table, _: list[Reference]) -> Trigger | None:
-    name = event_name(table.nodes["event"])
+def _event(table: Table, references: list[Reference]) -> Trigger | None:
+    name = event_name(table.nodes["event"], references)
     late, where = table.get("late"), read_where(table.get("where"))
     limit = late.duration() if late else None
     occurrence = _property(table.get("occurrence"))
@@ -63,13 +63,14 @@ def _event(table: Table, _: list[Reference]) -> Trigger | None:
     return EventTrigger(name, where[0] if where else None, where[1].sql if where else None, limit, occurrence)
 
 
-def _form(table: Table, _: list[Reference]) -> Trigger | None:
+def _form(table: Table, references: list[Reference]) -> Trigger | None:
     form = table.nodes["form"].text("the name of a form, such as `newsletter`")
     late, where = table.get("late"), read_where(table.get("where"))
     limit = late.duration() if late else None
     occurrence = _property(table.get("occurrence"))
     if form is None:
         return None
+    references.append(Reference("event", FORM_EVENT, table.nodes["form"].line))
     asked = compile_where(f"form = {engine.literal(form)}").sql
     sql = f"({asked} and {where[1].sql})" if where else asked
     return EventTrigger(FORM_EVENT, where[0] if where else None, sql, limit, occurrence, form)
@@ -142,7 +143,7 @@ def _object(table: Table, references: list[Reference]) -> Trigger | None:
     if kind == "segment":
         segment, moment = _object_segment(table.nodes["segment"], references), _change(table)
         return ObjectTrigger(name, segment=segment, on=moment) if name and segment and moment else None
-    event = event_name(table.nodes["event"])
+    event = event_name(table.nodes["event"], references)
     late, where = table.get("late"), read_where(table.get("where"))
     limit = late.duration() if late else None
     if name is None or event is None:

@@ -255,11 +255,16 @@ class Secrets(Mapping[str, str]):
 
 
 class ConnectionSettings(BaseModel):
-    """What every destination's settings have in common: strict, frozen, and secrets by environment name only."""
+    """What every destination's settings have in common: strict, frozen, and secrets by environment name only.
+
+    `baa`: there is a contract (a business associate agreement) under which health data may go there.
+    """
 
     model_config: ClassVar[ConfigDict] = ConfigDict(
         frozen=True, extra="forbid", strict=True, populate_by_name=True, hide_input_in_errors=True
     )
+
+    baa: bool = False
 
 
 @runtime_checkable

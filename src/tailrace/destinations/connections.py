@@ -67,6 +67,11 @@ class Connection:
         """How many items make one claim: the most that a crash can leave unknown."""
         return int(getattr(self.settings, "slots", self.capabilities.slots))
 
+    @property
+    def may_have_health_data(self) -> bool:
+        """Whether health data may go there: a contract covers it, or nothing leaves this machine."""
+        return bool(self.settings.baa) or not self.capabilities.needs_live
+
     def open(self, settings: Settings) -> Line:
         """Return an open line; its secrets are read now. Raises TailraceError that names an unset variable."""
         names = {key: value for key, value in self.settings if key.endswith("_env") and value is not None}

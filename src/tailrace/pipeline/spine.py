@@ -19,6 +19,7 @@ import pyarrow as pa
 
 from tailrace import clock, crash, durable, engine
 from tailrace.campaigns.render import Renderer
+from tailrace.checks.health import require_baa
 from tailrace.delivery.send import deliver as send
 from tailrace.errors import DataError, StalePlan
 from tailrace.journal.journal import Journal
@@ -91,6 +92,8 @@ def apply(settings: Settings, plan_id: str) -> Result:
     with durable.exclusive(settings.run_lock, "a run"), Journal.open(settings) as journal:
         if store.head() != plan_id:
             _require_inputs(settings, found)
+            definitions = load_definitions(settings)
+            require_baa(settings, definitions.campaigns.values(), definitions.connections)
         with _timed(result, "apply"):
             _apply(settings, journal, result, found.as_of)
     return result
@@ -239,6 +242,7 @@ def _make(
     head = store.head()
     parent = store.read(head) if head else None
     definitions = load_definitions(settings)
+    require_baa(settings, definitions.campaigns.values(), definitions.connections)
     if parent is not None and not journal.releases() and _stands(settings, parent, result.as_of, landed, definitions):
         result.plan_id, result.parent = head, parent.parent
         _note_plan(result, parent)

@@ -2,7 +2,9 @@
 -- A visit is an object: `group` calls tell of it.
 {{ config(
     enabled='telehealth' in var('programmes'),
-    meta={'object': 'visit', 'owner': 'care@example.com', 'summary': 'A booked visit begins within a day'},
+    meta={
+        'object': 'visit', 'owner': 'care@example.com', 'summary': 'A booked visit begins within a day', 'sensitivity': 'health',
+    },
 ) }}
 
 with visits as (

@@ -9,13 +9,17 @@ from types import MappingProxyType
 
 from tailrace.campaigns.check import check_campaigns
 from tailrace.campaigns.flight import Flight
-from tailrace.campaigns.shelf import load_campaigns
+from tailrace.campaigns.shelf import Shelf, load_campaigns
+from tailrace.checks.health import health_problems
+from tailrace.checks.ownership import ownership_notices, ownership_problems
 from tailrace.destinations.connections import Connections, load_connections
 from tailrace.errors import DefinitionError, Problem, nearest
-from tailrace.landing.contract import load_contract
+from tailrace.landing.contract import Owner, attribute_owners, sources
 from tailrace.settings import Settings
 from tailrace.warehouse import preview
 from tailrace.warehouse.catalog import Catalog, ObjectSegmentModel, SegmentModel, SyncModel, read_catalog
+from tailrace.warehouse.graph import read_graph
+from tailrace.warehouse.health import mark_problems
 
 
 @dataclass(frozen=True)
@@ -40,8 +44,10 @@ def check_project(
     """
     shelf = load_campaigns(settings.project_dir, strict=False)
     problems: list[Problem] = []
+    notices = list(shelf.notices)
     connections = _connections(settings, problems)
-    n_sources = _contracts(settings, problems)
+    n_sources = len(sources(settings))
+    owners = _owners(settings, problems)
     catalog = _catalog(settings, problems)
     if catalog is not None:
         names = set(catalog.segments)
@@ -52,13 +58,19 @@ def check_project(
             shelf, names, known, columns, object_segments=objects, off=catalog.off, flights=flights
         )
         problems += _segment_problems(catalog, settings.project_dir)
+        problems += mark_problems(settings)
         if connections is not None:
             problems += _sync_problems(catalog, connections, settings.project_dir)
+            problems += _health(settings, shelf, connections)
+        if owners:
+            graph = read_graph(settings)
+            problems += ownership_problems(settings.project_dir, shelf, catalog, graph, owners)
+            notices += ownership_notices(settings.project_dir, graph, owners)
     else:
         problems += shelf.problems
     return Findings(
         problems=sorted(set(problems), key=lambda problem: problem.place),
-        notices=list(shelf.notices),
+        notices=notices,
         counts={
             "campaigns": len(shelf.campaigns),
             "messages": sum(len(campaign.messages) for campaign in shelf.campaigns.values()),
@@ -119,14 +131,20 @@ def _connections(settings: Settings, problems: list[Problem]) -> Connections | N
         return None
 
 
-def _contracts(settings: Settings, problems: list[Problem]) -> int:
-    paths = sorted((settings.project_dir / "contracts" / "sources").glob("*.yml"))
-    for path in paths:
-        try:
-            load_contract(settings, path.stem)
-        except DefinitionError as error:
-            problems += error.problems
-    return len(paths)
+def _owners(settings: Settings, problems: list[Problem]) -> Mapping[str, Owner]:
+    """Return who owns what, having read the contract of every source."""
+    try:
+        return attribute_owners(settings)
+    except DefinitionError as error:
+        problems += error.problems
+        return {}
+
+
+def _health(settings: Settings, shelf: Shelf, connections: Connections) -> list[Problem]:
+    try:
+        return health_problems(settings, shelf.campaigns.values(), connections)
+    except DefinitionError as error:
+        return error.problems
 
 
 def _catalog(settings: Settings, problems: list[Problem]) -> Catalog | None:

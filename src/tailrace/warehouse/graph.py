@@ -1,0 +1,185 @@
+"""Which model's column is made of which others', through the whole project?
+
+Told from dbt's manifest and the SQL of the models, without dbt and without a warehouse. A model whose SQL cannot be
+told or traced depends on all of everything that it refers to.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections import deque
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from tailrace.settings import Settings
+from tailrace.warehouse.catalog import config_line, read_manifest, read_vars
+from tailrace.warehouse.landed import SHOWN
+from tailrace.warehouse.lineage import ALL, ROWS, Known, Ref, Refs, trace
+from tailrace.warehouse.rendering import Renderer, relation_of
+
+EVENTS = "landing.events"
+
+
+@dataclass(frozen=True)
+class Model:
+    """One model or seed: where it stands, what its meta says of it and of its columns, and what is known of its SQL."""
+
+    name: str
+    relation: str
+    path: str
+    line: int
+    parents: tuple[str, ...]
+    meta: Mapping[str, Any]
+    columns: Mapping[str, Mapping[str, Any]]
+    known: Known
+
+    @property
+    def is_declassified(self) -> bool:
+        """Whether its meta says that nothing of what it reads shows in it, and why."""
+        return bool(self.meta.get("declassify"))
+
+
+@dataclass(frozen=True)
+class Graph:
+    """Every model and seed by its relation, those first that others stand on."""
+
+    models: Mapping[str, Model]
+
+    def named(self, name: str) -> Model | None:
+        """Return the model of this name."""
+        return next((model for model in self.models.values() if model.name == name), None)
+
+    def attributes(self, name: str, column: str | None = None) -> dict[str, str]:
+        """Return each attribute of people that a model (or a column of it) depends on, with the way from it in words.
+
+        Attributes are what the meta of a model (`fct_person_facts`) names under `attributes`.
+        """
+        start = self.named(name)
+        if start is None:
+            return {}
+        found: dict[str, str] = {}
+        before: dict[Ref, Ref | None] = dict.fromkeys(sorted(_refs_of(start, column)))
+        waiting = deque(before)
+        while waiting:
+            ref = waiting.popleft()
+            model = self.models.get(ref[0])
+            if model is None:
+                continue
+            if attributes := model.meta.get("attributes"):
+                way = [name if column is None else f"{name}.{column}", *self._way(ref, before)]
+                for attribute in attributes if ref[1] == ALL else {ref[1]} & set(attributes):
+                    found.setdefault(attribute, " → ".join([*way, f"attribute {attribute}"]))
+                continue
+            for further in sorted(_refs_of(model, ref[1])):
+                if further not in before:
+                    before[further] = ref
+                    waiting.append(further)
+        return found
+
+    def _way(self, ref: Ref, before: Mapping[Ref, Ref | None]) -> list[str]:
+        way: list[str] = []
+        at: Ref | None = ref
+        while at is not None:
+            name = self.models[at[0]].name
+            way.append(name if at[1] in (ROWS, ALL) else f"{name}.{at[1]}")
+            at = before[at]
+        return way[::-1]
+
+
+def _refs_of(model: Model, column: str | None) -> Refs:
+    """Return what a column of a model depends on; None or a column that is not known: all that the model does."""
+    if column == ROWS and model.known.columns is not None:
+        return model.known.rows
+    return (model.known.columns or {}).get(column or ALL, model.known.reads)
+
+
+def read_graph(settings: Settings, events: Collection[str] = ()) -> Graph:
+    """Return the graph of dbt's manifest, which `runner.parse` keeps up to date; `events` are those to be followed.
+
+    Raises BuildError when dbt has not read the project yet.
+    """
+    manifest = read_manifest(settings)
+    renderer = Renderer(manifest, read_vars(settings))
+    relations = {f"landing.{table}": Known(dict.fromkeys(columns, frozenset())) for table, columns in SHOWN.items()}
+    relations[EVENTS] = replace(relations[EVENTS], events=frozenset(events), event_column="event", type_column="type")
+    models: dict[str, Model] = {}
+    for entry in _in_order(manifest):
+        relation = relation_of(entry).lower()
+        parents = _parents(manifest, entry)
+        if entry["resource_type"] == "seed":
+            known = _seed(settings, entry)
+        else:
+            sql = renderer.sql(entry["raw_code"], relation_of(entry))
+            known = (None if sql is None else trace(sql, relations)) or _untold(parents, relations)
+        model = _model(entry, relation, parents, known)
+        models[relation] = model
+        relations[relation] = replace(known, events=frozenset()) if model.is_declassified else known
+    return Graph(models)
+
+
+def _untold(parents: Collection[str], relations: Mapping[str, Known]) -> Known:
+    """Return what is known of a model whose SQL nobody understands: all may be in it."""
+    everything = frozenset((parent, ALL) for parent in parents)
+    events = frozenset[str]().union(*(relations[parent].events for parent in parents if parent in relations))
+    return Known(None, everything, everything, events)
+
+
+def _model(entry: Mapping[str, Any], relation: str, parents: tuple[str, ...], known: Known) -> Model:
+    columns = {name.lower(): column_meta(column) for name, column in (entry.get("columns") or {}).items()}
+    return Model(
+        name=entry["name"],
+        relation=relation,
+        path=entry["original_file_path"],
+        line=config_line(entry.get("raw_code") or ""),
+        parents=parents,
+        meta=entry["config"].get("meta") or {},
+        columns=columns,
+        known=known,
+    )
+
+
+def column_meta(column: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the meta of a column of the manifest, which dbt keeps in one of two places."""
+    return {**(column.get("meta") or {}), **((column.get("config") or {}).get("meta") or {})}
+
+
+def _seed(settings: Settings, entry: Mapping[str, Any]) -> Known:
+    path = settings.project_dir / entry["original_file_path"]
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        names = next(csv.reader(file), [])
+    return Known({name.strip().lower(): frozenset() for name in names})
+
+
+def _parents(manifest: Mapping[str, Any], entry: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the relations that a node refers to, the landing's tables among them."""
+    found = []
+    for unique_id in (entry.get("depends_on") or {}).get("nodes", ()):
+        if unique_id in manifest["nodes"]:
+            found.append(relation_of(manifest["nodes"][unique_id]).lower())
+        elif unique_id in manifest["sources"]:
+            source = manifest["sources"][unique_id]
+            found.append(f"{source['source_name']}.{source['name']}".lower())
+    return tuple(found)
+
+
+def _in_order(manifest: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """Yield the models and seeds, each after those that it refers to."""
+    waiting = {
+        unique_id: entry
+        for unique_id, entry in sorted(manifest["nodes"].items())
+        if entry["resource_type"] in ("model", "seed")
+    }
+    done: set[str] = set()
+    stack = list(waiting)[::-1]
+    while stack:
+        unique_id = stack[-1]
+        entry = waiting[unique_id]
+        needed = [up for up in (entry.get("depends_on") or {}).get("nodes", ()) if up in waiting and up not in done]
+        if unique_id in done or not needed:
+            stack.pop()
+            if unique_id not in done:
+                done.add(unique_id)
+                yield entry
+        else:
+            stack += needed

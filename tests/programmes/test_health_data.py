@@ -1,0 +1,163 @@
+"""The telehealth programme is health data: where it may go, and what says so before anything is applied."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tailrace.checks import check_project
+from tailrace.pipeline import spine
+from tailrace.planning.store import Store
+from tailrace.settings import Settings
+from tailrace.warehouse import runner
+from tests.installation import PROJECT, Installation, at, call
+from tests.programmes.test_telehealth import CAMPAIGNS
+from tests.warehouse.conftest import read_before
+
+RELAY = "type: smtp, host: mail.example.com, port: 587, security: starttls, from: Acme <hello@example.com>"
+
+
+@pytest.fixture(scope="module")
+def read(tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    """A project with all programmes on, which dbt has read. Only to be copied."""
+    root = tmp_path_factory.mktemp("all-on")
+    shutil.copytree(PROJECT, root / "project", ignore=shutil.ignore_patterns("target", "logs"))
+    path = root / "project" / "dbt_project.yml"
+    programmes = "  programmes: [saas, commerce, telehealth]"
+    text, found = re.subn(r"(?m)^  programmes: .*$", programmes, path.read_text(encoding="utf-8"))
+    assert found == 1
+    path.write_text(text, encoding="utf-8")
+    settings = Settings(data_dir=root / "data", project_dir=root / "project", memory_limit="1GB")
+    runner.parse(settings)
+    return settings
+
+
+@pytest.fixture
+def clinic(read: Settings, tmp_path: Path) -> Installation:
+    """All programmes on, everything goes to the outbox, nothing has landed."""
+    shutil.copytree(read.project_dir, tmp_path / "project")
+    installation = Installation(tmp_path / "data", tmp_path / "project")
+    read_before(installation.settings, read)
+    return installation
+
+
+@pytest.fixture
+def mails(clinic: Installation) -> Callable[[str], None]:
+    """Send mail to a relay with these settings, syncs to a webhook."""
+
+    def go(relay: str) -> None:
+        text = (
+            f"connections:\n  outbox: {{type: outbox}}\n  relay: {{{relay}}}\n"
+            "  crm_webhook: {type: webhook, url: 'https://crm.example.com/hook', secret_env: NOT_SET}\n"
+            "channels: {email: relay, webhook: crm_webhook, slack: outbox, sms: outbox, push: outbox}\n"
+        )
+        (clinic.project_dir / "destinations.yml").write_text(text, encoding="utf-8")
+
+    return go
+
+
+def problems(installation: Installation) -> list[str]:
+    return [str(problem) for problem in check_project(installation.settings, (), {}).problems]
+
+
+def test_nothing_leaves_by_the_outbox_so_it_needs_no_contract(clinic: Installation) -> None:
+    assert problems(clinic) == []
+
+
+def test_a_destination_with_a_contract_may_have_it(clinic: Installation, mails: Callable[[str], None]) -> None:
+    mails(RELAY + ", baa: true")
+    assert problems(clinic) == []
+
+
+def test_without_one_each_campaign_of_the_programme_is_refused_with_the_way_and_no_other(
+    clinic: Installation, mails: Callable[[str], None]
+) -> None:
+    mails(RELAY)
+    found = problems(clinic)
+    refused = {match[1] for text in found if (match := re.search(r"campaign `(\w+)` is health data", text))}
+    assert refused == CAMPAIGNS
+    assert len(found) == len(CAMPAIGNS)
+    (refill,) = [text for text in found if "`care_refill`" in text]
+    assert refill.startswith(
+        "campaigns/care_refill/campaign.yml:7: campaign `care_refill` is health data and goes to `relay`"
+    )
+    way = "campaign care_refill → segment seg_refill_due_7d → fct_fills → fct_care_events (marked in models/core/"
+    assert way in refill
+    (after,) = [text for text in found if "`care_visit_after`" in text]
+    assert "campaign care_visit_after → event visit_completed (contracts/events/visit_completed.yml)" in after
+    (before,) = [text for text in found if "`care_visit_before`" in text]
+    assert "campaign care_visit_before → segment seg_visits_tomorrow (marked in" in before
+
+
+def test_a_sync_of_it_and_a_message_that_prints_it_are_refused(
+    clinic: Installation, mails: Callable[[str], None]
+) -> None:
+    mails(RELAY + ", baa: true")
+    sync = clinic.project_dir / "models" / "syncs" / "sync_webhook__patients.sql"
+    sync.write_text(
+        "-- One row per person whose supply ends.\n{{ config(meta={'owner': 'a', 'destination': 'crm_webhook',"
+        " 'target': 'x', 'mode': 'mirror', 'keys': ['user_id']}) }}\n\nselect people.user_id\nfrom"
+        " {{ ref('dim_people') }} as people\ninner join {{ ref('seg_refill_due_7d') }} as due using (person_id)\n",
+        encoding="utf-8",
+    )
+    core = clinic.project_dir / "models" / "core" / "_core.yml"
+    text = core.read_text(encoding="utf-8")
+    described = "    description: One row per person known at as_of.\n"
+    assert text.count(described) == 1
+    column = "    columns:\n      - name: company\n        meta: {sensitivity: health}\n"
+    core.write_text(text.replace(described, described + column), encoding="utf-8")
+    found = problems(clinic)
+    assert [text for text in found if "dim_people.company" not in text] == [
+        text for text in found if text.startswith("models/syncs/sync_webhook__patients.sql:2: sync")
+    ]
+    way = "sync sync_webhook__patients → seg_refill_due_7d → fct_fills → fct_care_events (marked in"
+    assert any(way in text for text in found)
+
+    # The relay's contract ends: whoever prints the marked column is named where it does, others go on.
+    mails(RELAY)
+    welcome = [text for text in problems(clinic) if "campaign `onboarding`" in text]
+    assert len(welcome) == 1
+    assert (
+        "campaign onboarding → message need_a_hand → dim_people.company (marked in models/core/dim_people.sql"
+        in welcome[0]
+    )
+    assert not [text for text in problems(clinic) if "campaign `renewal_reminder`" in text]
+
+
+def test_plan_and_run_refuse_before_anything_is_made(clinic: Installation, mails: Callable[[str], None]) -> None:
+    mails(RELAY)
+    for command in ("plan", "run"):
+        done = call(clinic, command, "--as-of", "2026-03-01")
+        assert done.code == 2
+        assert "campaign care_refill → segment seg_refill_due_7d → fct_fills → fct_care_events" in done.err
+    assert not clinic.settings.warehouse.exists()
+    assert Store(clinic.settings).head() is None
+
+
+def test_a_draft_sends_nothing_so_it_stops_no_plan_but_check_speaks_of_it(
+    clinic: Installation, mails: Callable[[str], None]
+) -> None:
+    mails(RELAY)
+    for slug in CAMPAIGNS:
+        path = clinic.project_dir / "campaigns" / slug / "campaign.yml"
+        path.write_text(path.read_text(encoding="utf-8").replace("status: live", "status: draft"), encoding="utf-8")
+    assert len(problems(clinic)) == len(CAMPAIGNS)
+    assert call(clinic, "plan", "--as-of", "2026-03-01").code == 0
+
+
+def test_a_plan_made_for_the_outbox_is_not_applied_for_a_relay(
+    clinic: Installation, mails: Callable[[str], None]
+) -> None:
+    mails("type: outbox")
+    made = spine.plan(clinic.settings, at("2026-03-01"))
+    mails(RELAY)
+    done = call(clinic, "apply", str(made.plan_id))
+    assert done.code == 2
+    assert "`care_refill` is health data" in done.err
+    assert Store(clinic.settings).head() is None
+    mails(RELAY + ", baa: true")
+    assert call(clinic, "apply", str(made.plan_id)).code == 0

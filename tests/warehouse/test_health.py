@@ -1,0 +1,222 @@
+"""Which models hold health data, by what a manifest marks? On small ones, so that each rule stands alone."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tailrace.settings import Settings
+from tailrace.warehouse import runner
+from tailrace.warehouse.graph import read_graph
+from tailrace.warehouse.health import Health, mark_problems, read_health
+
+EVENTS = {"visit": "contracts/events/visit.yml", "refill": "contracts/events/refill.yml"}
+
+RAW = "select user_id as person_id, type, event, event_at from {{ source('landing', 'events') }}"
+CARE = "select person_id, event from {{ ref('fct_events') }} where event in ('visit', 'refill')"
+
+
+class Project:
+    """A manifest as dbt writes it, of models that are one line each."""
+
+    def __init__(self, root: Path) -> None:
+        self.settings = Settings(data_dir=root / "data", project_dir=root / "project")
+        self.settings.project_dir.mkdir(parents=True)
+        (self.settings.project_dir / "dbt_project.yml").write_text("vars: {days: 7}\n", encoding="utf-8")
+        self.nodes: dict[str, Any] = {}
+
+    def model(self, name: str, sql: str, folder: str = "core", columns: Any = None, **meta: Any) -> None:
+        """Add a model, or replace the one of this name."""
+        named = [word for word in self.nodes if f"'{word.rpartition('.')[2]}'" in sql]
+        parents = [*named, *(["source.p.landing.events"] if "source(" in sql else [])]
+        self.nodes[f"model.p.{name}"] = {
+            "unique_id": f"model.p.{name}",
+            "resource_type": "model",
+            "package_name": "p",
+            "name": name,
+            "alias": name,
+            "schema": folder,
+            "raw_code": sql,
+            "config": {"materialized": "table", "meta": meta},
+            "columns": {column: {"meta": {}, "config": {"meta": said}} for column, said in (columns or {}).items()},
+            "depends_on": {"nodes": parents},
+            "original_file_path": f"models/{folder}/{name}.sql",
+        }
+
+    def health(self, **events: str) -> Health:
+        sources = {"source.p.landing.events": {"source_name": "landing", "name": "events"}}
+        manifest = {"metadata": {"project_name": "p"}, "nodes": self.nodes, "sources": sources, "macros": {}}
+        path = runner.manifest_path(self.settings)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(manifest), encoding="utf-8")
+        return read_health(self.settings, events)
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    made = Project(tmp_path)
+    made.model("fct_events", RAW)
+    made.model("fct_care", CARE)
+    made.model(
+        "dim_people", "select distinct person_id, person_id as email from {{ ref('fct_events') }} where event = 'x'"
+    )
+    made.model("seg_due", "select person_id from {{ ref('fct_care') }} where event = 'refill'", "segments")
+    made.model("seg_all", "select person_id from {{ ref('dim_people') }}", "segments")
+    return made
+
+
+def test_nothing_is_marked_and_nothing_is_health_data(project: Project) -> None:
+    assert project.health().ways == {}
+
+
+def test_a_marked_event_marks_what_its_rows_reach_and_nothing_that_keeps_them_out(project: Project) -> None:
+    health = project.health(**EVENTS)
+    assert health.way("seg_due") == ["seg_due", "fct_care", "event refill (contracts/events/refill.yml)"]
+    assert health.way("fct_care") is not None
+    assert health.way("dim_people") is None
+    assert health.way("seg_all") is None
+    # Only one of them is marked, and it is not the one that the segment asks for.
+    assert project.health(visit="v.yml").way("seg_due") is None
+
+
+def test_counting_all_events_counts_marked_ones_until_a_reason_says_otherwise(project: Project) -> None:
+    counts = "select person_id, count(*) as n from {{ ref('fct_events') }} group by person_id"
+    project.model("fct_days", counts)
+    project.model("seg_busy", "select person_id from {{ ref('fct_days') }} where n > 3", "segments")
+    assert project.health(**EVENTS).way("seg_busy") == [
+        "seg_busy",
+        "fct_days",
+        "event refill (contracts/events/refill.yml)",
+    ]
+    project.model("fct_days", counts, declassify="how many, and not of what")
+    assert project.health(**EVENTS).way("seg_busy") is None
+    assert project.health(**EVENTS).way("fct_days") is None
+
+
+def test_a_marked_model_marks_all_that_depends_on_it_also_by_its_rows_alone(project: Project) -> None:
+    project.model("fct_care", CARE, sensitivity="health")
+    project.model(
+        "seg_x", "select p.person_id from {{ ref('dim_people') }} p join {{ ref('fct_care') }} c using (person_id)"
+    )
+    project.model(
+        "seg_not",
+        "select p.person_id from {{ ref('dim_people') }} p where not exists (select 1 from {{ ref('fct_care') }})",
+    )
+    health = project.health()
+    marked = "fct_care (marked in models/core/fct_care.sql:1)"
+    for segment in ("seg_due", "seg_x", "seg_not"):
+        assert health.way(segment) == [segment, marked]
+    assert health.way("seg_all") is None
+
+
+def test_a_marked_column_marks_what_is_made_of_it_or_chosen_by_it_and_no_other_column(project: Project) -> None:
+    people = "select person_id, event as reason, event_at as seen_at from {{ ref('fct_events') }}"
+    project.model("dim_people", people, columns={"reason": {"sensitivity": "health"}})
+    project.model("seg_shown", "select person_id, upper(reason) as r from {{ ref('dim_people') }}", "segments")
+    project.model("seg_chosen", "select person_id from {{ ref('dim_people') }} where reason = 'x'", "segments")
+    project.model("seg_star", "select * from {{ ref('dim_people') }}", "segments")
+    project.model("seg_other", "select person_id, seen_at from {{ ref('dim_people') }}", "segments")
+    health = project.health()
+    marked = "dim_people.reason (marked in models/core/dim_people.sql:1)"
+    assert health.way("dim_people", "reason") == [marked]
+    assert health.way("dim_people", "seen_at") is None
+    assert health.way("seg_shown", "r") == ["seg_shown.r", marked]
+    assert health.way("seg_shown", "person_id") is None
+    assert health.way("seg_shown") == ["seg_shown.r", marked]
+    assert health.way("seg_chosen") == ["seg_chosen", marked]
+    assert health.way("seg_chosen", "person_id") == ["seg_chosen", marked]
+    assert health.way("seg_star") == ["seg_star.reason", marked]
+    assert health.way("seg_other") is None
+
+
+@pytest.mark.parametrize(
+    "sql", ["select * from {{ nobody_knows(ref('fct_care')) }}", "select from {{ ref('fct_care') }} where"]
+)
+def test_a_model_that_cannot_be_read_is_health_data_when_anything_above_it_is(project: Project, sql: str) -> None:
+    project.model("fct_odd", sql)
+    project.model("seg_odd", "select person_id from {{ ref('fct_odd') }}", "segments")
+    assert project.health().way("seg_odd") is None
+    by_event = project.health(**EVENTS).way("seg_odd")
+    assert by_event is not None
+    assert by_event[:2] == ["seg_odd", "fct_odd"]
+    project.model("fct_care", CARE, sensitivity="health")
+    by_model = project.health().way("seg_odd")
+    assert by_model == ["seg_odd", "fct_odd", "fct_care (marked in models/core/fct_care.sql:1)"]
+
+
+def test_what_may_be_a_marked_column_is_taken_for_it(project: Project) -> None:
+    people = "select person_id, event as reason from {{ ref('fct_events') }}"
+    project.model("dim_people", people, columns={"reason": {"sensitivity": "health"}})
+    project.model("fct_odd", "select * from {{ nobody_knows(ref('dim_people')) }}")
+    joined = "left join {{ ref('dim_people') }} as p using (person_id)"
+    project.model("fct_star", "select x.*, p.reason from {{ source('other', 'x') }} as x " + joined)
+    health = project.health()
+    marked = "dim_people.reason (marked in models/core/dim_people.sql:1)"
+    assert health.way("fct_odd") == ["fct_odd", marked]
+    assert health.way("fct_star", "anything") == ["fct_star", marked]
+
+
+def test_what_is_declassified_shows_nothing_also_not_of_columns(project: Project) -> None:
+    project.model("fct_care", CARE, columns={"event": {"sensitivity": "health"}})
+    project.model(
+        "seg_due", "select person_id from {{ ref('fct_care') }} where event = 'refill'", declassify="agreed with …"
+    )
+    project.model("seg_next", "select person_id from {{ ref('seg_due') }}")
+    assert project.health(**EVENTS).way("seg_due") is None
+    assert project.health(**EVENTS).way("seg_next") is None
+
+
+def test_what_was_worked_out_is_kept_until_a_mark_the_project_or_a_var_changes(project: Project) -> None:
+    first = project.health(**EVENTS)
+    kept = runner.directory(project.settings) / "health.json"
+    content = kept.read_bytes()
+    kept.write_bytes(content.replace(b'"fct_care"', b'"fct_kept"'))
+    assert project.health(**EVENTS) != first
+    kept.write_bytes(content.replace(b'"fct_care"', b'"fct_kept"'))
+    project.model("seg_new", "select person_id from {{ ref('fct_care') }}", "segments")
+    assert project.health(**EVENTS).way("seg_new") is not None
+    assert project.health(visit="elsewhere.yml").way("seg_new") == [
+        "seg_new",
+        "fct_care",
+        "event visit (elsewhere.yml)",
+    ]
+    before = kept.read_bytes()
+    (project.settings.project_dir / "dbt_project.yml").write_text("vars: {days: 8}\n", encoding="utf-8")
+    project.health(visit="elsewhere.yml")
+    assert kept.read_bytes() != before
+
+
+def test_a_mark_that_is_none_is_named_with_its_file(project: Project) -> None:
+    project.model("fct_care", "{# care #}\n{{ config(meta={}) }}\n" + CARE, sensitivity="helth")
+    project.model("fct_days", RAW, declassify=True)
+    project.model("dim_people", RAW, columns={"event": {"sensitivity": "secret"}})
+    project.health()
+    said = sorted(str(problem) for problem in mark_problems(project.settings))
+    assert said[0].startswith("models/core/dim_people.sql:1: `sensitivity: secret` is not known; expected `health`")
+    assert said[1].startswith("models/core/fct_care.sql:2: `sensitivity: helth` is not known")
+    assert said[2].startswith("models/core/fct_days.sql:1: `declassify` gives no reason")
+    assert len(said) == 3
+
+
+def test_the_attributes_that_a_model_depends_on_are_told_with_the_way_there(project: Project) -> None:
+    facts = "select person_id, event as plan, type as company, event_at from {{ ref('fct_events') }}"
+    project.model("fct_facts", facts, attributes=["plan", "company"])
+    project.model(
+        "dim_people",
+        "select person_id, max(plan) as plan, max(company) as firm from {{ ref('fct_facts') }} group by all",
+    )
+    project.model("seg_pro", "select person_id from {{ ref('dim_people') }} where plan = 'pro'", "segments")
+    project.model("seg_any", "select person_id from {{ ref('dim_people') }}", "segments")
+    project.model("seg_odd", "select * from {{ nobody_knows(ref('dim_people')) }}", "segments")
+    project.health()
+    graph = read_graph(project.settings)
+    assert graph.attributes("seg_pro") == {"plan": "seg_pro → dim_people.plan → fct_facts.plan → attribute plan"}
+    assert graph.attributes("dim_people", "firm") == {
+        "company": "dim_people.firm → fct_facts.company → attribute company"
+    }
+    assert graph.attributes("seg_any") == {}
+    assert graph.attributes("seg_odd").keys() == {"plan", "company"}
+    assert graph.attributes("nothing") == {}

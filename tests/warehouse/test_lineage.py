@@ -1,0 +1,208 @@
+"""What a select depends on: values, rows, and which events get through it."""
+
+from __future__ import annotations
+
+import pytest
+
+from tailrace.warehouse.lineage import ALL, ROWS, Known, Ref, trace
+
+NAMES = {
+    "core.people": ("person_id", "plan", "mrr"),
+    "core.states": ("person_id", "state"),
+    "core.events": ("person_id", "type", "event", "at"),
+    "core.notes": ("person_id", "event"),
+}
+EVENTS = frozenset({"visit", "refill"})
+RELATIONS = {name: Known({column: frozenset() for column in columns}) for name, columns in NAMES.items()}
+RELATIONS["core.events"] = Known(
+    RELATIONS["core.events"].columns, events=EVENTS, event_column="event", type_column="type"
+)
+RELATIONS["core.care"] = Known(
+    {name: frozenset() for name in ("person_id", "event")}, events=EVENTS, event_column="event"
+)
+
+
+def known(sql: str) -> Known:
+    found = trace(sql, RELATIONS)
+    assert found is not None
+    return found
+
+
+def refs(*names: str) -> frozenset[Ref]:
+    """Return `relation.column` as refs; a name that ends in a dot is about the relation's rows."""
+    return frozenset((relation, column) for relation, _, column in (name.rpartition(".") for name in names))
+
+
+P, S, E = "core.people", "core.states", "core.events"
+
+
+@pytest.mark.parametrize(
+    ("sql", "column", "expected"),
+    [
+        ("select plan, mrr * 2 as twice from core.people", "twice", (f"{P}.mrr", f"{P}.")),
+        # what decides the rows is part of each value
+        ("select mrr from core.people where plan = 'pro'", "mrr", (f"{P}.mrr", f"{P}.plan", f"{P}.")),
+        ("select max(mrr) as most from core.people group by plan", "most", (f"{P}.mrr", f"{P}.plan", f"{P}.")),
+        ("select mrr from core.people order by plan limit 1", "mrr", (f"{P}.mrr", f"{P}.plan", f"{P}.")),
+        ("select mrr from core.people order by plan", "mrr", (f"{P}.mrr", f"{P}.")),
+        (
+            "select mrr from core.people qualify row_number() over (order by plan) = 1",
+            "mrr",
+            (f"{P}.mrr", f"{P}.plan", f"{P}."),
+        ),
+        # by way of a CTE, a subquery in `from`, an alias, a star
+        ("with a as (select plan as p, mrr from core.people) select a.p from a", "p", (f"{P}.plan", f"{P}.")),
+        ("select p from (select plan as p, mrr from core.people) as a", "p", (f"{P}.plan", f"{P}.")),
+        ("with a as (select people.* from core.people as people) select mrr from a", "mrr", (f"{P}.mrr", f"{P}.")),
+        ("select mrr + 1 as more, more * 2 as most from core.people", "most", (f"{P}.mrr", f"{P}.")),
+        ("select MRR from CORE.people", "mrr", (f"{P}.mrr", f"{P}.")),
+        # a join decides the rows, one on the left does not
+        (
+            "select p.mrr from core.people as p join core.states as s on p.person_id = s.person_id",
+            "mrr",
+            (f"{P}.mrr", f"{P}.person_id", f"{P}.", f"{S}.person_id", f"{S}."),
+        ),
+        (
+            "select p.mrr from core.people as p join core.states as s using (person_id)",
+            "mrr",
+            (f"{P}.mrr", f"{P}.person_id", f"{P}.", f"{S}.person_id", f"{S}."),
+        ),
+        (
+            "select p.mrr, s.state from core.people as p left join core.states as s on p.person_id = s.person_id",
+            "mrr",
+            (f"{P}.mrr", f"{P}."),
+        ),
+        (
+            "select p.mrr, s.state from core.people as p left join core.states as s on p.person_id = s.person_id",
+            "state",
+            (f"{P}.", f"{S}.state", f"{S}.", f"{P}.person_id", f"{S}.person_id"),
+        ),
+        (
+            "select (select max(at) from core.events) a, mrr from core.people left join core.states using (person_id)",
+            "mrr",
+            (f"{P}.mrr", f"{P}."),
+        ),
+        # but it makes more of them, and so counts where rows are counted
+        (
+            "select count(*) as n from core.people as p left join core.states as s on p.person_id = s.person_id",
+            "n",
+            (f"{P}.", f"{S}.", f"{P}.person_id", f"{S}.person_id"),
+        ),
+        # subqueries: in the condition, as a value, about the row outside
+        (
+            "select mrr from core.people where person_id in (select person_id from core.states where state = 'x')",
+            "mrr",
+            (f"{P}.mrr", f"{P}.", f"{P}.person_id", f"{S}.person_id", f"{S}.state", f"{S}."),
+        ),
+        (
+            "select (select max(state) from core.states s where s.person_id = p.person_id) s, mrr from core.people p",
+            "mrr",
+            (f"{P}.mrr", f"{P}."),
+        ),
+        (
+            "select (select max(state) from core.states s where s.person_id = p.person_id) as s from core.people p",
+            "s",
+            (f"{P}.", f"{P}.person_id", f"{S}.person_id", f"{S}.state", f"{S}."),
+        ),
+        # both sides of a union, by place
+        (
+            "select plan as a from core.people union all select state from core.states",
+            "a",
+            (f"{P}.plan", f"{P}.", f"{S}.state", f"{S}."),
+        ),
+        # what cannot be resolved may be anything
+        ("select x.b.c as c from core.people as p", "c", (f"{P}.*", f"{P}.")),
+        ("select nothing from core.unknown", "nothing", ("core.unknown.nothing", "core.unknown.")),
+    ],
+)
+def test_a_column_depends_on_its_values_and_on_what_decides_the_rows(
+    sql: str, column: str, expected: tuple[str, ...]
+) -> None:
+    columns = known(sql).columns
+    assert columns is not None
+    assert columns[column] == refs(*expected)
+
+
+def test_all_that_is_read_is_told_even_where_no_column_shows_it() -> None:
+    sql = "select p.mrr from core.people as p left join core.states as s on p.person_id = s.person_id"
+    assert (S, ROWS) in known(sql).reads
+    assert known("select 1 as one from core.people where plan = 'x'").rows == refs(f"{P}.plan", f"{P}.")
+
+
+def test_a_star_over_what_nobody_knows_is_any_column() -> None:
+    found = known("select * from core.unknown")
+    assert found.columns is None
+    assert ("core.unknown", ALL) in found.reads
+
+
+def test_what_cannot_be_parsed_is_not_known() -> None:
+    assert trace("select from where", RELATIONS) is None
+    assert (
+        trace("with recursive a as (select 1 as n union all select n + 1 from a where n < 3) select n from a", {})
+        is not None
+    )
+
+
+@pytest.mark.parametrize(
+    ("condition", "passes"),
+    [
+        ("true", EVENTS),
+        ("event = 'visit'", {"visit"}),
+        ("'visit' = event and at > now()", {"visit"}),
+        ("event in ('visit', 'signed_up')", {"visit"}),
+        ("event <> 'visit'", {"refill"}),
+        ("event not in ('visit', 'refill')", set()),
+        ("type = 'identify'", set()),
+        ("type = 'identify' or (type = 'track' and event = 'refill')", {"refill"}),
+        ("(type = 'identify' and at is not null) or (type = 'track' and event in ('signed_up'))", set()),
+        ("not (event = 'visit')", {"refill"}),
+        # in doubt it passes
+        ("lower(event) = 'signed_up'", EVENTS),
+        ("event = 'signed_up' or person_id > 3", EVENTS),
+        ("event like 'sign%'", EVENTS),
+        ("event in (select state from core.states)", EVENTS),
+    ],
+)
+def test_an_event_passes_unless_the_condition_surely_keeps_it_out(condition: str, passes: set[str]) -> None:
+    assert known(f"select person_id from core.events where {condition}").events == frozenset(passes)
+
+
+@pytest.mark.parametrize(
+    ("sql", "passes"),
+    [
+        ("with a as (select * from core.events) select person_id from a where event = 'visit'", {"visit"}),
+        ("with a as (select event as what from core.events) select 1 as n from a where what = 'visit'", {"visit"}),
+        # what an event is has been lost on the way
+        (
+            "with a as (select lower(event) as event from core.events) select 1 as n from a where event = 'visit'",
+            EVENTS,
+        ),
+        (
+            "select 1 as n from core.people where exists (select 1 from core.events as e where e.event = 'refill')",
+            {"refill"},
+        ),
+        (
+            "select 1 as n from core.people as p join core.events as e using (person_id) where e.event = 'visit'",
+            {"visit"},
+        ),
+        (
+            "select 1 as n from core.events as e join core.notes as n using (person_id) where e.event = 'visit'",
+            {"visit"},
+        ),
+        # another relation's column of that name says nothing
+        ("select 1 as n from core.events as e join core.notes as n using (person_id) where n.event = 'visit'", EVENTS),
+        ("select 1 as n from core.events join core.notes using (person_id) where event = 'visit'", EVENTS),
+        (
+            "select 1 as n from core.events as e join core.care as c on c.person_id = e.person_id where c.event = 'x'",
+            EVENTS,
+        ),
+        (
+            "select 1 as n from core.events where event = 'a' union all select 1 from core.care where event = 'visit'",
+            {"visit"},
+        ),
+        ("select 1 as n from core.care where event = 'visit'", {"visit"}),
+        ("select person_id from core.people", set()),
+    ],
+)
+def test_events_are_followed_through_what_a_select_stands_on(sql: str, passes: set[str]) -> None:
+    assert known(sql).events == frozenset(passes)
