@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -149,15 +150,23 @@ def test_a_replaced_file_stays_while_somebody_may_read_it(small: World) -> None:
     assert all(path.exists() for load in loads(small.settings) for path in own_event_files(small.settings, load))
 
 
+@pytest.fixture(scope="module")
+def packed_once(tmp_path_factory: pytest.TempPathFactory) -> World:
+    """Ten loads that were packed, and ten more."""
+    world = World(tmp_path_factory.mktemp("packed"))
+    land_small(world, 0, 10)
+    assert collect(world) == 0
+    land_small(world, 10, 20)
+    return world
+
+
 @pytest.mark.parametrize("point", ["gc.pack_written", "gc.packed", "gc.unpacked", "gc.unpacked:7"])
 def test_killed_anywhere_and_run_again_every_event_is_there_once(
-    make_world: Callable[[str], World], point: str
+    packed_once: World, make_world: Callable[[str], World], point: str
 ) -> None:
     calm, killed = make_world("calm"), make_world("killed")
     for world in (calm, killed):
-        land_small(world, 0, 10)
-        assert collect(world) == 0
-        land_small(world, 10, 20)
+        shutil.copytree(packed_once.folder, world.folder, dirs_exist_ok=True)
     before = everything(killed)
     assert collect(calm) == 0
 

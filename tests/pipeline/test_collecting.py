@@ -21,6 +21,7 @@ from tailrace.landing.loads import loads, own_event_files
 from tailrace.landing.packs import pack_file, packs
 from tailrace.pipeline import spine
 from tailrace.pipeline.collecting import collect_garbage
+from tailrace.pipeline.evidence import evidence
 from tailrace.pipeline.request import load_files
 from tailrace.planning.store import Store
 from tailrace.settings import Settings
@@ -132,6 +133,29 @@ def test_a_build_that_may_see_a_part_of_a_pack_sees_that_part(days: Days, tmp_pa
         seen = dict(connection.execute("select load_id, count(*) from landing.events group by 1").fetchall())
         held = dict(connection.execute("select load_id, count(*) from core.fct_events group by 1").fetchall())
     assert seen == held == {load.load_id: load.landed for load in some if load.landed}
+
+
+def test_what_is_known_of_a_person_at_a_plan_has_no_event_of_a_load_that_the_plan_had_not_seen(
+    days: Days, tmp_path: Path
+) -> None:
+    installation = days.copy(tmp_path)
+    settings = installation.settings
+    plan = Store(settings).read(Store(settings).resolve("HEAD~2"))
+    with duckdb.connect(str(settings.warehouse), read_only=True) as connection:
+        ((person, n_events),) = connection.execute(
+            "select person_id, count(*) from core.fct_events where person_id is not null group by 1"
+            " having count(distinct load_id) > 3 order by max(load_seq) desc, 1 limit 1"
+        ).fetchall()
+
+    collect(installation, days.at[2])
+
+    seen = Store(settings).table(plan, "loads")
+    assert seen is not None
+    with evidence(settings, Store(settings), plan, person) as known:
+        rows = known.connection.execute("select load_seq, count(*) from wh.core.fct_events group by 1").fetchall()
+    assert known.knows_events
+    assert {seq for seq, _ in rows} <= set(seen.column("load_seq").to_pylist())
+    assert 0 < sum(count for _, count in rows) < n_events
 
 
 READERS = {
@@ -279,10 +303,13 @@ def test_a_delivery_may_be_under_way(days: Days, tmp_path: Path) -> None:
         assert call(installation, "gc", "--as-of", clock.iso(days.at[2])).code == 0
 
 
-def test_nothing_is_collected_while_the_journal_cannot_say_what_is_to_be_delivered(days: Days, tmp_path: Path) -> None:
+@pytest.mark.parametrize("lost", ["journal.sqlite*", "journal*"], ids=["the journal is", "its copy is too"])
+def test_nothing_is_collected_while_the_journal_cannot_say_what_is_to_be_delivered(
+    days: Days, tmp_path: Path, lost: str
+) -> None:
     installation = days.copy(tmp_path, "{plans: 1d}")
-    for path in installation.data_dir.glob("journal.sqlite*"):
-        path.unlink()
+    for path in installation.data_dir.glob(lost):
+        durable.remove(path)
     before = _stores(installation)
 
     done = call(installation, "gc", "--as-of", clock.iso(days.at[2]))
