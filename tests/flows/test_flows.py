@@ -143,5 +143,5 @@ def test_a_backfill_by_flow_sends_nothing_and_removes_nobody(company: Company, t
     assert after.counts["send"] == after.counts["sync_ops"] == 0
     (kept,) = backfills(installation.settings)
     assert (kept.who, kept.until, kept.plan_after) == ("prefect", before.as_of, after.plan_id)
-    assert kept.reasons["outside_range"] == kept.quarantined > 0
+    assert 0 < kept.reasons["outside_range"] <= kept.quarantined
     assert os.listdir(installation.settings.outbox) == os.listdir(company.base.settings.outbox)  # noqa: PTH208
