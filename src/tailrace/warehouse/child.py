@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from tailrace.warehouse import known, sparing
+from tailrace.warehouse.wording import plain
 
 PR_SET_PDEATHSIG = 1
 LONGEST_REQUEST = 1 << 20
@@ -121,11 +122,15 @@ def _become_dbt(request: dict[str, Any], said: int, server: int) -> int:
 
 
 def _leave(result: Any, file: Path) -> None:
-    """Write what became of each node, when dbt came to nodes. The file is there in whole or not at all."""
+    """Write what became of each node, in words without values, when dbt came to nodes: in whole or not at all."""
     if result is None:
         return
     nodes = [
-        {"unique_id": each.node.unique_id, "status": str(each.status), "message": each.message}
+        {
+            "unique_id": each.node.unique_id,
+            "status": str(each.status),
+            "message": plain(each.message or str(each.status)),
+        }
         for each in result.results
     ]
     aside = file.with_suffix(".tmp")

@@ -12,6 +12,7 @@ from tailrace import engine
 from tailrace.errors import BuildError
 from tailrace.settings import Settings
 from tailrace.warehouse import runner
+from tailrace.warehouse.wording import plain
 
 
 def refresh(settings: Settings) -> None:
@@ -36,5 +37,5 @@ def members(settings: Settings, name: str, as_of: datetime) -> Iterator[duckdb.D
         try:
             connection.execute(f"create temp table members as select * from (\n{compiled}\n)")
         except duckdb.Error as error:
-            raise BuildError(f"{name} does not run: {runner.plain(str(error))}") from error
+            raise BuildError(f"{name} does not run: {plain(str(error))}") from error
         yield connection

@@ -15,9 +15,8 @@ from tailrace.engine import busy
 from tailrace.errors import BuildError, DefinitionError, Problem, TailraceError
 from tailrace.settings import Settings
 from tailrace.warehouse import parsed, warm
+from tailrace.warehouse.wording import plain
 
-_QUOTED = re.compile(r"\"[^\"]*\"|'[^']*'")
-_ADDRESS = re.compile(r"\S+@\S+")
 _PLACE = re.compile(
     r"\(((?:models|tests|seeds|macros)/[^)\s]+)\)|((?:models|tests|seeds|macros)/[\w./-]+\.(?:sql|yml|csv))"
 )
@@ -26,7 +25,6 @@ _PLACE = re.compile(
 _OURS = "run"
 # dbt writes the manifest before it starts on a node; 1 is a node that failed.
 _READ_THE_PROJECT = (0, 1)
-_CARRIES_VALUES = ("Conversion Error", "Invalid Input Error", "Constraint Error", "Out of Range Error")
 
 
 @dataclass(frozen=True)
@@ -135,8 +133,7 @@ def build(settings: Settings, as_of: datetime, *, exclude: str | None, full_refr
             raise BuildError(f"dbt was killed by signal {-code}; nothing can be planned on: run again")
         raise _unreadable(settings, said)
     return [
-        NodeResult(entry["unique_id"], entry["status"], plain(entry.get("message") or entry["status"]))
-        for entry in json.loads(results.read_bytes())
+        NodeResult(entry["unique_id"], entry["status"], entry["message"]) for entry in json.loads(results.read_bytes())
     ]
 
 
@@ -188,20 +185,6 @@ def _run(
 
 def _inputs(settings: Settings) -> str | None:
     return parsed.inputs(settings.project_dir, warm.environment(), _output(settings, Path()))
-
-
-def plain(message: str) -> str:
-    """Return dbt's message as one line without values: `Binder Error: column "emial" not found …`.
-
-    DuckDB quotes the offending value in errors about data; a value may be an address, so it goes.
-    """
-    lines = [line.strip() for line in message.splitlines() if line.strip()]
-    if len(lines) > 1 and re.match(r"(Runtime|Database|Compilation|Parsing) Error", lines[0]):
-        lines = lines[1:]
-    first = lines[0] if lines else "no message"
-    if first.startswith(_CARRIES_VALUES):
-        first = _QUOTED.sub("`…`", first)
-    return _ADDRESS.sub("`…`", first)
 
 
 def _unreadable(settings: Settings, said: str) -> TailraceError:
