@@ -55,6 +55,10 @@ def test_bodies_with_the_keys_and_objects_of_one_seen_before_fit() -> None:
         ('"b":3', '"b":{"k":1}'),
         ('"b":3', '"b":NaN'),
         ('"b":3', '"b":-Infinity'),
+        ('"b":3', '"b":-nAn'),
+        ('"b":3', '"b":inf'),
+        ('"b":3', '"b":[-iNf]'),
+        ('"b":3', '"b":[1,nan]'),
         ('"b":3', '"b":[[1]]'),
         ('"b":3', '"b":[1,[2]]'),
         ('"b":3', '"b":"\\u0000"'),
@@ -89,7 +93,7 @@ class Imitator:
     """Bodies made of the text of another: keys renamed, members put in, braces and values moved. Many of them lie."""
 
     KEYS = ("a", "b", "k", "a_b", "a_c", ":a")
-    VALUES = ("1", '"t"', '"}"', '"{"', '":"', "{}", "[]", '["a_b","b"]', "NaN", "[[1]]", "null", '{"b":1}')
+    VALUES = ("1", '"t"', '"}"', '"{"', '":"', "{}", "[]", '["a_b","b"]', "NaN", "-iNf", "[nAn]", "[[1]]", "null", '{"b":1}')
     BRACES = ("{", "}", "},", "]", "[", '},"b":{', ",")
 
     def __init__(self, random: Random, body: str) -> None:

@@ -22,6 +22,8 @@ _MAX_DEPTH = 20
 # What is written after a text is one of `,:}]`; a key begins with none of them, and has nothing to escape.
 _KEY = re.compile(r"[^\W_][\w $@./-]*")
 
+_NO_NUMBER = "-?(?i:nan|inf)"
+
 
 class _Formless(ValueError):
     pass
@@ -36,8 +38,14 @@ def fits(rows: Iterable[dict[str, Any]], column: str) -> str:
     forms = Counter(form for body in bodies for form in _forms(body))
     chosen = sorted(forms, key=lambda form: (-forms[form], form))[:_MAX_FORMS]
     whens = [f"when {column} like {engine.literal(_wild(form))} then {_exactly(form, column)}" for form in chosen]
-    doubts = " or ".join(f"contains({column}, '{part}')" for part in ("\\", "NaN", "Infinity", "[[", ",["))
-    return f"case when {column} is null then true when {doubts} then false {' '.join(whens)} else false end"
+    doubts = " or ".join(f"contains({column}, '{part}')" for part in ("\\", "[[", ",["))
+    # DuckDB takes NaN and Infinity for numbers, in any case, and keeps them as they are written.
+    in_lists = rf"case when contains({column}, '[') then regexp_matches({column}, '[,\[]{_NO_NUMBER}') else false end"
+    return (
+        f"case when {column} is null then true when {doubts} then false"
+        f" when regexp_matches({column}, ':{_NO_NUMBER}') then false when {in_lists} then false"
+        f" {' '.join(whens)} else false end"
+    )
 
 
 def _forms(body: dict[str, Any]) -> Iterator[str]:

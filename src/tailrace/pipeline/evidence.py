@@ -71,17 +71,19 @@ def _events(connection: engine.Connection, settings: Settings, store: Store, pla
     paths = ", ".join(literal(str(path)) for path in event_files(settings, there))
     nobody = (
         "(select ''::varchar as event_id, ''::varchar as source, 0::bigint as load_seq, false as is_history,"
-        " ''::varchar as type, ''::varchar as event, ''::varchar as user_id, '2000-01-01'::timestamp as event_at,"
-        " '2000-01-01'::timestamp as landed_at, ''::varchar as properties, ''::varchar as load_id limit 0)"
+        " ''::varchar as type, ''::varchar as event, ''::varchar as user_id, ''::varchar as anonymous_id,"
+        " ''::varchar as previous_id, '2000-01-01'::timestamp as event_at, '2000-01-01'::timestamp as landed_at,"
+        " ''::varchar as properties, ''::varchar as load_id limit 0)"
     )
-    source = f"read_parquet([{paths}], union_by_name = true)" if paths else nobody
-    connection.execute(
-        f"create table wh.core.fct_events as select {columns} from {source}"
-        " where ('0x' || substr(md5(user_id), 1, 15))::bigint = $person and user_id <> ''"
-        # A pack has events of loads that came later.
-        f" and load_id in ({of_the_plan})",
-        {"person": person_id},
-    )
+    query = engine.statement("tailrace.pipeline", "person_events")
+    for name, sql in (
+        ("landed", f"read_parquet([{paths}], union_by_name = true)" if paths else nobody),
+        ("loads", of_the_plan),  # a pack has events of loads that came later
+        ("person", str(int(person_id))),
+        ("columns", columns),
+    ):
+        query = query.replace(f"{{{name}}}", sql)
+    connection.execute(f"create table wh.core.fct_events as {query}")
     return len(there) == len(seen)
 
 
