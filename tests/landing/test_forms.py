@@ -93,7 +93,22 @@ class Imitator:
     """Bodies made of the text of another: keys renamed, members put in, braces and values moved. Many of them lie."""
 
     KEYS = ("a", "b", "k", "a_b", "a_c", ":a")
-    VALUES = ("1", '"t"', '"}"', '"{"', '":"', "{}", "[]", '["a_b","b"]', "NaN", "-iNf", "[nAn]", "[[1]]", "null", '{"b":1}')
+    VALUES = (
+        "1",
+        '"t"',
+        '"}"',
+        '"{"',
+        '":"',
+        "{}",
+        "[]",
+        '["a_b","b"]',
+        "NaN",
+        "-iNf",
+        "[nAn]",
+        "[[1]]",
+        "null",
+        '{"b":1}',
+    )
     BRACES = ("{", "}", "},", "]", "[", '},"b":{', ",")
 
     def __init__(self, random: Random, body: str) -> None:
