@@ -91,7 +91,7 @@ def keep(connection: duckdb.DuckDBPyConnection, bits: Collection[Bit]) -> None:
         f"before_{word}, (after_{word} & ~{mask}::ubigint) | (before_{word} & {mask}::ubigint) as after_{word}"
         for word, mask in ((word, _mask(bits, word)) for word in range(words))
     )
-    _show(connection, connection.execute(f"select person_id, {columns} from sides").pl(), words)
+    _show(connection, _frame(connection, f"select person_id, {columns} from sides"), words)
 
 
 def moves(connection: duckdb.DuckDBPyConnection, bits: Collection[Bit], before: Mapping[str, int]) -> dict[str, Moves]:
@@ -153,7 +153,7 @@ def _sides(
     def members(bit: Bit) -> pl.Series:
         with connection.cursor() as cursor:
             query = f"select person_id::bigint as person_id from {bit.relation} where person_id is not null"
-            return cursor.execute(query).pl()["person_id"].sort()
+            return _frame(cursor, query)["person_id"].sort()
 
     held, strangers = _held(parent["person_id"], built, members, threads)
     new = pl.concat([parent["person_id"].clear(), *strangers.values()]).sort().unique(maintain_order=True)
@@ -213,7 +213,7 @@ def _mask(bits: Collection[Bit], word: int) -> int:
 def _read_parent(connection: duckdb.DuckDBPyConnection, parent: str, words: int) -> pl.DataFrame:
     held = {column[0] for column in connection.execute(f"select * from {parent} limit 0").description}
     columns = ", ".join(f"w{word}" if f"w{word}" in held else f"0::ubigint as w{word}" for word in range(words))
-    return connection.execute(f"select person_id, {columns} from {parent}").pl().sort("person_id")
+    return _frame(connection, f"select person_id, {columns} from {parent}").sort("person_id")
 
 
 def _show(connection: duckdb.DuckDBPyConnection, sides: pl.DataFrame, words: int) -> None:
@@ -229,3 +229,10 @@ def _show(connection: duckdb.DuckDBPyConnection, sides: pl.DataFrame, words: int
     connection.register("differing", sides.filter(differs).to_arrow())
     connection.execute("create or replace temp table moved as select * from differing")
     connection.unregister("differing")
+
+
+def _frame(connection: duckdb.DuckDBPyConnection, query: str) -> pl.DataFrame:
+    """Return what the query finds; DuckDB 2.0 has no way of its own to polars."""
+    import polars as pl  # noqa: PLC0415 (as above)
+
+    return pl.DataFrame(connection.sql(query).to_arrow_table())
