@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -78,3 +79,22 @@ def world(tmp_path: Path) -> World:
 @pytest.fixture
 def make_world(tmp_path: Path) -> Callable[[str], World]:
     return lambda name: World(tmp_path / name)
+
+
+@pytest.fixture
+def made_durable(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
+    """What is fsynced and what is renamed to which name, from now on, in order."""
+    done: list[tuple[str, str]] = []
+    fsync, rename = os.fsync, Path.rename
+
+    def noted_fsync(handle: int) -> None:
+        done.append(("fsync", Path(f"/proc/self/fd/{handle}").readlink().name))
+        fsync(handle)
+
+    def noted_rename(path: Path, target: Path) -> Path:
+        done.append(("rename", Path(target).name))
+        return rename(path, target)
+
+    monkeypatch.setattr(os, "fsync", noted_fsync)
+    monkeypatch.setattr(Path, "rename", noted_rename)
+    return done

@@ -116,26 +116,13 @@ def test_what_landed_cannot_be_written_by_accident(world: World) -> None:
     }  # fmt: skip
 
 
-def test_a_load_is_durable_before_it_is_true(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    done: list[tuple[str, str]] = []
-    fsync, rename = os.fsync, Path.rename
-
-    def noted_fsync(handle: int) -> None:
-        done.append(("fsync", Path(f"/proc/self/fd/{handle}").readlink().name))
-        fsync(handle)
-
-    def noted_rename(path: Path, target: Path) -> Path:
-        done.append(("rename", Path(target).name))
-        return rename(path, target)
-
-    monkeypatch.setattr(os, "fsync", noted_fsync)
-    monkeypatch.setattr(Path, "rename", noted_rename)
+def test_a_load_is_durable_before_it_is_true(world: World, made_durable: list[tuple[str, str]]) -> None:
     load_id = world.lines(compact(call()), b"bad").load_id
-    at = done.index(("rename", load_id))
-    aside = next(name for what, name in done if what == "fsync" and name.startswith(".aside-"))
+    at = made_durable.index(("rename", load_id))
+    aside = next(name for what, name in made_durable if what == "fsync" and name.startswith(".aside-"))
     for name in ("load.json", "events-1.parquet", "quarantine.parquet", aside):
-        assert ("fsync", name) in done[:at]
-    assert ("fsync", "loads") in done[at:]
+        assert ("fsync", name) in made_durable[:at]
+    assert ("fsync", "loads") in made_durable[at:]
 
 
 def test_a_sum_that_does_not_add_up_lands_nothing(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

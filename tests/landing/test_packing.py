@@ -10,7 +10,6 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 
@@ -192,26 +191,13 @@ def test_a_file_that_holds_less_than_its_record_says_is_not_packed(small: World)
     assert files(small) == before
 
 
-def test_a_pack_is_durable_before_it_is_read(small: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    done: list[tuple[str, str]] = []
-    fsync, rename = os.fsync, Path.rename
-
-    def noted_fsync(handle: int) -> None:
-        done.append(("fsync", Path(f"/proc/self/fd/{handle}").readlink().name))
-        fsync(handle)
-
-    def noted_rename(path: Path, target: Path) -> Path:
-        done.append(("rename", Path(target).name))
-        return rename(path, target)
-
-    monkeypatch.setattr(os, "fsync", noted_fsync)
-    monkeypatch.setattr(Path, "rename", noted_rename)
+def test_a_pack_is_durable_before_it_is_read(small: World, made_durable: list[tuple[str, str]]) -> None:
     pack(small.settings, is_dry=False)
     (made,) = packs(small.settings)
-    at = done.index(("rename", made.pack_id))
+    at = made_durable.index(("rename", made.pack_id))
     for name in ("pack.json", "events.parquet", f".aside-{os.getpid()}"):
-        assert ("fsync", name) in done[:at]
-    assert ("fsync", "packs") in done[at:]
+        assert ("fsync", name) in made_durable[:at]
+    assert ("fsync", "packs") in made_durable[at:]
 
 
 def test_a_record_that_cannot_be_read_stops_whoever_reads(small: World) -> None:
