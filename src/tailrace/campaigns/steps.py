@@ -138,9 +138,6 @@ class Exit:
 
 Step = Send | Wait | WaitUntil | If | Split | Webhook | Notify | Update | AddTo | RemoveFrom | Exit
 
-RESTING = ("send", "wait", "wait_until", "webhook")
-"""The kinds of step at which people rest."""
-
 
 def branches(step: Step) -> Iterator[tuple[str, tuple[Step, ...]]]:
     """Yield what may follow inside the step, by the branch's name: `then` and `else`, or the arms."""
