@@ -70,10 +70,32 @@ def busy(path: Path, error: Exception) -> TailraceError:
     )
 
 
-def row(connection: Connection, query: str, values: Mapping[str, Any] | None = None) -> tuple[Any, ...]:
-    """Return the first row of a query that gives one, having read all: DuckDB 2.0 refuses to go on otherwise."""
+def first(connection: Connection, query: str, values: Mapping[str, Any] | None = None) -> tuple[Any, ...] | None:
+    """Return the query's first row, or None, having read all: DuckDB 2.0 refuses to go on otherwise."""
     rows = connection.execute(query, dict(values or {})).fetchall()
-    return tuple(rows[0])
+    return tuple(rows[0]) if rows else None
+
+
+def row(connection: Connection, query: str, values: Mapping[str, Any] | None = None) -> tuple[Any, ...]:
+    """Return the first row of a query that always gives one."""
+    found = first(connection, query, values)
+    assert found is not None, "the query gives a row whatever the data"
+    return found
+
+
+def rows(connection: Connection, query: str, values: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
+    """Return the query's rows, each by the names of its columns."""
+    found = connection.execute(query, dict(values or {}))
+    names = [column[0] for column in found.description]
+    return [dict(zip(names, each, strict=True)) for each in found.fetchall()]
+
+
+def columns(connection: Connection, relation: str) -> list[str]:
+    """Return the names of the relation's columns, in their order."""
+    found = connection.execute(f"select * from {relation} limit 0")
+    names = [column[0] for column in found.description]
+    found.fetchall()
+    return names
 
 
 @cache

@@ -286,22 +286,20 @@ class Draft:
         )
 
     def _one(self, query: str) -> int:
-        row = self.stage.connection.execute(query).fetchone()
-        assert row is not None
-        return int(row[0])
+        return int(engine.row(self.stage.connection, query)[0])
 
     def _fingerprint(self) -> str:
         """Return a text that is the same for the same rows in whatever order they came, in any version of DuckDB."""
         # The upper half of `md5_number` is `md5_number_lower`, which DuckDB takes three times as long to tell.
-        row = self.stage.connection.execute(
+        row = engine.row(
+            self.stage.connection,
             "select (select concat_ws(' ', count(*), coalesce(sum((md5_number(event_id) >> 64)::hugeint), 0),"
             " coalesce(sum(epoch_us(event_at)::hugeint), 0)) from ready"
             " where row_no not in (select row_no from losers)),"
             " (select count(*) || ' ' || coalesce(sum((md5_number(reason || md5(raw)) >> 64)::hugeint), 0)"
             " from quarantined"
-            f" where {str(self.reason != RETRY).lower()})"
-        ).fetchone()
-        assert row is not None
+            f" where {str(self.reason != RETRY).lower()})",
+        )
         taken = "select quarantine_id from resolved order by 1" if self.reason == RETRY else "select '' where false"
         ids_taken = [row[0] for row in self.stage.connection.execute(taken).fetchall()]
         return " ".join([str(row[0]), str(row[1]), *ids_taken])
@@ -341,10 +339,11 @@ class Draft:
         if self._one("select count(*) from duckdb_tables() where table_name = 'resolved'"):
             parts.append(self._copy("resolved", values, aside / "resolved.parquet"))
         crash.here("land.staged")
-        spans = self.stage.connection.execute(
-            "select min(event_at), max(event_at) from ready where row_no not in (select row_no from losers)"
-        ).fetchone()
-        first, last = (moment and clock.parse(moment.isoformat()) for moment in spans or (None, None))
+        span = engine.row(
+            self.stage.connection,
+            "select min(event_at), max(event_at) from ready where row_no not in (select row_no from losers)",
+        )
+        first, last = (moment and clock.parse(moment.isoformat()) for moment in span)
         load = Load(
             load_id=load_id,
             load_seq=load_seq,
@@ -378,12 +377,12 @@ class Draft:
         text = engine.statement(_PACKAGE, name)
         for key, value in values.items():
             text = text.replace("{" + key + "}", value)
-        copied = self.stage.connection.execute(
+        copied = engine.row(
+            self.stage.connection,
             f"copy ({text}) to {engine.literal(str(target))} (format parquet, compression zstd, compression_level 1,"
             # Ids and bodies are nearly all different: a dictionary of them would be built in vain.
-            " row_group_size_bytes 8388608, dictionary_size_limit 1000)"
-        ).fetchone()
-        assert copied is not None
+            " row_group_size_bytes 8388608, dictionary_size_limit 1000)",
+        )
         return ParquetFile(name=target.name, rows=copied[0], bytes=target.stat().st_size, sha256=chunks.sha256(target))
 
 

@@ -181,9 +181,7 @@ class Stage:
             self.connection.unregister("appended")
 
     def _one(self, query: str) -> Any:
-        row = self.connection.execute(query).fetchone()
-        assert row is not None
-        return row[0]
+        return engine.row(self.connection, query)[0]
 
 
 class Source:

@@ -154,9 +154,7 @@ def _json_rows(path: Path) -> str:
 
 def _require_sound(connection: duckdb.DuckDBPyConnection, path: Path) -> tuple[str, int]:
     """Return the fingerprint of the data and how many rows it has; raises DataError for what cannot be used."""
-    found = connection.execute(engine.statement(_PACKAGE, "asked_facts"))
-    names = [column[0] for column in found.description]
-    facts = dict(zip(names, found.fetchall()[0], strict=True))
+    (facts,) = engine.rows(connection, engine.statement(_PACKAGE, "asked_facts"))
     problems = {
         "unread": "is not a JSON object",
         "nameless": "has no `user_id` (text)",

@@ -113,11 +113,9 @@ def _row(
     counts: tuple[int | None, ...] = (None, None, None)
     if plan is not None and f"enrollments:{campaign.slug}" in plan.relations:
         source = store.source(plan, f"enrollments:{campaign.slug}", relations.ENROLLMENTS)
-        found = connection.execute(
-            f"select count(*) filter (where status = 'active'), count(*), count(goal_at) from {source}"
-        ).fetchone()
-        assert found is not None
-        counts = found
+        counts = engine.row(
+            connection, f"select count(*) filter (where status = 'active'), count(*), count(goal_at) from {source}"
+        )
     return CampaignRow(
         slug=campaign.slug,
         purpose=campaign.purpose,
@@ -219,12 +217,12 @@ def _passes(settings: Settings, store: Store, plan: Plan | None, slug: str) -> P
         return None
     source = store.source(plan, f"enrollments:{slug}", relations.ENROLLMENTS)
     with engine.connect(settings) as connection:
-        row = connection.execute(
+        row = engine.row(
+            connection,
             "select count(*), count(*) filter (where status = 'active'), count(*) filter (where status = 'completed'),"
             " count(*) filter (where status = 'converted'), count(*) filter (where status = 'ended'),"
-            f" count(*) filter (where arm = 'holdout'), count(goal_at) from {source}"
-        ).fetchone()
-    assert row is not None
+            f" count(*) filter (where arm = 'holdout'), count(goal_at) from {source}",
+        )
     return Passes(*row)
 
 

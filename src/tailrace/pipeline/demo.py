@@ -112,9 +112,10 @@ def _example(settings: Settings) -> str:
             for name in sorted(plan.relations)
             if name.startswith("enrollments:")
         )
-        row = connection.execute(
+        row = engine.first(
+            connection,
             f"select people.user_id from ({arms}) as passes inner join published.core.dim_people as people"
             " on people.person_id = passes.person_id group by people.user_id"
-            " order by count(*) desc, people.user_id limit 1"
-        ).fetchone()
+            " order by count(*) desc, people.user_id limit 1",
+        )
     return "" if row is None else str(row[0])

@@ -49,7 +49,7 @@ def _memberships(connection: engine.Connection, store: Store, plan: Plan, person
     connection.execute(
         f"create temp table current as select * from {source} as kept where person_id = $person", {"person": person_id}
     )
-    with_words = {column[0] for column in connection.execute("select * from current limit 0").description}
+    with_words = set(engine.columns(connection, "current"))
     bits = {
         name: Bit(name, entry["bit"], Cause.BEHAVIOUR, None)
         for name, entry in plan.segments.items()

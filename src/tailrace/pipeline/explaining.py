@@ -111,10 +111,9 @@ def find_person(settings: Settings, person: str) -> int:
         candidates.append(int(person))
     with published(settings) as connection:
         for candidate in candidates:
-            found = connection.execute(
-                "select 1 from core.dim_people where person_id = $person", {"person": candidate}
-            ).fetchone()
-            if found is not None:
+            if engine.first(
+                connection, "select 1 from core.dim_people where person_id = $person", {"person": candidate}
+            ):
                 return candidate
     raise DataError(
         "nobody has that user id or person_id; expected a person with an event that has landed and been published"
@@ -126,12 +125,12 @@ def _events(settings: Settings, person_id: int) -> tuple[int, int, date | None, 
     with published(settings) as connection:
         if not has(connection, "core", "fct_person_days"):
             return 0, 0, None, None
-        row = connection.execute(
+        row = engine.row(
+            connection,
             "select coalesce(sum(n_events), 0), count(*), min(event_on), max(event_on) from core.fct_person_days"
             " where person_id = $person",
             {"person": person_id},
-        ).fetchone()
-    assert row is not None
+        )
     return int(row[0]), row[1], row[2], row[3]
 
 
@@ -140,10 +139,11 @@ def _states(settings: Settings, person_id: int) -> list[dict[str, Any]]:
     with published(settings) as connection:
         found = []
         for programme, table in state_tables(connection).items():
-            row = connection.execute(
+            row = engine.first(
+                connection,
                 f"select state, started_at from {table} where person_id = $person and ended_at is null",
                 {"person": person_id},
-            ).fetchone()
+            )
             if row is not None:
                 found.append({"programme": programme, "state": row[0], "since": row[1]})
     return found

@@ -126,12 +126,13 @@ def _object_of(connection: duckdb.DuckDBPyConnection, trigger: ObjectTrigger, pe
     """Return the attributes of an object of the person's, the first by its id."""
     if not has(connection, "core", "dim_objects"):
         return {}
-    row = connection.execute(
+    row = engine.first(
+        connection,
         "select objects.attributes::varchar from core.dim_objects as objects"
         " inner join core.fct_object_people as people using (object, object_id)"
         " where people.person_id = $person and object = $object order by object_id limit 1",
         {"person": person_id, "object": trigger.object},
-    ).fetchone()
+    )
     return {} if row is None or row[0] is None else dict(json.loads(row[0]))
 
 
@@ -143,8 +144,9 @@ def _event_of(settings: Settings, campaign: Campaign, person_id: int) -> dict[st
         return {}
     source = store.source(store.read(head), f"enrollments:{campaign.slug}", relations.ENROLLMENTS)
     with engine.connect(settings) as connection:
-        row = connection.execute(
+        row = engine.first(
+            connection,
             f"select event from {source} where person_id = $person order by entered_at desc limit 1",
             {"person": person_id},
-        ).fetchone()
+        )
     return {} if row is None or row[0] is None else dict(json.loads(row[0]))

@@ -32,10 +32,8 @@ def published(settings: Settings) -> Iterator[duckdb.DuckDBPyConnection]:
 
 def row_of(connection: duckdb.DuckDBPyConnection, relation: str, person_id: int) -> dict[str, Any]:
     """Return the person's row of a relation with a `person_id`, or an empty dictionary."""
-    found = connection.execute(f"select * from {relation} where person_id = $person", {"person": person_id})
-    names = [column[0] for column in found.description]
-    rows = found.fetchall()
-    return dict(zip(names, rows[0], strict=True)) if rows else {}
+    rows = engine.rows(connection, f"select * from {relation} where person_id = $person", {"person": person_id})
+    return rows[0] if rows else {}
 
 
 def has(connection: duckdb.DuckDBPyConnection, schema: str, table: str) -> bool:

@@ -133,9 +133,7 @@ def diff(settings: Settings, name: str, as_of: datetime | None, limit: int) -> D
 
 
 def _one(connection: engine.Connection, query: str) -> int:
-    row = connection.execute(query).fetchone()
-    assert row is not None
-    return int(row[0])
+    return int(engine.row(connection, query)[0])
 
 
 def _head(settings: Settings) -> Plan | None:

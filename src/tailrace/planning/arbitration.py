@@ -129,7 +129,8 @@ def judge(
     else:
         connection.execute("create or replace temp table capped (intent_id varchar, fits boolean, next_at timestamp)")
     query = statement(_PACKAGE, "verdicts").replace(
-        "{next_at}", "candidates.next_at" if "next_at" in _columns(connection, "candidates") else "null::timestamp"
+        "{next_at}",
+        "candidates.next_at" if "next_at" in engine.columns(connection, "candidates") else "null::timestamp",
     )
     connection.execute(f"create or replace temp table verdicts as {query}")
     said = store.put(connection, statement(_PACKAGE, "said"))
@@ -185,7 +186,7 @@ def _earlier(
     connection: duckdb.DuckDBPyConnection, store: Store, parent: Plan | None, slug: str, version: str
 ) -> Mapping[str, Any]:
     source = store.source(parent, f"versions:{slug}", relations.VERSIONS)
-    row = connection.execute(f"select source from {source} where version = $version", {"version": version}).fetchone()
+    row = engine.first(connection, f"select source from {source} where version = $version", {"version": version})
     assert row is not None, "a pass is on a version that the parent plan keeps, or on today's"
     definition: Mapping[str, Any] = json.loads(row[0])
     return definition
@@ -247,7 +248,3 @@ def _carry(
 
 def _make(connection: duckdb.DuckDBPyConnection, table: str, name: str, values: Mapping[str, Any]) -> None:
     connection.execute(f"create or replace temp table {table} as {statement(_PACKAGE, name)}", dict(values))
-
-
-def _columns(connection: duckdb.DuckDBPyConnection, table: str) -> set[str]:
-    return {column[0] for column in connection.execute(f"select * from {table} limit 0").description}

@@ -203,7 +203,7 @@ def _words(bits: Collection[Bit]) -> int:
 
 
 def _words_of(connection: duckdb.DuckDBPyConnection) -> int:
-    return len(connection.execute("select * from current limit 0").description) - 1
+    return len(engine.columns(connection, "current")) - 1
 
 
 def _mask(bits: Collection[Bit], word: int) -> int:
@@ -211,7 +211,7 @@ def _mask(bits: Collection[Bit], word: int) -> int:
 
 
 def _read_parent(connection: duckdb.DuckDBPyConnection, parent: str, words: int) -> pl.DataFrame:
-    held = {column[0] for column in connection.execute(f"select * from {parent} limit 0").description}
+    held = set(engine.columns(connection, parent))
     columns = ", ".join(f"w{word}" if f"w{word}" in held else f"0::ubigint as w{word}" for word in range(words))
     return _frame(connection, f"select person_id, {columns} from {parent}").sort("person_id")
 

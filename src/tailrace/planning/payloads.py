@@ -15,6 +15,7 @@ from typing import NamedTuple
 import duckdb
 import pyarrow as pa
 
+from tailrace import engine
 from tailrace.engine import identifier, literal
 from tailrace.planning.run import MessageSpec
 
@@ -61,7 +62,7 @@ def prepare(
     for campaign, message, segment, object_type in sorted(triggered):
         spec = messages[campaign, message]
         relation = segment_relations.get(segment)
-        columns = _columns_of(connection, relation) if relation else frozenset()
+        columns = frozenset(engine.columns(connection, f"wh.{relation}")) if relation else frozenset()
         fields = _Fields(customer, columns)
         owned = object_type and any(root == "object" for root, _ in spec.required | spec.optional)
         select = _Select(
@@ -165,9 +166,5 @@ class _Fields:
 
 def _customer_columns(connection: duckdb.DuckDBPyConnection) -> dict[str, str]:
     """Return each customer column and the alias of the table that has it; dim_people goes first."""
-    features = dict.fromkeys(_columns_of(connection, "core.dim_person_features"), "features")
-    return features | dict.fromkeys(_columns_of(connection, "core.dim_people"), "people")
-
-
-def _columns_of(connection: duckdb.DuckDBPyConnection, relation: str) -> frozenset[str]:
-    return frozenset(column[0] for column in connection.execute(f"select * from wh.{relation} limit 0").description)
+    features = dict.fromkeys(engine.columns(connection, "wh.core.dim_person_features"), "features")
+    return features | dict.fromkeys(engine.columns(connection, "wh.core.dim_people"), "people")

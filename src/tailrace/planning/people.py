@@ -6,6 +6,7 @@ from collections.abc import Collection
 
 import duckdb
 
+from tailrace import engine
 from tailrace.engine import identifier, literal
 
 
@@ -17,7 +18,9 @@ def describe(connection: duckdb.DuckDBPyConnection, columns: Collection[str], wh
     connection.execute("create or replace temp table customers (person_id bigint, customer varchar)")
     if not columns:
         return
-    people, features = (_columns(connection, table) for table in ("dim_people", "dim_person_features"))
+    people, features = (
+        set(engine.columns(connection, f"wh.core.{table}")) for table in ("dim_people", "dim_person_features")
+    )
     pairs = []
     for name in sorted(columns):
         alias = "people" if name in people else "features" if name in features else None
@@ -27,7 +30,3 @@ def describe(connection: duckdb.DuckDBPyConnection, columns: Collection[str], wh
         " from wh.core.dim_people as people left join wh.core.dim_person_features as features using (person_id)"
         f" where people.person_id in ({whom})"
     )
-
-
-def _columns(connection: duckdb.DuckDBPyConnection, table: str) -> set[str]:
-    return {column[0] for column in connection.execute(f"select * from wh.core.{table} limit 0").description}

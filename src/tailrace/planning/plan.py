@@ -293,12 +293,13 @@ def _describe_segments(
 
 def _silent_hours(connection: duckdb.DuckDBPyConnection, source: str, as_of: datetime) -> float | None:
     """Return the hours between `as_of` and the newest event of the source that has happened by then."""
-    row = connection.execute(
+    (hours,) = engine.row(
+        connection,
         "select date_diff('second', max(event_at), $as_of) / 3600.0 from wh.core.fct_events"
         " where source = $source and event_at <= $as_of",
         {"as_of": clock.naive(as_of), "source": source},
-    ).fetchone()
-    return None if row is None or row[0] is None else float(row[0])
+    )
+    return None if hours is None else float(hours)
 
 
 def _plan_campaigns(

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from tailrace import engine
 from tailrace.planning import relations
 from tailrace.planning.arbitration import Rules
 from tailrace.planning.gates import Case, Gate
@@ -142,12 +143,11 @@ class _Reader:
     def rows(self, relation: str, empty: str, where: str = "true", campaign: str = "") -> list[dict[str, Any]]:
         """Return the rows of a relation of the plan for which `where` holds, as dictionaries."""
         values = {"person": self._evidence.person_id, "key": str(self._evidence.person_id), "campaign": campaign}
-        found = self._evidence.connection.execute(
+        return engine.rows(
+            self._evidence.connection,
             f"select * from {self._store.source(self._plan, relation, empty)} as kept where {where}",
             {name: value for name, value in values.items() if f"${name}" in where},
         )
-        names = [column[0] for column in found.description]
-        return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
 
 
 def _rivals(read: _Reader, plan: Plan, slug: str, rules: Rules, specs: Mapping[str, CampaignSpec]) -> list[str]:

@@ -218,7 +218,7 @@ class Store:
         The bytes depend on the rows only: one writer, fixed row groups, whatever the thread count.
         """
         reader = connection.sql(query, params=dict(values or {})).to_arrow_reader(ROW_GROUP)
-        return self._write(reader.schema, (pa.Table.from_batches([batch]) for batch in reader))
+        return self._write(reader.schema, _regrouped(pa.Table.from_batches([batch]) for batch in reader))
 
     def put_each(
         self, connection: duckdb.DuckDBPyConnection, query: str, values: Mapping[str, Any], by: str
@@ -409,7 +409,10 @@ def _runs(rows: pa.Table, by: str) -> Iterator[tuple[str, pa.Table]]:
 
 
 def _regrouped(parts: Iterable[pa.Table]) -> Iterator[pa.Table]:
-    """Yield the rows in whole row groups, each in one chunk, as a statement over these rows alone would give them."""
+    """Yield the rows in whole row groups, each in one chunk, however many rows DuckDB handed on at a time.
+
+    DuckDB 1.5 fills each batch that it is asked for; 2.0 ends one where a thread's share of the rows ends.
+    """
     held: list[pa.Table] = []
     for part in parts:
         held.append(part)
@@ -417,9 +420,8 @@ def _regrouped(parts: Iterable[pa.Table]) -> Iterator[pa.Table]:
             rows = pa.concat_tables(held)
             yield rows.slice(0, ROW_GROUP).combine_chunks()
             held = [rows.slice(ROW_GROUP)]
-    rest = pa.concat_tables(held)
-    if rest.num_rows:
-        yield rest.combine_chunks()
+    if any(part.num_rows for part in held):
+        yield pa.concat_tables(held).combine_chunks()
 
 
 def _sha256(path: Path) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 import duckdb
 
-from tailrace import clock
+from tailrace import clock, engine
 from tailrace.engine import literal, statement
 from tailrace.planning import relations
 from tailrace.planning.memberships import WORD
@@ -82,7 +82,7 @@ def _rows(
     connection.executemany("insert into lineage values (?, ?, ?, ?)", places)
     paths = ", ".join(literal(path) for path in dict.fromkeys(path for *_, path in places))
     connection.execute(f"create or replace temp view rows as select * from read_parquet([{paths}], filename = true)")
-    return _dicts(connection.execute(statement("tailrace.planning", "story"), {"person_id": person_id}))
+    return engine.rows(connection, statement("tailrace.planning", "story"), {"person_id": person_id})
 
 
 def _segments(connection: duckdb.DuckDBPyConnection, store: Store, plan: Any, person_id: int) -> list[str]:
@@ -106,16 +106,10 @@ def _enrollments(
     found: list[dict[str, Any]] = []
     for name in sorted(plan.relations):
         if name.startswith("enrollments:"):
-            found += _dicts(
-                connection.execute(
-                    "select enrollment_id, campaign, version, occurrence, entered_at, arm, step, arrived_at, status,"
-                    f" goal_at from {store.source(plan, name, relations.ENROLLMENTS)} where person_id = $person_id",
-                    {"person_id": person_id},
-                )
+            found += engine.rows(
+                connection,
+                "select enrollment_id, campaign, version, occurrence, entered_at, arm, step, arrived_at, status,"
+                f" goal_at from {store.source(plan, name, relations.ENROLLMENTS)} where person_id = $person_id",
+                {"person_id": person_id},
             )
     return found
-
-
-def _dicts(result: duckdb.DuckDBPyConnection) -> list[dict[str, Any]]:
-    names = [column[0] for column in result.description]
-    return [dict(zip(names, row, strict=True)) for row in result.fetchall()]

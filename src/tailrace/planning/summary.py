@@ -23,7 +23,7 @@ def counts(
     `unknown_zones` are the people whose local time mattered and whose zone nobody knows.
     """
     judged = dict(connection.execute("select verdict, count(*) from verdicts group by verdict").fetchall())
-    words = [column[0] for column in connection.execute("select * from current limit 0").description][1:]
+    words = engine.columns(connection, "current")[1:]
     bits = " + ".join(f"bit_count({word})::bigint" for word in words)
     return {
         "people": engine.row(connection, "select count(*) from wh.core.dim_people")[0],

@@ -12,7 +12,7 @@ from typing import Any
 
 import duckdb
 
-from tailrace import clock
+from tailrace import clock, engine
 from tailrace.engine import identifier, literal, statement
 from tailrace.errors import DefinitionError, Problem
 from tailrace.planning import relations
@@ -268,8 +268,7 @@ def _midnight(moment: datetime) -> datetime:
 def _column(connection: duckdb.DuckDBPyConnection, campaign: CampaignSpec, attribute: str) -> tuple[str, str, str]:
     """Return the person's attribute as SQL, the join that it takes beside `dim_people as people`, and its relation."""
     for alias, table in (("people", "dim_people"), ("features", "dim_person_features")):
-        columns = connection.execute(f"select * from wh.core.{table} limit 0").description
-        if attribute in {column[0] for column in columns}:
+        if attribute in engine.columns(connection, f"wh.core.{table}"):
             join = "" if alias == "people" else f"left join wh.core.{table} as features using (person_id)"
             return f"{alias}.{identifier(attribute)}", join, f"core.{table}"
     raise _problem(

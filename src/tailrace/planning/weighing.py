@@ -14,6 +14,7 @@ from typing import Any
 
 import duckdb
 
+from tailrace import engine
 from tailrace.engine import literal
 from tailrace.planning import people
 from tailrace.planning.condition import same, truth
@@ -39,12 +40,10 @@ class Evidence:
 
     def row(self, table: str) -> dict[str, Any]:
         """Return the person's row of a table of `wh.core`, or {}."""
-        found = self.connection.execute(
-            f"select * from wh.core.{table} where person_id = $person", {"person": self.person_id}
+        rows = engine.rows(
+            self.connection, f"select * from wh.core.{table} where person_id = $person", {"person": self.person_id}
         )
-        names = [column[0] for column in found.description]
-        rows = found.fetchall()
-        return dict(zip(names, rows[0], strict=True)) if rows else {}
+        return rows[0] if rows else {}
 
 
 @dataclass(frozen=True)

@@ -90,7 +90,7 @@ def zones(connection: duckdb.DuckDBPyConnection, project_zone: str) -> int:
     connection.register("iana_zones", pa.table({"name": _iana_zones()}))
     countries = _country_zones()
     connection.register("country_zones", pa.table({"country": list(countries), "zone": list(countries.values())}))
-    found = {column[0] for column in connection.execute("select * from wh.core.dim_people limit 0").description}
+    found = engine.columns(connection, "wh.core.dim_people")
     query = statement(_PACKAGE, "zones")
     for column in ("timezone", "country"):
         query = query.replace(f"{{{column}}}", f"people.{column}" if column in found else "null")

@@ -115,7 +115,7 @@ def read_generation(settings: Settings) -> Generation | None:
     try:
         if not _has_state(connection):
             return None
-        row = connection.execute(engine.statement("tailrace.warehouse", "read_generation")).fetchone()
+        row = engine.first(connection, engine.statement("tailrace.warehouse", "read_generation"))
         failed = connection.execute(engine.statement("tailrace.warehouse", "read_failed")).fetchall()
     finally:
         connection.close()
@@ -158,7 +158,7 @@ def _prepare(
             connection.execute(engine.statement("tailrace.warehouse", name))
         connection.execute(engine.statement("tailrace.warehouse", "remove_stamp"))
         connection.execute(engine.statement("tailrace.warehouse", "clear_failed"))
-        row = connection.execute(engine.statement("tailrace.warehouse", "read_by_load")).fetchone()
+        row = engine.first(connection, engine.statement("tailrace.warehouse", "read_by_load"))
         show_landing(connection, loads, mirror, owners)
         connection.execute("commit")
     finally:
@@ -224,7 +224,7 @@ def _stamp(settings: Settings, generation: Generation, held: _Held | None) -> No
 
 
 def _has_state(connection: duckdb.DuckDBPyConnection) -> bool:
-    return connection.execute(engine.statement("tailrace.warehouse", "has_state")).fetchone() is not None
+    return engine.first(connection, engine.statement("tailrace.warehouse", "has_state")) is not None
 
 
 def _read_failures(settings: Settings, results: Sequence[runner.NodeResult]) -> dict[str, str]:
