@@ -25,7 +25,6 @@ _BODIES = ("properties", "traits")
 _MAPPING = ("type", *_TEXTS, "timestamp", *_BODIES)
 _TOP = ("format", "timestamps", "mapping", "tables", "delimiter", "owner", "summary", "owns", "expect_every")
 _SOURCE = re.compile(r"[a-z][a-z0-9_]{0,62}", re.ASCII)
-_AGE = re.compile(r"([1-9][0-9]{0,4})([mhd])", re.ASCII)
 _HOLE = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|[{}]")
 
 
@@ -246,7 +245,7 @@ def _contract(root: Node, source: str, path: str) -> Contract | None:
         tables=tables,
         delimiter=delimiter or ",",
         owner=owner.text() if owner else None,
-        expect_every=_age(every) if every else None,
+        expect_every=every.duration() if every else None,
         owned_attributes=attributes,
         owned_events=events,
     )
@@ -302,14 +301,6 @@ def _moment(node: Node | None, default: datetime) -> datetime:
     except TailraceError:
         node.wrong(f"`{node.name}` is {node.kind()}; expected a date such as `2020-01-01`")
         return default
-
-
-def _age(node: Node) -> timedelta | None:
-    match = _AGE.fullmatch(node.scalar() or "")
-    if match is None:
-        node.wrong(f"`{node.name}` is {node.kind()}; expected a duration such as `24h`, `30m` or `7d`")
-        return None
-    return int(match[1]) * {"m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(days=1)}[match[2]]
 
 
 def _tables(node: Node | None) -> tuple[tuple[str, Mapping], ...]:

@@ -7,14 +7,16 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cached_property
 from pathlib import Path
 
 from tailrace import clock, crash, durable, engine, ids
 from tailrace.errors import DataError
 from tailrace.landing import backfills, chunks
 from tailrace.landing.backfills import Asked
+from tailrace.landing.breaches import REASON
 from tailrace.landing.contract import Contract, load_contract
-from tailrace.landing.loads import LandedFile, Load, ParquetFile, event_files, loads, loads_dir
+from tailrace.landing.loads import Breach, LandedFile, Load, ParquetFile, event_files, loads, loads_dir
 from tailrace.landing.rows import stage_for
 from tailrace.landing.stage import Stage
 from tailrace.settings import Settings
@@ -44,6 +46,7 @@ class Landed:
     reasons: dict[str, int] = field(default_factory=dict)
     history: bool = False
     known_load: str | None = None
+    breaches: tuple[Breach, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -218,6 +221,7 @@ class Draft:
             known,
             reasons,
             self.history,
+            breaches=self._breaches,
         )
 
     def finish_retry(self) -> Landed:
@@ -254,10 +258,12 @@ class Draft:
             (),
             reasons,
             self.history,
+            breaches=self._breaches,
         )
 
     def _sort(self) -> None:
         connection = self.stage.connection
+        self.stage.breaches.explain(connection)
         connection.execute(engine.statement(_PACKAGE, "ready"))
         connection.execute("create view ready as select * from sorted where reason is null")
         connection.execute(
@@ -284,6 +290,27 @@ class Draft:
                 " union all select file_no from refused) group by file_no"
             ).fetchall()
         )
+
+    @cached_property
+    def _breaches(self) -> tuple[Breach, ...]:
+        """Return which contracts were broken how often; what stays in quarantine after a retry was counted before."""
+        found = self.stage.breaches
+        kept_out = [] if self.reason == RETRY else found.refused(self.stage.connection)
+        counted = [
+            *((*each, False) for each in kept_out),
+            *((*each, True) for each in found.warned(self.stage.connection)),
+        ]
+        return tuple(
+            Breach(event=rule.event, property=rule.property, words=rule.words, landed=landed, events=n_events)
+            for rule, n_events, landed in counted
+        )
+
+    def _mended(self) -> dict[str, int]:
+        """Return how many lines, by event, a retry takes out that their contract had kept out."""
+        if self.reason != RETRY:
+            return {}
+        query = engine.statement(_PACKAGE, "mended").replace("{reason}", engine.literal(REASON))
+        return dict(self.stage.connection.execute(query).fetchall())
 
     def _one(self, query: str) -> int:
         return int(engine.row(self.stage.connection, query)[0])
@@ -361,6 +388,8 @@ class Draft:
             parquet=tuple(parts),
             first_event_at=first,
             last_event_at=last,
+            breaches=self._breaches,
+            mended=self._mended(),
         )
         if self.asked is not None:
             backfills.write(aside, self.request, self.asked)

@@ -38,8 +38,21 @@ class ParquetFile(_Record):
     sha256: str
 
 
+class Breach(_Record):
+    """A rule of an event's contract that events broke, in words; they `landed` all the same, or are in quarantine."""
+
+    event: str
+    property: str
+    words: str
+    landed: bool
+    events: _Count
+
+
 class Load(_Record):
-    """What one call of `land` made: lines = landed + duplicate + quarantined."""
+    """What one call of `land` made: lines = landed + duplicate + quarantined.
+
+    `mended` are events that had been quarantined for their contract and that this load took out, by name.
+    """
 
     load_id: str
     load_seq: Annotated[int, Field(ge=1)]
@@ -57,6 +70,8 @@ class Load(_Record):
     parquet: tuple[ParquetFile, ...]
     first_event_at: AwareDatetime | None
     last_event_at: AwareDatetime | None
+    breaches: tuple[Breach, ...] = ()
+    mended: dict[str, int] = {}
 
 
 def loads_dir(settings: Settings) -> Path:

@@ -37,6 +37,7 @@ REASONS = {
     "time_implausible": "a time outside the window that the contract calls plausible",
     "outside_range": "a time outside the range that the backfill was asked for",
     "body_not_an_object": "`properties`, `traits` or `context` is not an object",
+    "contract_broken": "a property is not what the event's contract says (contracts/events/)",
     "row_width": "the row has more or fewer fields than the header",
     "bad_quotes": "quotes that do not match",
     "header_repeated": "the header again, in the middle of the file",

@@ -16,7 +16,9 @@ import pyarrow as pa
 from tailrace import clock, engine
 from tailrace.landing import chunks, exact, forms, verbatim
 from tailrace.landing.aside import Aside
+from tailrace.landing.breaches import Breaches
 from tailrace.landing.contract import Contract, Timestamps
+from tailrace.landing.taxonomy import active_events
 from tailrace.settings import Settings
 
 TEXT_KEYS = (
@@ -51,6 +53,8 @@ class Stage:
         self.connection.execute(engine.statement(_PACKAGE, "macros"))
         self.connection.execute(_moment(contract.timestamps))
         self.parameters: dict[str, str] = {}
+        self.breaches = Breaches(active_events(settings, "properties").values())
+        self.breaches.define(self.connection)
 
     def close(self) -> None:
         """Let go of everything; what is not written is gone."""
@@ -122,7 +126,14 @@ class Stage:
         """Run the statement `found` (columns as in segment.sql) into the stage."""
         window = self.contract.timestamps
         self.connection.execute(
-            self._filled("stage", found=found, since=_literal(window.since), until=_literal(window.until))
+            self._filled(
+                "stage",
+                found=found,
+                since=_literal(window.since),
+                until=_literal(window.until),
+                facts=self.breaches.refusing.facts,
+                is_broken=self.breaches.refusing.is_broken,
+            )
         )
 
     def put(self, rows: Aside, statement: str) -> None:

@@ -1,6 +1,10 @@
 -- grain: one row per line, call or row that was read; raw is kept where something is odd or refused
 insert into stage
 with found as ({found}),
+known as (
+    select *, {facts} as facts
+    from found
+),
 judged as (
     select
         *,
@@ -16,8 +20,9 @@ judged as (
             when event_at is null then 'time_missing'
             when event_at < {since} or event_at >= {until} then 'time_implausible'
             when not starts_with(properties, '{') or not starts_with(traits, '{') or not starts_with(context, '{') then 'body_not_an_object'
+            when {is_broken} then 'contract_broken'
         end as why
-    from found
+    from known
 )
 select
     file_no,

@@ -3,19 +3,30 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
+from functools import lru_cache
 from pathlib import Path
 
+from ruamel.yaml import YAML
+
 from tailrace.errors import DefinitionError, Problem
+from tailrace.landing.properties import Property, read_properties
 from tailrace.landing.yaml_nodes import document
 from tailrace.settings import Settings
 
 SENSITIVITIES = ("health",)
-_TOP = ("summary", "owner", "sensitivity", "programme")
+ON_BREACH = ("quarantine", "warn")
+_TEXTS = ("summary", "description", "owner", "programme")
+_TOP = ("summary", "description", "owner", "sensitivity", "programme", "properties", "late", "on_breach")
 
 
 @dataclass(frozen=True)
 class EventContract:
-    """One event. `programme` is the worked programme with which its contract goes on and off; None is always on."""
+    """One event. `programme` is the worked programme with which its contract goes on and off; None is always on.
+
+    An event that breaks what is asked of `properties` lands all the same, and is counted, unless `on_breach` is
+    `quarantine`. One that is older than `late` when it lands never triggers.
+    """
 
     event: str
     path: str
@@ -23,6 +34,10 @@ class EventContract:
     owner: str | None
     sensitivity: str | None
     programme: str | None
+    description: str | None = None
+    properties: tuple[Property, ...] = ()
+    late: timedelta | None = None
+    on_breach: str = "warn"
 
 
 def load_events(settings: Settings) -> dict[str, EventContract]:
@@ -30,31 +45,76 @@ def load_events(settings: Settings) -> dict[str, EventContract]:
 
     Raises DefinitionError with every problem of every file and its line.
     """
+    return _read(settings, "")
+
+
+def active_events(settings: Settings, about: str = "") -> dict[str, EventContract]:
+    """Return the contracts whose programmes are on; with `about`, only those whose file has this key in it.
+
+    Raises DefinitionError with every problem of every file that is read.
+    """
+    found = _read(settings, about)
+    on = _programmes(settings) if any(contract.programme for contract in found.values()) else frozenset()
+    return {name: each for name, each in found.items() if each.programme is None or each.programme in on}
+
+
+def events_dir(settings: Settings) -> Path:
+    """Return the folder with a file per event."""
+    return settings.project_dir / "contracts" / "events"
+
+
+def _programmes(settings: Settings) -> frozenset[str]:
+    path = settings.project_dir / "dbt_project.yml"
+    if not path.is_file():
+        return frozenset()
+    project = YAML(typ="safe").load(path.read_text(encoding="utf-8")) or {}
+    return frozenset((project.get("vars") or {}).get("programmes") or ())
+
+
+def _read(settings: Settings, about: str) -> dict[str, EventContract]:
     problems: list[Problem] = []
-    folder = settings.project_dir / "contracts" / "events"
-    found = {path.stem: _load(settings, path, problems) for path in sorted(folder.glob("*.yml"))}
+    found: dict[str, EventContract] = {}
+    for path in sorted(events_dir(settings).glob("*.yml")):
+        place = path.relative_to(settings.project_dir).as_posix()
+        try:
+            text = path.read_text(encoding="utf-8")
+        except UnicodeDecodeError:
+            problems.append(Problem(place, None, "this is not UTF-8; expected UTF-8"))
+            continue
+        # Parsing takes milliseconds a file; a key that does not stand in the text is not in the contract.
+        if about in text:
+            contract, wrong = _parse(path.stem, place, text)
+            problems += wrong
+            if contract is not None:
+                found[path.stem] = contract
     if problems:
         raise DefinitionError(problems)
-    return {name: contract for name, contract in found.items() if contract is not None}
+    return found
 
 
-def _load(settings: Settings, path: Path, problems: list[Problem]) -> EventContract | None:
-    place = path.relative_to(settings.project_dir).as_posix()
-    try:
-        root = document(place, path.read_text(encoding="utf-8"), problems)
-    except UnicodeDecodeError:
-        problems.append(Problem(place, None, "this is not UTF-8; expected UTF-8"))
-        return None
+@lru_cache(maxsize=4096)
+def _parse(event: str, place: str, text: str) -> tuple[EventContract | None, tuple[Problem, ...]]:
+    problems: list[Problem] = []
+    root = document(place, text, problems)
     table = root.table(_TOP) if root is not None else None
     if table is None:
-        return None
-    texts = {name: node.text() for name in ("summary", "owner", "programme") if (node := table.get(name)) is not None}
-    node = table.get("sensitivity")
-    return EventContract(
-        event=path.stem,
+        return None, tuple(problems)
+    texts = {name: node.text() for name in _TEXTS if (node := table.get(name)) is not None}
+    sensitivity, asked, late, on_breach = (
+        table.get(name) for name in ("sensitivity", "properties", "late", "on_breach")
+    )
+    contract = EventContract(
+        event=event,
         path=place,
         summary=texts.get("summary"),
         owner=texts.get("owner"),
-        sensitivity=node.choice(SENSITIVITIES) if node else None,
+        sensitivity=sensitivity.choice(SENSITIVITIES) if sensitivity else None,
         programme=texts.get("programme"),
+        description=texts.get("description"),
+        properties=read_properties(asked) if asked else (),
+        late=late.duration() if late else None,
+        on_breach=(on_breach.choice(ON_BREACH) if on_breach else None) or "warn",
     )
+    if on_breach is not None and asked is None:
+        on_breach.wrong("`on_breach` says what becomes of an event that breaks `properties`; expected those, too")
+    return contract, tuple(problems)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
+from datetime import timedelta
 from typing import Any
 
 from ruamel.yaml import YAML
@@ -12,6 +14,7 @@ from ruamel.yaml.nodes import MappingNode, ScalarNode
 from tailrace.errors import Problem, nearest
 
 _TAG = "tag:yaml.org,2002:"
+_AGE = re.compile(r"([1-9][0-9]{0,4})([mhd])", re.ASCII)
 
 
 class Node:
@@ -73,6 +76,19 @@ class Node:
         if value is not None and tag == _TAG + "timestamp":
             return value
         return self.text("a text, a number, or true or false")
+
+    def duration(self) -> timedelta | None:
+        """Return a duration; a problem, and None, for anything else."""
+        match = _AGE.fullmatch(self.scalar() or "")
+        if match is None:
+            self.wrong(f"`{self.name}` is {self.kind()}; expected a duration such as `24h`, `30m` or `7d`")
+            return None
+        return int(match[1]) * {"m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(days=1)}[match[2]]
+
+    @property
+    def is_number(self) -> bool:
+        """Say whether this is a number as YAML tells it; one in quotes is a text."""
+        return str(self.raw.tag) in (_TAG + "int", _TAG + "float")
 
     def table(self, known: Iterable[str]) -> Table | None:
         """Return the mapping, having reported keys that are not `known`."""
