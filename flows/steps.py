@@ -6,7 +6,6 @@ once. Delivery is never retried here: what may be sent again is decided by the j
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 from prefect import task
@@ -55,7 +54,7 @@ def backfill(
     """Land files as history and plan at HEAD's own as_of. Doing it again does what is missing."""
     bounds = [None if text is None else clock.parse(text) for text in (since, until)]
     asked = Asked("prefect", clock.now(), *bounds)
-    result: Result = spine.backfill(settings, [Path(path) for path in paths], source, reason, asked)
+    result: Result = spine.backfill(settings, paths, source, reason, asked)
     return result.document()
 
 

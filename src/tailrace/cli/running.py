@@ -20,7 +20,7 @@ from tailrace.pipeline.result import Result
 from tailrace.planning.store import Store
 from tailrace.settings import Settings
 
-Paths = Annotated[list[Path], typer.Argument(help="Files or folders.", metavar="PATH…")]
+Paths = Annotated[list[str], typer.Argument(help="Files, folders or patterns (in quotes).", metavar="PATH…")]
 Source = Annotated[str, typer.Option("--source", help="The source they come from: contracts/sources/SOURCE.yml.")]
 Budget = Annotated[float | None, typer.Option("--budget", help="Seconds that delivery may take.", show_default=False)]
 
@@ -67,6 +67,8 @@ def land(
     )
     if landed.known_files:
         output.note(f"files landed before, byte for byte, and not read again: {len(landed.known_files):,}")
+    if landed.skipped:
+        output.note(f"passed over, hidden or unfinished: {len(landed.skipped):,} ({', '.join(landed.skipped[:3])}…)")
     if landed.n_conflicting:
         output.note(f"duplicates that say something else under the same messageId: {landed.n_conflicting:,}")
     if landed.quarantined:

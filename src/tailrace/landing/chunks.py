@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
-import gzip
 import hashlib
+import re
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
+import pyarrow as pa
+
 from tailrace.errors import DataError
 
 CHUNK = 1 << 20
 MAX_LINE = 8 << 20
 _BOM = b"\xef\xbb\xbf"
+_GZ = b"\x1f\x8b"
+_ZSTD = b"\x28\xb5\x2f\xfd"
+# A frame of zstd that holds no content; some writers begin with one.
+_SKIPPABLE = re.compile(rb"[\x50-\x5f]\x2a\x4d\x18")
+_OTHERS = {"bzip2": b"BZh91AY&SY", "xz": b"\xfd7zXZ\x00", "zip": b"PK\x03\x04", "lz4": b"\x04\x22\x4d\x18"}
 
 
 @dataclass(frozen=True)
@@ -28,7 +35,7 @@ class Chunk:
 
 @dataclass
 class Reader:
-    """One file, read once; `sha256` is known when `chunks` has ended. Gz is told by content, not by name."""
+    """One file, read once; `sha256` is known when `chunks` has ended. Gz and zstd are told by content."""
 
     path: Path
     sha256: str = ""
@@ -89,14 +96,42 @@ class _Hashing:
         return block
 
 
+class _Again:
+    """A file whose first bytes were read and come once more; what Arrow asks of a file."""
+
+    closed = False
+
+    def __init__(self, first: bytes, rest: _Hashing) -> None:
+        self._first, self._rest = first, rest
+
+    def read(self, size: int) -> bytes:
+        block, self._first = self._first[:size], self._first[size:]
+        return block or self._rest.read(size)
+
+    def close(self) -> None:
+        """Leave the file to who opened it."""
+
+
 def _plain(raw: _Hashing, path: Path) -> Iterator[bytes]:
-    """Yield the content, decompressed when it is gz."""
+    """Yield the content, decompressed when it is gz or zstd."""
     block = raw.read(CHUNK)
-    if not block.startswith(b"\x1f\x8b"):
+    if block.startswith(_GZ):
+        yield from _gunzipped(block, raw, path)
+    elif block.startswith(_ZSTD) or _SKIPPABLE.match(block):
+        yield from _zstd(_Again(block, raw), path)
+    else:
+        for name, start in _OTHERS.items():
+            if block.startswith(start):
+                raise DataError(
+                    f"{path}: the file is compressed by {name}; expected it plain, or compressed by gz or zstd:"
+                    " compress it otherwise. Nothing of this call was landed."
+                )
         while block:
             yield block
             block = raw.read(CHUNK)
-        return
+
+
+def _gunzipped(block: bytes, raw: _Hashing, path: Path) -> Iterator[bytes]:
     unzip = zlib.decompressobj(wbits=31)
     try:
         while block:
@@ -106,9 +141,9 @@ def _plain(raw: _Hashing, path: Path) -> Iterator[bytes]:
                 yield from _unzipped(unzip, more)
             block = raw.read(CHUNK)
     except zlib.error as error:
-        raise _damaged(path) from error
+        raise _damaged(path, "gz") from error
     if not unzip.eof:
-        raise _damaged(path)
+        raise _damaged(path, "gz")
 
 
 def _unzipped(unzip: zlib._Decompress, block: bytes) -> Iterator[bytes]:
@@ -117,9 +152,24 @@ def _unzipped(unzip: zlib._Decompress, block: bytes) -> Iterator[bytes]:
         block = unzip.unconsumed_tail
 
 
-def _damaged(path: Path) -> DataError:
+def _zstd(raw: _Again, path: Path) -> Iterator[bytes]:
+    """Yield what all frames hold; Arrow reads on from frame to frame, and says when the last one is not whole."""
+    try:
+        with pa.CompressedInputStream(pa.PythonFile(raw, mode="r"), "zstd") as stream:
+            while block := stream.read(CHUNK):
+                yield block
+    except OSError as error:
+        if "too much memory" in str(error):
+            raise DataError(
+                f"{path}: the zstd file needs a window beyond 128 MB; expected one that bounded memory can read:"
+                " compress it again without `--long` or `--ultra`. Nothing of this call was landed."
+            ) from error
+        raise _damaged(path, "zstd") from error
+
+
+def _damaged(path: Path, kind: str) -> DataError:
     return DataError(
-        f"{path}: the gz file is damaged or cut short; expected a whole one: copy it again, then land it again."
+        f"{path}: the {kind} file is damaged or cut short; expected a whole one: copy it again, then land it again."
         " Nothing of this call was landed."
     )
 
@@ -130,16 +180,12 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(handle, "sha256").hexdigest()
 
 
-def is_gz(path: Path) -> bool:
-    """Say whether the content of the file is gz."""
-    with path.open("rb") as handle:
-        return handle.read(2) == b"\x1f\x8b"
-
-
 def first_line(path: Path) -> bytes:
     """Return the first line of a file without its end, BOM and compression undone; empty when there is none."""
-    try:
-        with gzip.open(path) if is_gz(path) else path.open("rb") as handle:
-            return handle.readline(MAX_LINE).removeprefix(_BOM).rstrip(b"\r\n")
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise _damaged(path) from error
+    line = b""
+    with path.open("rb") as raw:
+        for block in _plain(_Hashing(raw, hashlib.sha256()), path):
+            line += block
+            if b"\n" in block or len(line) > MAX_LINE:
+                break
+    return line.partition(b"\n")[0][:MAX_LINE].removeprefix(_BOM).rstrip(b"\r\n")

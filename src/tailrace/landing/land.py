@@ -5,17 +5,18 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 
 from tailrace import clock, crash, durable, engine, ids
 from tailrace.errors import DataError
-from tailrace.landing import backfills, chunks
+from tailrace.landing import backfills, chunks, inputs
 from tailrace.landing.backfills import Asked
 from tailrace.landing.breaches import REASON
 from tailrace.landing.contract import Contract, load_contract
+from tailrace.landing.inputs import Input
 from tailrace.landing.loads import Breach, LandedFile, Load, ParquetFile, event_files, loads, loads_dir
 from tailrace.landing.rows import stage_for
 from tailrace.landing.stage import Stage
@@ -31,7 +32,8 @@ class Landed:
     """What a landing did: lines = landed + duplicate + quarantined. `load_id` is None when there was nothing new.
 
     `known_files` were landed before, byte for byte, and were not read again: their lines are not counted. `known_load`
-    is the load that the same backfill has made before; nothing was read again then.
+    is the load that the same backfill has made before; nothing was read again then. `skipped` are files that were found
+    and passed over: hidden or unfinished ones.
     """
 
     source: str
@@ -46,20 +48,13 @@ class Landed:
     reasons: dict[str, int] = field(default_factory=dict)
     history: bool = False
     known_load: str | None = None
+    skipped: tuple[str, ...] = ()
     breaches: tuple[Breach, ...] = ()
-
-
-@dataclass(frozen=True)
-class Input:
-    """One file to land: where it is, and the name it goes by in the load."""
-
-    path: Path
-    name: str
 
 
 def land(
     settings: Settings,
-    paths: Sequence[Path],
+    paths: Sequence[Path | str],
     source: str,
     *,
     as_of: datetime,
@@ -67,7 +62,7 @@ def land(
     reason: str | None = None,
     asked: Asked | None = None,
 ) -> Landed:
-    """Land the files at `paths` (folders: all files below, but hidden ones) as one load of `source`, or as none.
+    """Land the files that `paths` mean (`inputs.find`) as one load of `source`, or as none.
 
     Afterwards every line is landed, a duplicate or in quarantine. Files that are landed already change nothing.
     `history` marks a load that never triggers anything, and needs a `reason`. `asked` is kept with it; with a range,
@@ -80,32 +75,32 @@ def land(
         raise DataError("a history load has no reason; expected one: say why with `--reason`")
     contract = load_contract(settings, source)
     narrow = backfills.narrowed(contract, asked)
-    inputs = _inputs(paths)
+    found = inputs.find(paths)
     with landing(settings):
         before = loads(settings)
-        request, done = _requested(settings, source, inputs, before, asked)
+        request, done = _requested(settings, source, found.inputs, before, asked)
         # Of a file whose lines a range kept out there is more to land.
         whole = [load for load in before if load.source == source and backfills.OUTSIDE not in load.reasons]
-        fresh, known = _fresh(inputs, whole)
+        fresh, known = inputs.fresh(found.inputs, whole)
         if done is not None or not fresh:
-            names = tuple(each.name for each in (inputs if done else known))
-            return Landed(source, None, 0, 0, 0, 0, 0, (), names, {}, history, done)
+            names = tuple(each.name for each in (found.inputs if done else known))
+            return Landed(source, None, 0, 0, 0, 0, 0, (), names, {}, history, done, found.skipped)
         with stage_for(settings, narrow) as stage:
             read = [_read(stage, number, each) for number, each in enumerate(fresh, 1)]
             stage.judge()
             if narrow is not contract:
                 backfills.tell_apart(stage, contract.timestamps)
             draft = Draft(settings, contract, stage, before, as_of, history, reason, asked, request)
-            return draft.finish(read, tuple(each.name for each in known))
+            return replace(draft.finish(read, tuple(each.name for each in known)), skipped=found.skipped)
 
 
 def _requested(
-    settings: Settings, source: str, inputs: Sequence[Input], before: Sequence[Load], asked: Asked | None
+    settings: Settings, source: str, found: Sequence[Input], before: Sequence[Load], asked: Asked | None
 ) -> tuple[str, str | None]:
     """Return the hash of the request, and the load that it has made before if it has."""
     if asked is None:
         return "", None
-    request = backfills.request_of(source, asked, [chunks.sha256(each.path) for each in inputs])
+    request = backfills.request_of(source, asked, [chunks.sha256(each.path) for each in found])
     done = backfills.find(settings, request, before)
     return request, done.load_id if done else None
 
@@ -117,43 +112,6 @@ def landing(settings: Settings) -> Iterator[None]:
         for left in loads_dir(settings).glob(".aside-*"):
             durable.remove(left)
         yield
-
-
-def _inputs(paths: Sequence[Path]) -> list[Input]:
-    found: dict[Path, Input] = {}
-    for path in paths:
-        if path.is_dir():
-            for inner in path.rglob("*"):
-                name = inner.relative_to(path)
-                if inner.is_file() and not any(part.startswith(".") for part in name.parts):
-                    found.setdefault(inner.resolve(), Input(inner, name.as_posix()))
-        elif path.is_file():
-            found.setdefault(path.resolve(), Input(path, path.name))
-        else:
-            raise DataError(f"{path}: there is no such file or folder; expected files to land. Nothing was landed.")
-    return sorted(found.values(), key=lambda each: (each.name, str(each.path)))
-
-
-def _fresh(inputs: list[Input], before: list[Load]) -> tuple[list[Input], list[Input]]:
-    """Part the inputs into those with new content and those that were landed, or stand here, byte for byte.
-
-    A file is hashed ahead of reading only when something of the same size is known: other sizes cannot be equal.
-    """
-    hashes: dict[int, set[str]] = {}
-    for load in before:
-        for file in load.files:
-            hashes.setdefault(file.bytes, set()).add(file.sha256)
-    sizes = [each.path.stat().st_size for each in inputs]
-    fresh, known = [], []
-    for each, size in zip(inputs, sizes, strict=True):
-        if size in hashes or sizes.count(size) > 1:
-            digest = chunks.sha256(each.path)
-            if digest in hashes.setdefault(size, set()):
-                known.append(each)
-                continue
-            hashes[size].add(digest)
-        fresh.append(each)
-    return fresh, known
 
 
 def _read(stage: Stage, number: int, each: Input) -> LandedFile:

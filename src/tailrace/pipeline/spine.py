@@ -111,7 +111,9 @@ def deliver(settings: Settings, as_of: datetime, *, budget_seconds: float | None
     return result
 
 
-def backfill(settings: Settings, paths: Sequence[Path], source: str, reason: str, asked: Asked | None = None) -> Result:
+def backfill(
+    settings: Settings, paths: Sequence[Path | str], source: str, reason: str, asked: Asked | None = None
+) -> Result:
     """Land files as history and plan at HEAD's own `as_of`: every move has cause history, nothing leaves.
 
     Killed anywhere, the same again does what is missing, and so does the next run; `steps["backfill"]` says what was
@@ -157,7 +159,7 @@ def publish_copy(settings: Settings) -> Path:
         return publish(settings)
 
 
-def land_files(settings: Settings, paths: Sequence[Path], source: str, as_of: datetime) -> Landed:
+def land_files(settings: Settings, paths: Sequence[Path | str], source: str, as_of: datetime) -> Landed:
     """Land files of one source: every line is landed, a duplicate, or quarantined."""
     return land(settings, paths, source, as_of=as_of)
 
