@@ -26,9 +26,9 @@
         where people.person_id in ({{ manual_members('beta_testers') }})
 -#}
 {% macro manual_members(list) -%}
-    select {{ person_key('listed.user_id') }} as person_id
+    select {{ person_now('listed.user_id') }} as person_id
     from {{ ref(list) }} as listed
-    where {{ person_key('listed.user_id') }} not in (
+    where {{ person_now('listed.user_id') }} not in (
         select acts.person_id
         from {{ ref('fct_latest_acts') }} as acts
         where acts.about = 'segment'

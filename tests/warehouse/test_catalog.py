@@ -89,7 +89,7 @@ ALL = {
         model("seg_power_users", "    and ", "\n\n\t and   "),
         model("seg_power_users", "Used on 12 of 30 days", "Often here"),
         model("dim_people", "-- Latest value", "-- The latest value"),
-        model("fct_receipts", """() }}")""", """() }}", meta={'owner': 'x'})"""),
+        model("fct_consent_statements", """() }}")""", """() }}", meta={'owner': 'x'})"""),
         macro("duckdb__json_text", "    json", "  json"),
         variable("  # Whole days without use", "  # Days without use"),
         variable("vars:", "vars:\n  unused: 3"),

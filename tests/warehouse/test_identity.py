@@ -164,6 +164,66 @@ def test_a_model_that_was_left_behind_when_events_moved_is_healed(started: Built
     assert holdings(started.settings) == after
 
 
+def test_a_chain_of_aliases_ends_at_its_last_and_of_a_circle_the_last_call_is_left_out(
+    started: Built, tmp_path: Path
+) -> None:
+    chain = [aliased(f"c{number + 1}", f"c{number}", 40 - number) for number in range(20)]
+    circle = [aliased("dan", "eva", 3), aliased("fay", "dan", 1), aliased("eva", "fay", 2)]
+    into_circle = [aliased("eva", "gus", 9)]
+    twice = [aliased("hal", "ida", 1), aliased("jim", "ida", 2), aliased("kit", "kit", 1)]
+    used = [track(user, "logged_in", at(50)) for user in ("c0", "gus", "ida", "hal", "jim", "kit")]
+    events = [*chain, *circle, *into_circle, *twice, *used]
+    built = replace(started, generation=build(started.settings, AS_OF, (*started.loads, landed(tmp_path, 3, *events))))
+
+    merges = dict(built.ask("select user_id, into_user_id from core.fct_person_merges"))
+    assert merges == (
+        dict.fromkeys((f"c{number}" for number in range(20)), "c20")
+        | dict.fromkeys(("dan", "fay", "gus"), "eva")
+        | {"ida": "hal"}
+    )
+    people = built.ask("select user_id from core.dim_people where length(user_id) <= 3 order by 1")
+    assert people == [(user,) for user in ("c20", "eva", "hal", "jim", "kit")]
+
+
+def test_two_user_ids_of_one_person_have_one_history_attributes_and_consent(started: Built, tmp_path: Path) -> None:
+    """The alias comes last; an e-mail address that two people have had merges nobody."""
+    before = [
+        call("identify", at(1), "old", traits={"email": "ola@example.com", "first_name": "Ola", "country": "NO"}),
+        call("identify", at(2), "new", traits={"email": "ola@work.example.com"}),
+        call("identify", at(3), "other", traits={"email": "ola@example.com"}),
+        track("old", "unsubscribed", at(4), topic="product_tips"),
+        track("new", "subscribed", at(5), topic="other_news"),
+        call("group", at(6), "old", groupId="acme", traits={"name": "Acme"}),
+        identified("old", "phone", 7),
+        visit("phone", 8),
+    ]
+    first, second = landed(tmp_path, 3, *before), landed(tmp_path, 4, aliased("new", "old", 9))
+    build(started.settings, AS_OF, (*started.loads, first))
+    loads = (*started.loads, first, second)
+    built = replace(started, generation=build(started.settings, AS_OF, loads))
+
+    new, old = ids.person_id("new"), ids.person_id("old")
+    assert built.ask("select person_id from core.dim_people where user_id in ('old', 'new', 'other')") == sorted(
+        [(new,), (ids.person_id("other"),)]
+    )
+    assert built.ask("select email, first_name, country from core.dim_people where person_id = ?", new) == [
+        ("old@example.com", "Ola", "NO")
+    ]
+    assert built.ask("select topic, state from core.dim_consents where person_id = ? order by topic", new) == [
+        ("other_news", "subscribed"),
+        ("product_tips", "unsubscribed"),
+    ]
+    assert built.ask("select object_id from core.fct_object_people where person_id = ?", new) == [("acme",)]
+    assert built.ask("select sum(n_events) from core.fct_person_days where person_id = ?", new) == [(8,)]
+    for table in ("core.fct_events", "core.fct_person_facts", "core.dim_consents", "core.dim_person_features"):
+        assert built.ask(f"select count(*) from {table} where person_id = ?", old) == [(0,)]
+
+    # A load that goes takes its merges with it.
+    build(started.settings, AS_OF, (*started.loads, first))
+    assert built.ask("select count(*) from core.dim_people where user_id in ('old', 'new', 'other')") == [(3,)]
+    assert built.ask("select count(*) from core.fct_person_merges") == [(0,)]
+
+
 def holdings(settings: Settings) -> dict[str, list[tuple[Any, ...]]]:
     """What the models of events say of people, without the numbers of the changes that led there."""
     connection = duckdb.connect(str(settings.warehouse), read_only=True)
@@ -173,17 +233,37 @@ def holdings(settings: Settings) -> dict[str, list[tuple[Any, ...]]]:
             ("fct_events", "attributed_in"),
             ("fct_person_facts", "attributed_in"),
             ("fct_person_days", "attributed_in_sum"),
+            ("fct_person_merges", "merged_at"),
         )
     }
     connection.close()
     return found
 
 
+def merged_by_hand(events: list[Event]) -> dict[str, str]:
+    """Who each id that was given up is, a call at a time: the first of an id counts, the last of a circle does not."""
+    calls: dict[str, tuple[str, str, str]] = {}
+    for event in events:
+        if event["type"] == "alias" and event["previousId"] != event["userId"]:
+            call = (event["timestamp"], event["messageId"], event["userId"])
+            calls[event["previousId"]] = min(call, calls.get(event["previousId"], call))
+    found = {}
+    for start in calls:
+        way = [start]
+        while way[-1] in calls and way[-1] not in way[:-1]:
+            way.append(calls[way[-1]][2])
+        circle = way[way.index(way[-1]) : -1]
+        found[start] = max(circle, key=calls.__getitem__) if circle else way[-1]
+    return {user: now for user, now in found.items() if user != now}
+
+
 def by_hand(events: list[Event]) -> dict[str, str | None]:
-    """Whose each event without a user id is, one at a time: messageId to user."""
+    """Whose each event is, one at a time: messageId to user."""
     found: dict[str, str | None] = {}
+    merged = merged_by_hand(events)
     for event in events:
         if event.get("userId"):
+            found[event["messageId"]] = merged.get(event["userId"], event["userId"])
             continue
         links = sorted(
             (link["timestamp"], link["messageId"], link["userId"])
@@ -192,13 +272,17 @@ def by_hand(events: list[Event]) -> dict[str, str | None]:
             or (link["type"] == "alias" and link["previousId"] == event["anonymousId"])
         )
         following = [user for moment, _, user in links if moment >= event["timestamp"]]
-        found[event["messageId"]] = following[0] if following else links[-1][2] if links else None
+        user = following[0] if following else links[-1][2] if links else None
+        found[event["messageId"]] = merged.get(user, user) if user else None
     return found
 
 
 def drawn(random: Random, world: int) -> list[Event]:
-    """A few people, devices, visits, names and aliases in some order, some of them at one moment."""
-    users = [f"user-{world}-{number}" for number in range(random.randint(1, 3))]
+    """A few people, devices, visits, names and aliases in some order, some of them at one moment.
+
+    In every other world people are given up for others too: in chains, in circles, for two at once, for themselves.
+    """
+    users = [f"user-{world}-{number}" for number in range(random.randint(1, 3) + world % 2 * 3)]
     devices = [f"device-{world}-{number}" for number in range(random.randint(1, 2))]
     events = []
     for number in range(random.randint(3, 12)):
@@ -210,6 +294,7 @@ def drawn(random: Random, world: int) -> list[Event]:
                 did(device, minute, "logged_in"),
                 identified(user, device, minute),
                 aliased(user, device, minute),
+                *[aliased(user, other, minute) for other in users[: world % 2 * 3]],
                 track(user, "logged_in", at(minute)) | {"anonymousId": device},
             ]
         )
@@ -237,10 +322,15 @@ def test_any_order_and_any_split_into_loads_give_the_same_people(started: Built,
     assert holdings(started.settings) == holdings(whole)
     expected = {message: user for world in worlds for message, user in by_hand(world).items()}
     connection = duckdb.connect(str(whole.warehouse), read_only=True)
-    rows = connection.execute(
-        "select event_id, person_id from core.fct_events where user_id is null and event_id like 'm-%'"
-    ).fetchall()
+    rows = connection.execute("select event_id, person_id from core.fct_events where event_id like 'm-%'").fetchall()
+    merges = connection.execute("select user_id, into_user_id from core.fct_person_merges").fetchall()
+    people = connection.execute("select user_id from core.dim_people where user_id like 'user-%'").fetchall()
     connection.close()
     assert dict(rows) == {message: user and ids.person_id(user) for message, user in expected.items()}
     assert len({user for user in expected.values() if user}) > 200
     assert None in expected.values()
+    were_seen = {event["userId"] for event in events if event.get("userId")}
+    merged = {user: now for world in worlds for user, now in merged_by_hand(world).items() if user in were_seen}
+    assert dict(merges) == merged
+    assert {user for (user,) in people} == {user for user in expected.values() if user}
+    assert len(merged) > 100

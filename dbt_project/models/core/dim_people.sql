@@ -90,7 +90,7 @@ stood as (
 
 select
     people.person_id,
-    people.user_id,
+    coalesce(least_merge.into_user_id, people.user_id) as user_id,
     known.email,
     known.first_name,
     known.last_name,
@@ -109,8 +109,11 @@ select
     case when stood.subscription_status in ('trial', 'trial_expired') then known.trial_ends_at end as trial_ends_at,
     case when stood.subscription_status in ('ending', 'cancelled') then known.ends_at end as subscription_ends_at,
     {{ tailrace_attribute('onboarding_stage') }} as onboarding_stage,
-    people.user_id = people.greatest_user_id as is_key_unique
+    coalesce(least_merge.into_user_id, people.user_id)
+    = coalesce(greatest_merge.into_user_id, people.greatest_user_id) as is_key_unique
 from people
+left join {{ ref('fct_person_merges') }} as least_merge on people.user_id = least_merge.user_id
+left join {{ ref('fct_person_merges') }} as greatest_merge on people.greatest_user_id = greatest_merge.user_id
 left join known on people.person_id = known.person_id
 left join stood on people.person_id = stood.person_id
 left join unsubscribed on people.person_id = unsubscribed.person_id

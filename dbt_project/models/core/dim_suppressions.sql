@@ -114,7 +114,7 @@ standing as (
     select
         case
             when trim(listed.address) != '' then 'a:' || lower(trim(listed.address))
-            else 'p:' || {{ as_text(person_key('trim(listed.user_id)')) }}
+            else 'p:' || {{ as_text(person_now('trim(listed.user_id)')) }}
         end as subject,
         coalesce(lower(trim(listed.channel)), '') as channel,
         coalesce(nullif(lower(trim(listed.reason)), ''), 'listed') as reason,

@@ -5,7 +5,7 @@
     materialized='incremental', tags=['by_load'], pre_hook=["{{ attribute_again() }}", "{{ forget_loads() }}"],
 ) }}
 
--- depends_on: {{ ref('fct_identity_links') }}, {{ ref('int_anonymous_periods') }}
+-- depends_on: {{ ref('fct_identity_links') }}, {{ ref('int_anonymous_periods') }}, {{ ref('int_user_merges') }}
 select
     event_id,
     source,

@@ -1,4 +1,4 @@
--- One row per call that says whose an anonymous id is: an identify with both ids, or an alias of an anonymous id.
+-- One row per call that says whose an id is: an identify with both ids, or an alias (of an anonymous id, or of a user id).
 -- Nothing else links: two people who use one device are not one person. Incremental by load.
 {{ config(materialized='incremental', tags=['by_load'], pre_hook="{{ forget_loads() }}") }}
 
@@ -8,7 +8,8 @@ select
     load_id,
     event_at,
     case when type = 'alias' then previous_id else anonymous_id end as anonymous_id,
-    user_id
+    user_id,
+    type = 'alias' as is_alias
 from {{ ref('stg_landing__events') }}
 where user_id is not null
     and (

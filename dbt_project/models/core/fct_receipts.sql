@@ -1,7 +1,7 @@
 -- One row per receipt of a provider about one message: delivered, opened, clicked, bounced, complained, unsubscribed.
--- A receipt names its message by the property intent_id; whose message it was, the journal's mirror says.
+-- A receipt names its message by the property intent_id; whom it was said to, the journal's mirror says, and merges who that is.
 -- Incremental by load, like fct_events.
-{{ config(materialized='incremental', tags=['by_load'], pre_hook="{{ forget_events() }}") }}
+{{ config(materialized='incremental', tags=['by_load'], pre_hook=["{{ forget_events() }}", "{{ follow_merges() }}"]) }}
 
 {%- set channels = ['email', 'sms', 'push'] -%}
 {%- set kinds = ['delivered', 'opened', 'clicked', 'bounced', 'complained', 'unsubscribed'] %}
@@ -36,7 +36,7 @@ select
     receipts.load_id,
     receipts.attributed_in,
     receipts.intent_id,
-    coalesce(intents.person_id, receipts.person_id) as person_id,
+    coalesce(merged.into_person_id, intents.person_id, receipts.person_id) as person_id,
     intents.campaign,
     intents.step,
     case
@@ -54,6 +54,8 @@ select
     coalesce(receipts.topic, '') as topic,
     coalesce(receipts.is_machine, '') not in ('true', '1', 'yes') as is_human,
     -- A bounce is hard unless it says that it is soft.
-    coalesce(receipts.hardness, '') != 'soft' as is_hard
+    coalesce(receipts.hardness, '') != 'soft' as is_hard,
+    intents.person_id as said_to
 from receipts
 left join {{ ref('stg_landing__intents') }} as intents on receipts.intent_id = intents.intent_id
+left join {{ ref('fct_person_merges') }} as merged on intents.person_id = merged.person_id
