@@ -171,7 +171,9 @@ def rows(line: bytes) -> list[Row | None]:
         ids(document)
         calls = [document]
         if isinstance(document.get("batch"), list):
-            shared = {key: document[key] for key in ("sentAt", "receivedAt", "context") if key in document}
+            shared = {
+                key: document[key] for key in ("sentAt", "receivedAt", "context", "integrations") if key in document
+            }
             calls = [{**shared, **call} if isinstance(call, dict) else call for call in document["batch"]]
             if not calls:
                 raise Refused("empty batch")

@@ -18,12 +18,13 @@ from tailrace.landing.yaml_nodes import Node, document
 from tailrace.settings import Settings
 
 TYPES = ("identify", "track", "page", "screen", "group", "alias")
-FORMATS = ("segment", "csv", "jsonl", "parquet")
+FORMATS = ("segment", "customerio_track", "csv", "jsonl", "parquet")
+_UNMAPPED = ("segment", "customerio_track")
 TIMESTAMP_FORMATS = ("iso", "epoch_s", "epoch_ms", "epoch_us")
 _TEXTS = ("event", "user_id", "anonymous_id", "previous_id", "group_id", "message_id")
 _BODIES = ("properties", "traits")
 _MAPPING = ("type", *_TEXTS, "timestamp", *_BODIES)
-_TOP = ("format", "timestamps", "mapping", "tables", "delimiter", "owner", "summary", "owns", "expect_every")
+_TOP = ("format", "timestamps", "mapping", "tables", "delimiter", "objects", "owner", "summary", "owns", "expect_every")
 _SOURCE = re.compile(r"[a-z][a-z0-9_]{0,62}", re.ASCII)
 _HOLE = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|[{}]")
 
@@ -116,6 +117,7 @@ class Contract:
     delimiter: str
     owner: str | None
     expect_every: timedelta | None
+    objects: tuple[tuple[str, str], ...] = ()
     owned_attributes: tuple[Owned, ...] = ()
     owned_events: tuple[Owned, ...] = ()
 
@@ -124,7 +126,7 @@ class Contract:
 
         Raises DataError when the format needs one and none fits.
         """
-        if self.format == "segment":
+        if self.format in _UNMAPPED:
             return None
         for glob, mapping in self.tables:
             if fnmatchcase(file_name, glob):
@@ -218,14 +220,14 @@ def _contract(root: Node, source: str, path: str) -> Contract | None:
         root.wrong(f"`format` is missing; expected one of {', '.join(FORMATS)}")
     chosen = node.choice(FORMATS) if node else None
     times = table.get("timestamps")
-    timestamps = _timestamps(times) if times else Timestamps()
+    timestamps = _timestamps(times, chosen) if times else Timestamps()
     node = table.get("mapping")
     mapping = _mapping(node) if node else None
     tables = _tables(table.get("tables"))
-    if chosen == "segment":
+    if chosen in _UNMAPPED:
         for key in ("mapping", "tables"):
             if (extra := table.get(key)) is not None:
-                extra.wrong(f"`{key}` does not go with `format: segment`, which needs none; remove it")
+                extra.wrong(f"`{key}` does not go with `format: {chosen}`, which needs none; remove it")
     elif chosen is not None and node is None and table.get("tables") is None:
         root.wrong(f"`mapping` is missing; expected it (or `tables`) with `format: {chosen}`")
     node = table.get("delimiter")
@@ -246,9 +248,20 @@ def _contract(root: Node, source: str, path: str) -> Contract | None:
         delimiter=delimiter or ",",
         owner=owner.text() if owner else None,
         expect_every=every.duration() if every else None,
+        objects=_objects(table.get("objects"), chosen),
         owned_attributes=attributes,
         owned_events=events,
     )
+
+
+def _objects(node: Node | None, chosen: str | None) -> tuple[tuple[str, str], ...]:
+    """Return the names of Customer.io's types of objects, by their number as text."""
+    if node is None:
+        return ()
+    if chosen not in (None, "customerio_track"):
+        node.wrong("`objects` goes with `format: customerio_track` only; remove it")
+    names = ((kind, inner.text("the name of a type of objects")) for kind, inner in node.free().items())
+    return tuple((kind, name) for kind, name in names if name is not None)
 
 
 def _owns(node: Node | None) -> tuple[tuple[Owned, ...], tuple[Owned, ...]]:
@@ -275,12 +288,14 @@ def _names(node: Node | None) -> tuple[Owned, ...]:
     return tuple(found.values())
 
 
-def _timestamps(node: Node) -> Timestamps:
+def _timestamps(node: Node, chosen: str | None) -> Timestamps:
     table = node.table(("format", "zone", "from", "to"))
     if table is None:
         return Timestamps()
     plain = Timestamps()
     form, zone = table.get("format"), table.get("zone")
+    if form is not None and chosen == "customerio_track":
+        form.wrong("`format` does not go with `format: customerio_track`, whose times are `epoch_s`; remove it")
     zone_name = (zone.text() or "UTC") if zone else plain.zone
     try:
         ZoneInfo(zone_name)

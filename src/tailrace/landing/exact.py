@@ -15,7 +15,7 @@ from typing import Any
 
 MAX_DEPTH = 64
 IDS = ("messageId", "type", "event", "name", "userId", "anonymousId", "previousId", "groupId")
-_INHERITED = ("sentAt", "receivedAt", "context")
+_INHERITED = ("sentAt", "receivedAt", "context", "integrations")
 _DECODER_SPACE = " \t\n\r"
 
 
@@ -28,7 +28,9 @@ class Verdict:
     calls: tuple[str, ...] = ()
 
 
-class _Refused(ValueError):
+class Refused(ValueError):
+    """A line, or an id in it, belongs in quarantine."""
+
     def __init__(self, reason: str, detail: str) -> None:
         super().__init__(detail)
         self.reason, self.detail = reason, detail
@@ -46,20 +48,20 @@ def judge(raw: bytes, *, ids: tuple[str, ...] = IDS, batches: bool = True) -> Ve
     """
     try:
         return _judge(raw, ids, batches)
-    except _Refused as refused:
+    except Refused as refused:
         return Verdict(refused.reason, refused.detail)
 
 
 def _judge(raw: bytes, ids: tuple[str, ...], batches: bool) -> Verdict:
     text = _decoded(raw)
-    document = _parsed(text)
+    document = parsed(text)
     if not isinstance(document, dict):
-        raise _Refused("not_an_object", f"the line is {_kind(document)}; expected one JSON object")
+        raise Refused("not_an_object", f"the line is {_kind(document)}; expected one JSON object")
     if _may_be_unsound(text):
         _checked(document, 1)
     for key in ids:
         if key in document:
-            _id(key, document[key])
+            check_id(key, document[key])
     for key, value in document.items():
         if key not in ids:
             _exact(value)
@@ -72,22 +74,23 @@ def _decoded(raw: bytes) -> str:
     try:
         text = raw.decode("utf-8")
     except UnicodeDecodeError as error:
-        raise _Refused("not_utf8", f"byte {error.start + 1} is not UTF-8; expected UTF-8") from error
+        raise Refused("not_utf8", f"byte {error.start + 1} is not UTF-8; expected UTF-8") from error
     if "\x00" in text:
-        raise _Refused("nul_character", f"a NUL byte at character {text.index(chr(0)) + 1}; expected text (UTF-8)")
+        raise Refused("nul_character", f"a NUL byte at character {text.index(chr(0)) + 1}; expected text (UTF-8)")
     return text
 
 
-def _parsed(text: str) -> Any:
+def parsed(text: str) -> Any:
+    """Return a strict JSON text as Python values, numbers as they are written; Refused for any other text."""
     decoder = json.JSONDecoder(
         object_pairs_hook=_pairs, parse_float=_Number, parse_int=_Number, parse_constant=_constant, strict=True
     )
     try:
         return decoder.decode(text)
     except json.JSONDecodeError as error:
-        raise _Refused(_syntax(error, text), f"{error.msg} at character {error.pos + 1}") from error
+        raise Refused(_syntax(error, text), f"{error.msg} at character {error.pos + 1}") from error
     except RecursionError as error:
-        raise _Refused("too_deep", f"nested deeper than {MAX_DEPTH} levels") from error
+        raise Refused("too_deep", f"nested deeper than {MAX_DEPTH} levels") from error
 
 
 def _syntax(error: json.JSONDecodeError, text: str) -> str:
@@ -105,12 +108,12 @@ def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(table) != len(pairs):
         seen: set[str] = set()
         position = next(n for n, (key, _) in enumerate(pairs, 1) if key in seen or seen.add(key))  # type: ignore[func-returns-value]
-        raise _Refused("duplicate_key", f"key number {position} of an object stands there twice")
+        raise Refused("duplicate_key", f"key number {position} of an object stands there twice")
     return table
 
 
 def _constant(name: str) -> Any:
-    raise _Refused("not_a_number", f"{name} is not JSON; expected a number or null")
+    raise Refused("not_a_number", f"{name} is not JSON; expected a number or null")
 
 
 def _may_be_unsound(text: str) -> bool:
@@ -122,15 +125,15 @@ def _may_be_unsound(text: str) -> bool:
 def _checked(value: Any, depth: int) -> None:
     """Refuse NUL characters, lone surrogates and depth, anywhere below."""
     if depth > MAX_DEPTH and isinstance(value, dict | list):
-        raise _Refused("too_deep", f"nested deeper than {MAX_DEPTH} levels")
+        raise Refused("too_deep", f"nested deeper than {MAX_DEPTH} levels")
     if isinstance(value, str):
         if "\x00" in value:
-            raise _Refused("nul_character", "an escaped NUL in a text; no database can be relied on to keep it")
+            raise Refused("nul_character", "an escaped NUL in a text; no database can be relied on to keep it")
         if not value.isascii():
             try:
                 value.encode("utf-8")
             except UnicodeEncodeError as error:
-                raise _Refused("lone_surrogate", "half of a surrogate pair; expected whole characters") from error
+                raise Refused("lone_surrogate", "half of a surrogate pair; expected whole characters") from error
     elif isinstance(value, dict):
         for key, inner in value.items():
             _checked(key, depth)
@@ -140,14 +143,15 @@ def _checked(value: Any, depth: int) -> None:
             _checked(inner, depth + 1)
 
 
-def _id(key: str, value: Any) -> None:
+def check_id(key: str, value: Any) -> None:
+    """Raise Refused for the value of the id `key` that is no text and no number with one spelling."""
     if value is None or isinstance(value, str):
         return
     if isinstance(value, _Number):
         if value.text == "-0" or (not _is_whole(value.text) and repr(float(value.text)) != value.text):
-            raise _Refused("id_not_exact", f"`{key}` is a number with more than one spelling; expected text")
+            raise Refused("id_not_exact", f"`{key}` is a number with more than one spelling; expected text")
         return
-    raise _Refused("id_not_text", f"`{key}` is {_kind(value)}; expected text")
+    raise Refused("id_not_text", f"`{key}` is {_kind(value)}; expected text")
 
 
 def _is_whole(text: str) -> bool:
@@ -158,7 +162,7 @@ def _exact(value: Any) -> None:
     """Refuse numbers that a 64-bit float would change; whole numbers of any size are kept digit by digit."""
     if isinstance(value, _Number):
         if not _is_whole(value.text) and not _is_kept(value.text):
-            raise _Refused("number_not_exact", "a number has more digits than a 64-bit float keeps; send it as text")
+            raise Refused("number_not_exact", "a number has more digits than a 64-bit float keeps; send it as text")
     elif isinstance(value, dict):
         for inner in value.values():
             _exact(inner)
@@ -189,17 +193,17 @@ def _kind(value: Any) -> str:
 
 def _batch(text: str, document: dict[str, Any]) -> Verdict:
     """Return the calls of a batch as they are written, each with what it inherits from the batch put in front."""
-    members = dict(_members(text))
+    keys = dict(members(text))
     calls = []
-    for call, written in zip(document["batch"], _elements(members["batch"]), strict=True):
+    for call, written in zip(document["batch"], elements(keys["batch"]), strict=True):
         if not isinstance(call, dict):
             calls.append(written)
             continue
-        inherited = [f"{json.dumps(key)}:{members[key]}" for key in _INHERITED if key in members and key not in call]
+        inherited = [f"{json.dumps(key)}:{keys[key]}" for key in _INHERITED if key in keys and key not in call]
         body = written[1:-1].strip(_DECODER_SPACE)
         calls.append("{" + ",".join([*inherited, *([body] if body else [])]) + "}")
     if not calls:
-        raise _Refused("empty_batch", "`batch` is an empty list; expected at least one call")
+        raise Refused("empty_batch", "`batch` is an empty list; expected at least one call")
     return Verdict(calls=tuple(calls))
 
 
@@ -212,7 +216,7 @@ def _skip(text: str, at: int) -> int:
 _plain = json.JSONDecoder(parse_int=str, parse_float=str)
 
 
-def _members(text: str) -> Iterator[tuple[str, str]]:
+def members(text: str) -> Iterator[tuple[str, str]]:
     """Yield the top-level keys of a valid object with their values as they are written."""
     at = _skip(text, 0) + 1
     while text[at := _skip(text, at)] != "}":
@@ -225,7 +229,7 @@ def _members(text: str) -> Iterator[tuple[str, str]]:
             at += 1
 
 
-def _elements(text: str) -> Iterator[str]:
+def elements(text: str) -> Iterator[str]:
     """Yield the elements of a valid list as they are written."""
     at = 1
     while text[at := _skip(text, at)] != "]":

@@ -13,6 +13,7 @@ from tailrace import engine
 from tailrace.errors import DataError, nearest
 from tailrace.landing import chunks, csv_records, exact
 from tailrace.landing.contract import Column, Const, Contract, Mapping, Value
+from tailrace.landing.customerio import CustomerioStage
 from tailrace.landing.stage import SPEC, Source, Stage, parameters
 from tailrace.settings import Settings
 
@@ -31,7 +32,12 @@ _SPLIT_RAW = {
 @contextmanager
 def stage_for(settings: Settings, contract: Contract) -> Iterator[Stage]:
     """Give the stage that reads the source's format, and close it afterwards."""
-    kinds: dict[str, type[Stage]] = {"csv": CsvStage, "jsonl": JsonlStage, "parquet": ParquetStage}
+    kinds: dict[str, type[Stage]] = {
+        "csv": CsvStage,
+        "jsonl": JsonlStage,
+        "parquet": ParquetStage,
+        "customerio_track": CustomerioStage,
+    }
     stage = kinds.get(contract.format, Stage)(settings, contract)
     try:
         yield stage

@@ -43,6 +43,9 @@ _MAX_PATHS = 48
 class Stage:
     """The rows of one landing. After `judge`, a row's reason is its verdict's, else its `why`, else it can land."""
 
+    reading = "segment"
+    """The statement that reads lines as calls."""
+
     def __init__(self, settings: Settings, contract: Contract) -> None:
         self.contract = contract
         self.scratch = settings.scratch
@@ -59,6 +62,11 @@ class Stage:
     def close(self) -> None:
         """Let go of everything; what is not written is gone."""
         self.connection.close()
+
+    @property
+    def may_lack_person(self) -> str:
+        """Return the SQL that says of which rows nobody need be named."""
+        return "false"
 
     def header(self, path: Path) -> str | None:
         """Return what must be known to read a single line of the file again, if anything."""
@@ -116,7 +124,7 @@ class Stage:
         whens = " ".join(f"when {shape} then {n_objects}" for shape, n_objects, _ in shapes)
         plain = ", ".join(str(shape) for shape, _, is_plain in shapes if is_plain)
         return self._filled(
-            "segment",
+            self.reading,
             lines=lines,
             n_known=f"case shape {whens} end" if shapes else "null::bigint",
             is_plain=f"shape in ({plain})" if plain else "false",
@@ -129,6 +137,7 @@ class Stage:
             self._filled(
                 "stage",
                 found=found,
+                may_lack_person=self.may_lack_person,
                 since=_literal(window.since),
                 until=_literal(window.until),
                 facts=self.breaches.refusing.facts,

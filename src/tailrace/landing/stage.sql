@@ -12,7 +12,7 @@ judged as (
             when unread is not null then unread
             when type is null then 'type_missing'
             when type not in ('identify', 'track', 'page', 'screen', 'group', 'alias') then 'type_unknown'
-            when user_id is null and anonymous_id is null then 'id_missing'
+            when user_id is null and anonymous_id is null and not ({may_lack_person}) then 'id_missing'
             when type = 'track' and event is null then 'event_missing'
             when type = 'group' and group_id is null then 'group_missing'
             when type = 'alias' and (previous_id is null or user_id is null) then 'alias_incomplete'
