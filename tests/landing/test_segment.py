@@ -7,8 +7,10 @@ from typing import Any
 
 from tests.landing.conftest import World, compact
 
-CONTEXT = {"active": True, "ip": "10.0.0.1", "library": {"name": "py", "version": "2"},
-           "traits": {"plan": "pro"}, "campaign": {"name": "x"}, "locale": "de-DE", "timezone": "Europe/Berlin", "page": {"path": "/a"}}  # fmt: skip
+CONTEXT = {
+    "active": True, "ip": "10.0.0.1", "library": {"name": "py", "version": "2"}, "traits": {"plan": "pro"},
+    "campaign": {"name": "x"}, "locale": "de-DE", "timezone": "Europe/Berlin", "page": {"path": "/a"},
+}  # fmt: skip
 COMMON = {
     "userId": "u1", "anonymousId": "a1", "timestamp": "2026-10-01T08:00:00.000Z", "context": CONTEXT, "version": 2,
     "channel": "server", "integrations": {"All": True, "Mixpanel": False},
