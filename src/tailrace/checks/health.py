@@ -14,10 +14,10 @@ from tailrace.campaigns.definition import Campaign
 from tailrace.checks.ownership import PEOPLE
 from tailrace.destinations.connections import Connection, Connections
 from tailrace.errors import DefinitionError, Problem
-from tailrace.landing.taxonomy import load_events
+from tailrace.landing.taxonomy import active_events
 from tailrace.settings import Settings
 from tailrace.warehouse import preview
-from tailrace.warehouse.catalog import config_line, read_nodes, read_vars
+from tailrace.warehouse.catalog import config_line, read_nodes
 from tailrace.warehouse.health import Health, read_health
 
 
@@ -65,11 +65,10 @@ def health_problems(settings: Settings, campaigns: Iterable[Campaign], connectio
 
 def marked_events(settings: Settings) -> dict[str, str]:
     """Return the events whose contracts mark them, of the programmes that are on, each with its contract's path."""
-    on = {None, *(read_vars(settings).get("programmes") or ())}
     return {
         name: contract.path
-        for name, contract in load_events(settings).items()
-        if contract.sensitivity == "health" and contract.programme in on
+        for name, contract in active_events(settings, "sensitivity").items()
+        if contract.sensitivity == "health"
     }
 
 

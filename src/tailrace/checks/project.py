@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
@@ -10,11 +10,13 @@ from types import MappingProxyType
 from tailrace.campaigns.check import check_campaigns
 from tailrace.campaigns.flight import Flight
 from tailrace.campaigns.shelf import Shelf, load_campaigns
+from tailrace.checks.event_names import campaign_notices, in_words, known_names, late_notices, unknown_names
 from tailrace.checks.health import health_problems
 from tailrace.checks.ownership import ownership_notices, ownership_problems
 from tailrace.destinations.connections import Connections, load_connections
 from tailrace.errors import DefinitionError, Problem, nearest
 from tailrace.landing.contract import Owner, attribute_owners, sources
+from tailrace.landing.taxonomy import active_events, load_events
 from tailrace.settings import Settings
 from tailrace.warehouse import preview
 from tailrace.warehouse.catalog import Catalog, ObjectSegmentModel, SegmentModel, SyncModel, read_catalog
@@ -36,11 +38,13 @@ def check_project(
     customer_columns: Collection[str],
     segment_columns: Mapping[str, Collection[str]],
     flights: Mapping[str, Flight] = MappingProxyType({}),
+    landed: Sequence[str] = (),
 ) -> Findings:
     """Return everything that is wrong with what people write.
 
     `customer_columns` and `segment_columns` are what the last build made; where it made nothing yet, the columns
-    that the models' SQL spells out stand in. `flights` is what HEAD knows of each campaign.
+    that the models' SQL spells out stand in. `flights` is what HEAD knows of each campaign, `landed` the names of the
+    events that have landed, most often first.
     """
     shelf = load_campaigns(settings.project_dir, strict=False)
     problems: list[Problem] = []
@@ -48,6 +52,7 @@ def check_project(
     connections = _connections(settings, problems)
     n_sources = len(sources(settings))
     owners = _owners(settings, problems)
+    notices += _event_notices(settings, shelf, landed, problems)
     catalog = _catalog(settings, problems)
     if catalog is not None:
         names = set(catalog.segments)
@@ -138,6 +143,22 @@ def _owners(settings: Settings, problems: list[Problem]) -> Mapping[str, Owner]:
     except DefinitionError as error:
         problems += error.problems
         return {}
+
+
+def _event_notices(settings: Settings, shelf: Shelf, landed: Sequence[str], problems: list[Problem]) -> list[Problem]:
+    """Return what is odd about the names of events, having read the contract of every event."""
+    try:
+        load_events(settings)
+        contracts = active_events(settings)
+    except DefinitionError as error:
+        problems += error.problems
+        return []
+    unknown = unknown_names(landed, known_names(settings, contracts, shelf))
+    return [
+        *campaign_notices(shelf, contracts),
+        *late_notices(shelf, contracts),
+        *(Problem("contracts/events", None, f"landed: {in_words(name, meant)}") for name, meant in unknown.items()),
+    ]
 
 
 def _health(settings: Settings, shelf: Shelf, connections: Connections) -> list[Problem]:

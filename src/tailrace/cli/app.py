@@ -19,6 +19,7 @@ from tailrace.cli import (
     campaigns,
     collecting,
     drafts,
+    events,
     operations,
     output,
     people,
@@ -40,9 +41,11 @@ running.register(app)
 people.register(app)
 broadcasting.register(app)
 collecting.register(app)
+events.register(app)
 app.add_typer(segments.app, name="segment")
 app.add_typer(campaigns.app, name="campaign")
 app.add_typer(backfills.app, name="backfills")
+app.add_typer(events.contracts, name="contracts")
 app.add_typer(drafts.app, name="drafts")
 app.add_typer(operations.quarantine, name="quarantine")
 app.add_typer(operations.guard, name="guard")

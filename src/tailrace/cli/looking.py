@@ -53,6 +53,7 @@ def look(settings: Settings, store: Store, plan_id: str, result: Result, how: Lo
         return
     plans.show(plan_id, plan, named, campaign=how.campaign)
     plans.say_what_was_ignored(result)
+    plans.say_what_was_broken(result)
     if bare is not None:
         output.note(f"\nwhat was personal in it, payloads above all, was {bare.in_words()}; all else is as it was")
     if not _was_applied(store, plan_id, plan):

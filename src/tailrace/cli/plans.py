@@ -154,6 +154,7 @@ def show_result(result: Result) -> None:
         parts = " + ".join(f"{count:,} {name}" for name, count in balance.parts.items())
         output.say(f"{balance.name}: {balance.total:,} = {parts}")
     say_what_was_ignored(result)
+    say_what_was_broken(result)
     _say_what_waits(result)
 
 
@@ -167,6 +168,27 @@ def say_what_was_ignored(result: Result) -> None:
     total = sum(entry["n_events"] for entry in result.ignored)
     listed = "; ".join(f"{source}: {', '.join(counts)}" for source, counts in by_source.items())
     output.say(f"attributes written by who does not own them, ignored: {total:,} ({listed})")
+
+
+BROKEN_SHOWN = 3
+"""How many rules are named that events broke; `tailrace events` lists them all."""
+
+
+def say_what_was_broken(result: Result) -> None:
+    """Print in one line which properties of events were not what their contracts say, if any were."""
+    if not result.broken:
+        return
+    listed = [
+        f"{row['event']}.{row['property']} {row['words']}: {row['warned'] + row['quarantined']:,} from {row['source']}"
+        for row in result.broken[:BROKEN_SHOWN]
+    ]
+    more = len(result.broken) - len(listed)
+    kinds = ("warned", "quarantined")
+    landed, kept_out = (sum(row[kind] for row in result.broken) for kind in kinds)
+    output.say(
+        f"contracts broken in new loads: {landed:,} times by events that landed, {kept_out:,} by events kept out"
+        f" ({'; '.join(listed)}{f'; {more} more: `tailrace events`' if more else ''})"
+    )
 
 
 def _facts(counts: dict[str, Any]) -> str:

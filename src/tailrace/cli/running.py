@@ -8,13 +8,14 @@ from typing import Annotated, Any
 import typer
 
 from tailrace import clock
-from tailrace.cli import looking, output, plans
+from tailrace.cli import events, looking, output, plans
 from tailrace.cli.options import AsOf, DataDir, Json, ProjectDir, instant, settings, who
 from tailrace.landing.backfills import Asked
 from tailrace.pipeline import demo as demonstration
 from tailrace.pipeline import doctor as examination
 from tailrace.pipeline import spine
 from tailrace.pipeline.checking import check as check_everything
+from tailrace.pipeline.events import strangers
 from tailrace.pipeline.reporting import write as write_report
 from tailrace.pipeline.result import Result
 from tailrace.planning.store import Store
@@ -56,10 +57,12 @@ def land(
     json_: Json = False,
 ) -> None:
     """Land files of events. Every line is landed, a duplicate, or in quarantine with a reason."""
+    found = settings(data_dir, project_dir)
     with output.working("landing"):
-        landed = spine.land_files(settings(data_dir, project_dir), paths, source, instant(as_of))
+        landed = spine.land_files(found, paths, source, instant(as_of))
+        unknown = strangers(found, landed.load_id)
     if json_:
-        output.document(landed)
+        output.document({**vars(landed), "unknown_events": unknown})
         return
     output.say(
         f"{landed.lines:,} lines read = {landed.landed:,} landed + {landed.duplicate:,} duplicate +"
@@ -74,6 +77,7 @@ def land(
     if landed.quarantined:
         output.table(["reason", "lines"], sorted(landed.reasons.items()), empty="")
         output.note("look at them with `tailrace quarantine list`")
+    events.say_what_is_odd(landed.breaches, unknown)
 
 
 def plan(

@@ -126,6 +126,15 @@ class Breaches:
             return []
         return self._counted(connection, "select code, count(*) from broken group by code order by code")
 
+    def kept_out(self, connection: engine.Connection) -> dict[str, int]:
+        """Return how many rows the contract of each event has kept out."""
+        if not self.refusing.events:
+            return {}
+        query = (
+            "select event, count(distinct row_no) from broken inner join rules using (code) group by event order by 1"
+        )
+        return dict(connection.execute(query).fetchall())
+
     def warned(self, connection: engine.Connection) -> list[tuple[Rule, int]]:
         """Return how many of the rows that land break each rule."""
         return self._counted(connection, _filled("warned", self.warning)) if self.warning.events else []

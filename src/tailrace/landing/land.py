@@ -347,6 +347,7 @@ class Draft:
             first_event_at=first,
             last_event_at=last,
             breaches=self._breaches,
+            kept_out={} if self.reason == RETRY else self.stage.breaches.kept_out(self.stage.connection),
             mended=self._mended(),
         )
         if self.asked is not None:

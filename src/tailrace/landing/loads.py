@@ -51,7 +51,7 @@ class Breach(_Record):
 class Load(_Record):
     """What one call of `land` made: lines = landed + duplicate + quarantined.
 
-    `mended` are events that had been quarantined for their contract and that this load took out, by name.
+    `kept_out` are the lines that their contract kept in quarantine, by event; `mended` those that this load took out.
     """
 
     load_id: str
@@ -71,6 +71,7 @@ class Load(_Record):
     first_event_at: AwareDatetime | None
     last_event_at: AwareDatetime | None
     breaches: tuple[Breach, ...] = ()
+    kept_out: dict[str, int] = {}
     mended: dict[str, int] = {}
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections import defaultdict
+from collections import Counter, defaultdict
 from typing import Any
 
 from tailrace import checks, engine
 from tailrace.campaigns.flight import Flight
+from tailrace.landing.census import seen
+from tailrace.landing.taxonomy import events_dir
 from tailrace.pipeline.published import published
 from tailrace.planning import relations
 from tailrace.planning.store import Store
@@ -29,7 +31,17 @@ def check(settings: Settings) -> checks.Findings:
                 segments.setdefault(table, set()).add(column)
             elif table in ("dim_people", "dim_person_features"):
                 customer.add(column)
-    return checks.check_project(settings, customer, segments, flights(settings))
+    return checks.check_project(settings, customer, segments, flights(settings), landed_names(settings))
+
+
+def landed_names(settings: Settings) -> list[str]:
+    """Return the names of the events that have landed, most often first; none while no contract of an event is on."""
+    if not any(events_dir(settings).glob("*.yml")):
+        return []
+    counts: Counter[str] = Counter()
+    for each in seen(settings):
+        counts[each.event] += each.events
+    return [name for name, _ in counts.most_common()]
 
 
 def flights(settings: Settings) -> dict[str, Flight]:

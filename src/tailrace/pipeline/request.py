@@ -6,7 +6,8 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
-from typing import Protocol
+from types import MappingProxyType
+from typing import Any, Protocol
 
 import pyarrow as pa
 
@@ -21,6 +22,7 @@ from tailrace.journal.records import Release
 from tailrace.landing.contract import Owner, attribute_owners, load_contract
 from tailrace.landing.loads import Load, own_event_files
 from tailrace.landing.packs import pack_file, packed
+from tailrace.landing.taxonomy import active_events
 from tailrace.planning import arbitration
 from tailrace.planning.guards import Limits
 from tailrace.planning.plan import Request, SyncSpec
@@ -50,12 +52,16 @@ class Word(Protocol):
 
 @dataclass(frozen=True)
 class Definitions:
-    """What people wrote beside the dbt models: campaigns with their messages, policy, connections, who owns what."""
+    """What people wrote beside the dbt models: campaigns with their messages, policy, connections, who owns what.
+
+    `late` is how old an event may be when it lands and still trigger, of the events whose contracts say so.
+    """
 
     campaigns: Mapping[str, Campaign]
     policy: Policy
     connections: Connections
     owners: Mapping[str, Owner] = field(default_factory=dict)
+    late: Mapping[str, timedelta] = field(default_factory=dict)
 
     @property
     def sources_by_attribute(self) -> dict[str, str]:
@@ -64,7 +70,7 @@ class Definitions:
 
     @property
     def fingerprint(self) -> str:
-        """Return a hash that changes when a campaign, a message, a guard, a connection or an owner does."""
+        """Return a hash that changes when a campaign, a message, a guard, a connection, an owner or a `late` does."""
         facts = {
             "campaigns": {
                 slug: [
@@ -85,6 +91,8 @@ class Definitions:
         }
         if self.owners:
             facts["owners"] = self.sources_by_attribute
+        if self.late:
+            facts["late"] = {event: limit.total_seconds() for event, limit in self.late.items()}
         return ids.digest(json.dumps(facts, sort_keys=True, default=str))
 
 
@@ -92,7 +100,7 @@ def load_definitions(settings: Settings) -> Definitions:
     """Return what people wrote; raises DefinitionError with everything that is wrong in any of the files."""
     shelf = load_campaigns(settings.project_dir, strict=False)
     problems = list(shelf.problems)
-    connections, owners = None, None
+    connections, owners, late = None, None, None
     try:
         connections = load_connections(settings)
     except DefinitionError as error:
@@ -101,9 +109,14 @@ def load_definitions(settings: Settings) -> Definitions:
         owners = attribute_owners(settings)
     except DefinitionError as error:
         problems += error.problems
-    if problems or connections is None or owners is None or shelf.policy is None:
+    try:
+        contracts = active_events(settings, "late").items()
+        late = {event: contract.late for event, contract in contracts if contract.late is not None}
+    except DefinitionError as error:
+        problems += error.problems
+    if problems or connections is None or owners is None or late is None or shelf.policy is None:
         raise DefinitionError(list(set(problems)))
-    return Definitions(shelf.campaigns, shelf.policy, connections, owners)
+    return Definitions(shelf.campaigns, shelf.policy, connections, owners, late)
 
 
 def load_files(settings: Settings, landed: Sequence[Load]) -> list[LoadFiles]:
@@ -165,7 +178,9 @@ def gather(
         definitions_fingerprint=definitions.fingerprint,
         segments=[catalog.segments[name] for name in sorted(catalog.segments)],
         fingerprints=catalog.fingerprints,
-        campaigns=[campaign_spec(definitions.campaigns[slug]) for slug in sorted(definitions.campaigns)],
+        campaigns=[
+            campaign_spec(definitions.campaigns[slug], definitions.late) for slug in sorted(definitions.campaigns)
+        ],
         syncs=[_sync(catalog.syncs[name], definitions.connections) for name in sorted(catalog.syncs)],
         failed=generation.failed,
         limits=limits,
@@ -226,12 +241,12 @@ def _limits(policy: Policy, name: str) -> Limits:
     )
 
 
-def campaign_spec(campaign: Campaign) -> CampaignSpec:
-    """Return a campaign as planning takes it."""
+def campaign_spec(campaign: Campaign, late: Mapping[str, timedelta] = MappingProxyType({})) -> CampaignSpec:
+    """Return a campaign as planning takes it, with the `late` of its event's contract; the version has none of that."""
     return CampaignSpec(
         slug=campaign.slug,
         version=campaign.version,
-        definition=campaign.definition(),
+        definition=_with_late(campaign.definition(), late),
         status=campaign.status,
         sending=campaign.sending,
         priority=campaign.priority,
@@ -240,6 +255,17 @@ def campaign_spec(campaign: Campaign) -> CampaignSpec:
         on_pause=campaign.on_pause,
         on_end=campaign.on_end,
     )
+
+
+def _with_late(definition: dict[str, Any], late: Mapping[str, timedelta]) -> dict[str, Any]:
+    """Return the definition with the stricter `late` of two: the trigger's own, and that of the event's contract."""
+    trigger = definition["trigger"]
+    limit = late.get(trigger.get("event"))
+    if limit is None:
+        return definition
+    seconds = int(limit.total_seconds())
+    own = trigger.get("late")
+    return {**definition, "trigger": {**trigger, "late": seconds if own is None else min(own, seconds)}}
 
 
 def _message(message: Message) -> MessageSpec:

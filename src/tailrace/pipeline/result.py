@@ -34,6 +34,7 @@ class Result:
     """What a run, or a part of one, did. `steps` are counts by step; `seconds` how long each took.
 
     `ignored` are the writes of attributes by sources that do not own them, as the warehouse counts them.
+    `broken` are the rules of events' contracts that loads new to the plan broke, by property and source.
     `tell` hears the name of each step as it begins.
     """
 
@@ -46,6 +47,7 @@ class Result:
     balances: list[Balance] = field(default_factory=list)
     tripped: list[dict[str, Any]] = field(default_factory=list)
     ignored: list[dict[str, Any]] = field(default_factory=list)
+    broken: list[dict[str, Any]] = field(default_factory=list)
     tell: Callable[[str], None] = field(default=quiet, repr=False, compare=False)
 
     @property
@@ -78,5 +80,6 @@ class Result:
             "balances": [asdict(balance) | {"holds": balance.holds} for balance in self.balances],
             "tripped": self.tripped,
             "ownership_violations": self.ignored,
+            "contract_breaches": self.broken,
             "exit_code": self.exit_code,
         }

@@ -26,6 +26,7 @@ from tailrace.journal.journal import Journal
 from tailrace.journal.readings import MIRRORS
 from tailrace.journal.records import SyncBatch
 from tailrace.landing.backfills import Asked
+from tailrace.landing.census import breaches
 from tailrace.landing.land import Landed, land, land_inbox
 from tailrace.landing.loads import Load, loads
 from tailrace.landing.mirror import mirror, mirrored
@@ -249,6 +250,7 @@ def _make(
         result.plan_id, result.parent = head, parent.parent
         _note_plan(result, parent)
         _note_ignored(settings, result, definitions)
+        _note_broken(settings, result, parent, landed)
         return
     with _timed(result, "mirror"):
         _mirror(settings, journal)
@@ -279,6 +281,7 @@ def _make(
     result.is_new, result.parent = True, head
     _note_plan(result, store.read(result.plan_id))
     _note_ignored(settings, result, definitions)
+    _note_broken(settings, result, parent, landed)
 
 
 def _require_time(settings: Settings, as_of: datetime) -> None:
@@ -317,6 +320,16 @@ def _note_ignored(settings: Settings, result: Result, definitions: Definitions) 
         result.ignored = [
             asdict(one) | {"last_event_at": clock.iso(one.last_event_at.replace(tzinfo=UTC))}
             for one in violations(settings)
+        ]
+
+
+def _note_broken(settings: Settings, result: Result, parent: Plan | None, landed: Sequence[Load]) -> None:
+    """Note which contracts of events were broken in the loads that the parent had not seen."""
+    if any(load.breaches for load in landed):
+        seen = {load.load_id for load in landed} - {load.load_id for load in _unseen(settings, Store(settings), parent)}
+        result.broken = [
+            asdict(row) | {"last_landed_at": clock.iso(row.last_landed_at)}
+            for row in breaches(load for load in landed if load.load_id not in seen)
         ]
 
 
@@ -391,8 +404,10 @@ def _mirror(settings: Settings, journal: Journal) -> None:
     mirror(settings, {table: partial(journal.mirror, table) for table in MIRRORS})
 
 
-def _unseen(settings: Settings, store: Store, parent: Plan) -> list[Load]:
+def _unseen(settings: Settings, store: Store, parent: Plan | None) -> list[Load]:
     """Return the loads that the parent plan has not seen."""
+    if parent is None:
+        return loads(settings)
     with engine.connect(settings) as connection:
         source = store.source(parent, "loads", relations.LOADS)
         seen = {row[0] for row in connection.execute(f"select load_id from {source}").fetchall()}

@@ -45,5 +45,5 @@ def _written(settings: Settings, plan: Plan) -> tuple[Rules | None, Mapping[str,
     if definitions.fingerprint != plan.inputs.definitions:
         return None, None
     return rules(definitions.policy), {
-        slug: campaign_spec(campaign) for slug, campaign in definitions.campaigns.items()
+        slug: campaign_spec(campaign, definitions.late) for slug, campaign in definitions.campaigns.items()
     }

@@ -61,7 +61,8 @@ def _shut(case: Case, name: str, refusal: Mapping[str, Any]) -> Gate:
     if name == "cause":
         return Gate(name, False, seen, _CAUSES[Reason(reason)])
     if name == "late":
-        late = case.today["trigger"].get("late")
+        # What an event's contract says of it is no part of the campaign's version.
+        late = (case.spec.definition if case.spec else case.today)["trigger"].get("late")
         allowed = DEFAULT_LATE if late is None else timedelta(seconds=late)
         return Gate(name, False, seen, f"an event that lands within {spoken(allowed)} of happening")
     if name == "filter":

@@ -1,0 +1,78 @@
+"""Which contracts of events are drafted, and which drafts become files? Never one that is there already."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from tailrace.errors import DataError, nearest
+from tailrace.landing.census import seen
+from tailrace.landing.contract import load_contract
+from tailrace.landing.drafts import drafts, looks_like_data
+from tailrace.landing.taxonomy import events_dir
+from tailrace.settings import Settings
+
+_FILE = re.compile(r"[^./\\\x00-\x1f][^/\\\x00-\x1f]{0,120}")
+
+
+@dataclass(frozen=True)
+class DraftedContract:
+    """The draft of one event's contract. `exists`: a file stands there, which is left as it is.
+
+    `problem` says why there is no draft.
+    """
+
+    event: str
+    path: str
+    text: str
+    exists: bool
+    written: bool
+    problem: str | None = None
+
+
+def draft_contracts(
+    settings: Settings, names: Sequence[str], source: str | None, *, write: bool = False
+) -> list[DraftedContract]:
+    """Return the draft of each named event, or of each that has landed and has no contract; with `write`, as files.
+
+    Raises DataError for a name that has not landed, DefinitionError for a source that has no contract.
+    """
+    landed = [row for row in seen(settings) if source is None or row.source == source]
+    if source is not None and not landed:
+        load_contract(settings, source)
+    there = sorted({row.event for row in landed})
+    for name in names:
+        if name not in there:
+            raise DataError(
+                f"no event `{name}` has landed{f' from {source}' if source else ''}; expected one of `tailrace events`"
+                f".{nearest(name, there)}"
+            )
+    folder = events_dir(settings)
+    wanted = list(dict.fromkeys(names)) or [name for name in there if not (folder / f"{name}.yml").exists()]
+    problems = {name: _problem(name, is_named=bool(names)) for name in wanted}
+    texts = drafts(settings, [row for row in landed if row.event in wanted and problems[row.event] is None], source)
+    found = []
+    for name in wanted:
+        path = folder / f"{name}.yml"
+        place = path.relative_to(settings.project_dir).as_posix()
+        if problems[name] is not None:
+            found.append(DraftedContract(name, place, "", exists=False, written=False, problem=problems[name]))
+            continue
+        written = False
+        if write and not path.exists():
+            folder.mkdir(parents=True, exist_ok=True)
+            # `x`: a file that somebody else has just written is left, too.
+            with path.open("x", encoding="utf-8") as file:
+                file.write(texts[name])
+            written = True
+        found.append(DraftedContract(name, place, texts[name], exists=path.exists() and not written, written=written))
+    return found
+
+
+def _problem(name: str, *, is_named: bool) -> str | None:
+    if _FILE.fullmatch(name) is None:
+        return "the name cannot be that of a file, so it can have no contract; expected one without `/`"
+    if looks_like_data(name) and not is_named:
+        return "the name looks like data (an address or an id): there is a draft when you name it"
+    return None

@@ -1,0 +1,44 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from tailrace.landing.census import Breaches, Seen, breaches, kept_out, seen
+from tailrace.landing.loads import loads
+from tailrace.landing.retry import retry
+from tests.landing.conftest import AS_OF, World, call, compact
+from tests.landing.test_breaches import contract, paid
+
+
+def test_what_people_did_is_counted_by_event_and_source(world: World) -> None:
+    world.contract("web", "format: segment\n")
+    assert seen(world.settings) == []
+    world.lines(
+        compact(call(messageId="a", timestamp="2026-10-01T08:00:00Z")),
+        compact(call(messageId="b", timestamp="2026-09-01T08:00:00Z")),
+        compact(call(messageId="c", type="page", event=..., name="Paid")),
+        compact(call(messageId="d", type="identify", event=...)),
+    )
+    world.lines(compact(call(messageId="a", event="paid")), name="web.jsonl", source="web")
+    first, last = datetime(2026, 9, 1, 8, tzinfo=UTC), datetime(2026, 10, 1, 8, tzinfo=UTC)
+    assert seen(world.settings) == [Seen("Paid", "app", 2, first, last), Seen("paid", "web", 1, last, last)]
+    assert seen(world.settings, loads(world.settings)[1]) == [Seen("paid", "web", 1, last, last)]
+
+
+def test_breaches_of_all_loads_are_summed_by_rule_and_source(world: World) -> None:
+    world.contract("web", "format: segment\n")
+    contract(world, "Paid", "on_breach: quarantine\nproperties: {x: {type: integer}, y: {type: string}}\n")
+    world.lines(paid(1, {"x": "1", "y": 1}), paid(2, {"x": "1"}), paid(3, {"x": 1}))
+    contract(world, "Paid", "on_breach: warn\nproperties: {x: {type: integer}}\n")
+    world.lines(paid(4, {"x": "1"}), name="b.jsonl")
+    world.lines(paid(5, {"x": "1"}), name="c.jsonl", source="web")
+    some = loads(world.settings)
+    words = "is not a whole number"
+    assert breaches(some) == [
+        Breaches("Paid", "x", words, "app", 1, 2, AS_OF),
+        Breaches("Paid", "x", words, "web", 1, 0, AS_OF),
+        Breaches("Paid", "y", "is not a string", "app", 0, 1, AS_OF),
+    ]
+    assert kept_out(some) == {"Paid": 2}
+    retry(world.settings, as_of=AS_OF)
+    assert kept_out(loads(world.settings)) == {}
+    assert sum(row.warned for row in breaches(loads(world.settings)) if row.source == "app") == 3
