@@ -49,7 +49,7 @@ class World:
         path.write_bytes(b"".join(line + b"\n" for line in lines))
         return path
 
-    def land(self, *paths: Path, source: str = "app", **keys: Any) -> Landed:
+    def land(self, *paths: Path | str, source: str = "app", **keys: Any) -> Landed:
         done = land(self.settings, paths, source, as_of=AS_OF, **keys)
         assert done.lines == done.landed + done.duplicate + done.quarantined
         return done

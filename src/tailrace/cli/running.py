@@ -72,6 +72,8 @@ def land(
         output.note(f"files landed before, byte for byte, and not read again: {len(landed.known_files):,}")
     if landed.skipped:
         output.note(f"passed over, hidden or unfinished: {len(landed.skipped):,} ({', '.join(landed.skipped[:3])}…)")
+    if landed.changed:
+        output.note(f"objects that landed before with another content: {', '.join(landed.changed[:3])}")
     if landed.n_conflicting:
         output.note(f"duplicates that say something else under the same messageId: {landed.n_conflicting:,}")
     if landed.quarantined:

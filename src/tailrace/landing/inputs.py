@@ -1,14 +1,17 @@
-"""Which files does a PATH mean? A file, a folder and all below it, or a pattern; in a fixed order."""
+"""Which files does a PATH mean? A file, a folder and all below it, or a pattern, here or on S3; in a fixed order."""
 
 from __future__ import annotations
 
 import glob
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
+from tailrace import ids
 from tailrace.errors import DataError
-from tailrace.landing import chunks
+from tailrace.landing import chunks, s3
 from tailrace.landing.loads import Load
 
 # How programs mark what they have not finished: editors, browsers, rsync, sftp, Spark, Flume.
@@ -18,10 +21,29 @@ _HIDDEN = (".", "_")
 
 @dataclass(frozen=True)
 class Input:
-    """One file to land: where it is, and the name it goes by in the load."""
+    """One file to land: where it is, and the name it goes by in the load. An object of a store is not here yet."""
 
     path: Path
     name: str
+    remote: s3.Object | None = None
+
+    def token(self) -> str:
+        """Return what is the same for the same content of this input."""
+        if self.remote is None:
+            return chunks.sha256(self.path)
+        return ids.digest(self.name, self.remote.etag, str(self.remote.bytes))
+
+    @contextmanager
+    def here(self, scratch: Path) -> Iterator[Path]:
+        """Give the file; an object's content is in `scratch` as long as that takes."""
+        if self.remote is None:
+            yield self.path
+            return
+        with TemporaryDirectory(dir=scratch, prefix="s3-") as folder:
+            # Its own name, for a mapping may be chosen by it.
+            path = Path(folder) / (self.path.name if len(self.path.name.encode()) < 256 else "object")
+            s3.fetch(self.remote, path)
+            yield path
 
 
 @dataclass(frozen=True)
@@ -43,6 +65,9 @@ def find(paths: Sequence[Path | str]) -> Found:
     found: dict[Path, Input] = {}
     skipped: set[str] = set()
     for path in paths:
+        if str(path).startswith(s3.SCHEME):
+            found |= {Path(each.name): each for each in _stored(str(path), skipped)}
+            continue
         for each in _meant(Path(path), skipped):
             found.setdefault(each.path.resolve(), each)
     ordered = sorted(found.values(), key=lambda each: (each.name, str(each.path)))
@@ -64,6 +89,20 @@ def _meant(path: Path, skipped: set[str]) -> list[Input]:
     if not some:
         rest = f" but hidden or unfinished ones ({len(passed):,})" if passed else ""
         raise DataError(f"{path}: the pattern finds no file{rest}; expected files to land. Nothing was landed.")
+    return some
+
+
+def _stored(url: str, skipped: set[str]) -> list[Input]:
+    listing = s3.find(url)
+    some = []
+    for each, name in listing.objects:
+        if listing.is_found and is_passed_over(name):
+            skipped.add(each.url)
+        else:
+            some.append(Input(Path(each.key), each.url, each))
+    if not some:
+        rest = f" but hidden or unfinished ones ({len(listing.objects):,})" if listing.objects else ""
+        raise DataError(f"{url}: there is no such object, nor one below or like it{rest}; expected some to land.")
     return some
 
 
@@ -99,15 +138,21 @@ def is_passed_over(parts: Sequence[str]) -> bool:
 def fresh(inputs: Sequence[Input], before: Sequence[Load]) -> tuple[list[Input], list[Input]]:
     """Part the inputs into those with new content and those that were landed, or stand here, byte for byte.
 
-    A file is hashed ahead of reading only when something of the same size is known: other sizes cannot be equal.
+    A file is hashed ahead of reading only when something of the same size is known: other sizes cannot be equal. An
+    object of a store is known by its name and ETag: it need not come here to be compared.
     """
     hashes: dict[int, set[str]] = {}
+    stored = {(file.name, file.etag, file.bytes) for load in before for file in load.files if file.etag is not None}
     for load in before:
         for file in load.files:
             hashes.setdefault(file.bytes, set()).add(file.sha256)
-    sizes = [each.path.stat().st_size for each in inputs]
-    new, known = [], []
+    sizes = [each.path.stat().st_size if each.remote is None else -1 for each in inputs]
+    new: list[Input] = []
+    known: list[Input] = []
     for each, size in zip(inputs, sizes, strict=True):
+        if each.remote is not None:
+            (known if (each.name, each.remote.etag, each.remote.bytes) in stored else new).append(each)
+            continue
         if size in hashes or sizes.count(size) > 1:
             digest = chunks.sha256(each.path)
             if digest in hashes.setdefault(size, set()):
@@ -116,3 +161,9 @@ def fresh(inputs: Sequence[Input], before: Sequence[Load]) -> tuple[list[Input],
             hashes[size].add(digest)
         new.append(each)
     return new, known
+
+
+def changed(inputs: Iterable[Input], before: Sequence[Load]) -> tuple[str, ...]:
+    """Return the names of the objects among the inputs that landed before, with another content."""
+    names = {file.name for load in before for file in load.files if file.etag is not None}
+    return tuple(each.name for each in inputs if each.remote is not None and each.name in names)

@@ -33,7 +33,7 @@ class Landed:
 
     `known_files` were landed before, byte for byte, and were not read again: their lines are not counted. `known_load`
     is the load that the same backfill has made before; nothing was read again then. `skipped` are files that were found
-    and passed over: hidden or unfinished ones.
+    and passed over: hidden or unfinished ones. `changed` are objects of a store that landed before, with other content.
     """
 
     source: str
@@ -49,6 +49,7 @@ class Landed:
     history: bool = False
     known_load: str | None = None
     skipped: tuple[str, ...] = ()
+    changed: tuple[str, ...] = ()
     breaches: tuple[Breach, ...] = ()
 
 
@@ -91,7 +92,8 @@ def land(
             if narrow is not contract:
                 backfills.tell_apart(stage, contract.timestamps)
             draft = Draft(settings, contract, stage, before, as_of, history, reason, asked, request)
-            return replace(draft.finish(read, tuple(each.name for each in known)), skipped=found.skipped)
+            landed = draft.finish(read, tuple(each.name for each in known))
+            return replace(landed, skipped=found.skipped, changed=inputs.changed(fresh, whole))
 
 
 def _requested(
@@ -100,7 +102,7 @@ def _requested(
     """Return the hash of the request, and the load that it has made before if it has."""
     if asked is None:
         return "", None
-    request = backfills.request_of(source, asked, [chunks.sha256(each.path) for each in found])
+    request = backfills.request_of(source, asked, [each.token() for each in found])
     done = backfills.find(settings, request, before)
     return request, done.load_id if done else None
 
@@ -115,17 +117,28 @@ def landing(settings: Settings) -> Iterator[None]:
 
 
 def _read(stage: Stage, number: int, each: Input) -> LandedFile:
-    about = each.path.stat()
-    header = stage.header(each.path)
+    with each.here(stage.scratch) as path:
+        try:
+            return _read_here(stage, number, each, path)
+        except DataError as error:
+            if each.remote is None:
+                raise
+            raise DataError(str(error).replace(str(path), each.name)) from error
+
+
+def _read_here(stage: Stage, number: int, each: Input, path: Path) -> LandedFile:
+    about = path.stat()
+    header = stage.header(path)
     stage.connection.execute("insert into files values (?, ?, ?)", [number, each.name, header])
-    digest = stage.read(number, each.path)
-    after = each.path.stat()
+    digest = stage.read(number, path)
+    after = path.stat()
     if (about.st_size, about.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
         raise DataError(
-            f"{each.path}: the file changed while it was read; expected a finished file: land it again when its writer"
+            f"{path}: the file changed while it was read; expected a finished file: land it again when its writer"
             " is done. Nothing of this call was landed."
         )
-    return LandedFile(name=each.name, bytes=about.st_size, mtime_ns=about.st_mtime_ns, sha256=digest, lines=0)
+    mtime_ns, etag = (each.remote.mtime_ns, each.remote.etag) if each.remote else (about.st_mtime_ns, None)
+    return LandedFile(name=each.name, bytes=about.st_size, mtime_ns=mtime_ns, sha256=digest, lines=0, etag=etag)
 
 
 @dataclass

@@ -20,13 +20,14 @@ class _Record(BaseModel):
 
 
 class LandedFile(_Record):
-    """One input file of a load; `lines` are the calls, rows or lines that were read from it."""
+    """One input file of a load; `lines` are the calls, rows or lines that were read from it, `etag` is an object's."""
 
     name: str
     bytes: _Count
     mtime_ns: int
     sha256: str
     lines: _Count
+    etag: str | None = None
 
 
 class ParquetFile(_Record):
