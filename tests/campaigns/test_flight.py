@@ -97,7 +97,8 @@ def test_names_that_the_warehouse_does_not_have_are_named_where_they_stand(proje
         + "  - if: {all: [{in: seg_y}, {where: frist_name = 'x'}]}\n    then: [{add_to: seg_z}]\n",
     )
     segments, columns = {"seg_x"}, COLUMNS
-    said = [str(each) for each in check_campaigns(project.shelf(), segments, columns, {}, object_segments={"seg_bg"})]
+    known = {"object_segments": {"seg_bg"}, "objects": {"account"}}
+    said = [str(each) for each in check_campaigns(project.shelf(), segments, columns, {}, **known)]
     assert [each.split(": ", 1)[0].removeprefix(f"{FILE}:") for each in said] == ["6", "10", "10", "11"]
     assert "object segment `seg_big` does not exist" in said[0]
     assert any("the person has no column `frist_name`" in each and "`first_name`" in each for each in said)

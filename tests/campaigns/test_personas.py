@@ -18,16 +18,21 @@ name: ada
 events:
   - {type: track, userId: ada, timestamp: "2026-01-02T00:00:00Z", event: signed_up, properties: {plan: pro, at: soon}}
   - {type: identify, userId: ada, timestamp: "2026-01-01T00:00:00Z", traits: {first_name: Ada, mrr: 49}}
-  - {type: group, userId: ada, timestamp: "2026-01-03T00:00:00Z", groupId: a1, traits: {name: Nordwind}}
+  - type: group
+    userId: ada
+    timestamp: "2026-01-03T00:00:00Z"
+    groupId: a1
+    traits: {name: Nordwind, relationship: {role: admin}}
 """
 CUSTOMER = {"person_id", "first_name", "mrr", "company"}
+OBJECTS = {"account", "team"}
 
 
 def complaints(project: Project, body: str, campaign: str = CAMPAIGN) -> list[str]:
     project.write("personas/more/ada.yml", PERSONA)
     project.write("campaigns/hello/campaign.yml", campaign)
     project.write("campaigns/hello/welcome.email.md", f"---\nsubject: Hi\n---\nHello\n{body}\n")
-    return [str(problem) for problem in check_campaigns(project.shelf(), {"seg_x"}, CUSTOMER, {})]
+    return [str(problem) for problem in check_campaigns(project.shelf(), {"seg_x"}, CUSTOMER, {}, objects=OBJECTS)]
 
 
 def test_a_message_that_fails_for_a_persona_names_file_line_and_persona(project: Project) -> None:
@@ -59,7 +64,47 @@ def test_people_of_an_object_have_its_fields(project: Project) -> None:
     campaign = CAMPAIGN.replace("  event: signed_up", "  object: account\n  event: signed_up")
     assert complaints(project, "{{ object.name }} {{ trigger.plan }} {{ event.plan }}", campaign) == []
     found = project.shelf().campaigns["hello"]
-    assert data_of(read_personas(project.root, [])["ada"], found)["object"] == {"name": "Nordwind"}
+    data = data_of(read_personas(project.root, [])["ada"], found)
+    assert data["object"] == {"id": "a1", "name": "Nordwind", "relationship": {"role": "admin"}}
+
+
+def test_whoever_gets_a_message_has_all_that_they_belong_to_by_kind(project: Project) -> None:
+    body = "{% for each in objects.account %}{{ each.name }} ({{ each.relationship.role }}){% endfor %}"
+    assert complaints(project, body) == []
+    found = project.shelf().campaigns["hello"]
+    message = found.messages["welcome"]
+    data = data_of(read_personas(project.root, [])["ada"], found)
+    assert "Nordwind (admin)" in rendered(Renderer(), message, analyse(message), data).text
+
+    (said,) = complaints(project, "{{ objects.acount[0].name }}")
+    assert said == (
+        "campaigns/hello/welcome.email.md:5: `objects.acount`: there is no such kind of object; expected one of"
+        " `vars: objects` in dbt_project.yml, or one that a segment of objects names (`account`, `team`)."
+        " Did you mean `account`?"
+    )
+
+
+def test_a_campaign_of_a_kind_of_object_that_nobody_knows_names_the_line(project: Project) -> None:
+    campaign = CAMPAIGN.replace("  event: signed_up", "  object: tam\n  event: signed_up")
+    (said,) = complaints(project, "", campaign)
+    assert "`object: tam`: there is no such kind of object" in said
+    assert said.endswith("Did you mean `team`?")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "{{ event.cart.total|round(2) }} on {{ event.cart.at|date }} by {{ event.cart.by.name }}",
+        "{{ event.items[0].name }}, {{ event.items[3].price|round(2) }}",
+        "{{ event.items.first.name }} of {{ event.items.size }}",
+        "{% for one in event.items %}{{ one.product.name }}: {{ one.product.price|round(2) }}{% endfor %}",
+        "{% for one in event.cart.lines %}{{ one.sku }} {{ one.at|date }}{% endfor %}",
+        "{% for one in event.tags %}{{ one }}{% endfor %}",
+        "{{ event['Cart Lines'][1].offers[2].price * 2 }}",
+    ],
+)
+def test_what_stands_deep_in_a_field_is_invented_as_deep(project: Project, body: str) -> None:
+    assert complaints(project, body) == []
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """Whom each kind of trigger names, when that was due, and by which occurrence."""
 
+import json
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -290,6 +291,71 @@ def test_an_accounts_event_reaches_all_of_its_people_with_its_attributes(people:
     assert people.rows(plan, "payloads", "data")[0] == (
         '{"customer":{},"event":{"amount":9},"trigger":{},"segment":{},"object":{"name":"Acme Ltd"}}',
     )
+
+
+def test_a_message_knows_all_that_a_person_belongs_to_and_what_is_said_of_the_two(people: World) -> None:
+    people.belongs = [
+        ("account", "zebra", "ada"),
+        ("account", "acme", "ada"),
+        ("account", "acme", "ben"),
+        ("team", "red", "ada"),
+    ]
+    people.objects = [("account", "acme", {"name": "Acme Ltd", "id": "their own"}), ("account", "zebra", {"seats": 3})]
+    people.relationships = {("account", "acme", "ada"): {"role": "admin", "since": None}}
+    spec = message(("objects", "account"), ("object", "relationship"), ("object", "id"))
+    people.campaigns = [campaign(trigger=of_object(event="invoice_failed"), messages={"hello": spec})]
+    people.event(None, "invoice_failed", START + HOUR, group="acme", amount=9)
+
+    plan = people.plan(START + DAY)
+
+    assert people.verdicts(plan) == [
+        ("ada", "hello", "send", None),
+        ("ben", "hello", "skip", "missing_field:object.relationship"),
+    ]
+    ((said,),) = people.rows(plan, "payloads", "data")
+    data = json.loads(said)
+    assert data["object"] == {"id": "acme", "relationship": {"role": "admin", "since": None}}
+    # in the order in which she came to belong, and only of the kind that is asked for
+    assert data["objects"] == {
+        "account": [
+            {"seats": 3, "id": "zebra", "relationship": {}},
+            {"name": "Acme Ltd", "id": "acme", "relationship": {"role": "admin"}},
+        ]
+    }
+
+
+def test_who_belongs_to_nothing_lacks_it_and_who_belongs_to_very_much_gets_the_first_200(people: World) -> None:
+    people.belongs = [("account", f"acct_{number:04}", "ada") for number in range(1_000)]
+    spec = message(("objects", "account"))
+    people.campaigns = [campaign(trigger=event_trigger("signed_up"), messages={"hello": spec})]
+    for name in ("ada", "ben"):
+        people.event(name, "signed_up", START + HOUR)
+
+    plan = people.plan(START + DAY)
+
+    assert people.verdicts(plan) == [
+        ("ada", "hello", "send", None),
+        ("ben", "hello", "skip", "missing_field:objects.account"),
+    ]
+    held = json.loads(people.rows(plan, "payloads", "data")[0][0])["objects"]["account"]
+    assert [each["id"] for each in held] == [f"acct_{number:04}" for number in range(200)]
+
+
+def test_ten_thousand_people_of_one_account_are_all_reached_and_each_knows_it(people: World) -> None:
+    names = [f"p{number}" for number in range(10_000)]
+    for name in names:
+        people.person(name)
+    people.belongs = [("account", "acme", name) for name in names]
+    people.objects = [("account", "acme", {"name": "Acme Ltd"})]
+    spec = message(("objects", "account"))
+    people.campaigns = [campaign(trigger=of_object(event="invoice_failed"), messages={"hello": spec})]
+    people.event(None, "invoice_failed", START + HOUR, group="acme")
+
+    plan = people.plan(START + DAY)
+
+    assert [verdict for _, _, verdict, _ in people.verdicts(plan)] == ["send"] * 10_000
+    said = {data for (data,) in people.rows(plan, "payloads", "data")}
+    assert [json.loads(each)["objects"]["account"][0]["name"] for each in said] == ["Acme Ltd"]
 
 
 def test_an_account_that_enters_an_object_segment_reaches_its_people(people: World) -> None:

@@ -158,6 +158,7 @@ class World:
     responses: list[dict[str, Any]] = field(default_factory=list)
     belongs: list[tuple[str, str, str]] = field(default_factory=list)
     objects: list[tuple[str, str, dict[str, Any]]] = field(default_factory=list)
+    relationships: dict[tuple[str, str, str], dict[str, Any]] = field(default_factory=dict)
     object_members: dict[str, set[str]] = field(default_factory=dict)
     fingerprints: dict[str, str] = field(default_factory=dict)
     threads: int | None = None
@@ -311,9 +312,19 @@ class World:
         self._insert(connection, "core.fct_events", rows)
 
     def _write_objects(self, connection: duckdb.DuckDBPyConnection) -> None:
-        connection.execute("create table core.fct_object_people (object varchar, object_id varchar, person_id bigint)")
+        connection.execute(
+            "create table core.fct_object_people (object varchar, object_id varchar, person_id bigint,"
+            " belongs_since timestamp, attributes varchar)"
+        )
         belongs = [
-            {"object": kind, "object_id": key, "person_id": ids.person_id(user)} for kind, key, user in self.belongs
+            {
+                "object": kind,
+                "object_id": key,
+                "person_id": ids.person_id(user),
+                "belongs_since": START + place * timedelta(seconds=1),
+                "attributes": json.dumps(self.relationships.get((kind, key, user), {})),
+            }
+            for place, (kind, key, user) in enumerate(self.belongs)
         ]
         self._insert(connection, "core.fct_object_people", belongs)
         connection.execute("create table core.dim_objects (object varchar, object_id varchar, attributes varchar)")

@@ -82,6 +82,35 @@ def test_accounts_and_their_people_grow_with_each_load(started: Built, tmp_path:
     assert of_segment(started) == {"acct_a": 3, "acct_b": 3}
 
 
+def test_a_segment_can_ask_what_is_said_of_a_person_and_their_account(
+    started: Built, project: Callable[[dict[str, str]], Path], tmp_path: Path
+) -> None:
+    calls = [
+        joined("ann", "acct_a", name="Mill", relationship={"role": "admin", "seat": 1}),
+        joined("bob", "acct_a", relationship={"role": "member"}),
+        joined("bob", "acct_a", at="2026-01-11T09:00:00Z", relationship={"seat": 2}),
+        joined("cat", "acct_a", relationshipAttributes={"role": "admin"}),
+        joined("cat", "acct_a", at="2026-01-12T09:00:00Z", is_member=False),
+        joined("ann", "red", object="team", relationship={"role": "guest"}),
+    ]
+    segment = """-- One row per person who runs an account.
+        {{ config(meta={'owner': 'sales@example.com', 'summary': 'Admins'}) }}
+        select distinct person_id
+        from {{ ref('fct_object_people') }}
+        where object = 'account' and {{ json_text('attributes', 'role') }} = 'admin'"""
+    load = land(tmp_path / "landing", calls, seq=3, landed_at="2026-03-01T05:30:00Z")
+    own = replace(started.settings, project_dir=project({"models/segments/seg_account_admins.sql": segment}))
+    built = build(own, AS_OF, (*started.loads, load))
+
+    assert built.failed == {}
+    who = "select user_id from segments.seg_account_admins inner join core.dim_people using (person_id)"
+    assert replace(started, settings=own).ask(who) == [("ann",)]
+    known = "select attributes from core.dim_objects where object_id = 'acct_a'"
+    assert replace(started, settings=own).ask(known) == [('{"name":"Mill"}',)]
+    said = "select attributes from core.fct_object_people inner join core.dim_people using (person_id)"
+    assert replace(started, settings=own).ask(f"{said} where user_id = 'bob'") == [('{"role":"member","seat":2}',)]
+
+
 def test_an_object_segment_of_another_shape_keeps_its_table_and_stops_nothing(
     started: Built, project: Callable[[dict[str, str]], Path]
 ) -> None:

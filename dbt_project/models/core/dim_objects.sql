@@ -1,5 +1,6 @@
 -- One row per object (account) known at as_of, with its attributes as one JSON text: of each key the latest value not null.
--- By event time, then event id and source, so the order of files and rows cannot matter. `object` and `is_member` are ours.
+-- By event time, then event id and source, so the order of files and rows cannot matter. What a call says of its kind, of whether
+-- its person belongs, and of the two, is no attribute of the object.
 with calls as (
     select
         object,
@@ -28,7 +29,7 @@ latest as (
         ) as nth
     from told
     where value <> 'null'
-        and key not in ('object', 'is_member')
+        and key not in ('object', 'is_member', 'relationship', 'relationshipAttributes')
 ),
 
 attributes as (

@@ -1,27 +1,93 @@
--- One row per object and person who belongs to it at as_of, by their last `group` call about it.
+-- One row per object and person who belongs to it at as_of, by their last `group` call about it, with what is said of the two.
+-- `attributes` is one JSON text: of each key of `relationship` the latest value not null. Who left and came back begins anew.
 with calls as (
     select
         object,
         object_id,
         person_id,
         is_member,
+        relationship,
         event_at,
-        min(event_at) over (partition by object, object_id, person_id) as first_event_at,
+        event_id,
+        source,
         row_number() over (
             partition by object, object_id, person_id
-            order by event_at desc, event_id desc, source desc
+            order by event_at, event_id, source
         ) as nth
     from {{ ref('fct_group_calls') }}
     where person_id is not null
         and event_at <= {{ as_of() }}
+),
+
+since_they_left as (
+    select
+        *,
+        max(case when is_member then 0 else nth end) over (partition by object, object_id, person_id) as left_at_nth
+    from calls
+),
+
+current_calls as (
+    select
+        object,
+        object_id,
+        person_id,
+        relationship,
+        event_at,
+        event_id,
+        source
+    from since_they_left
+    where nth > left_at_nth
+),
+
+told as (
+    {{ json_entries('current_calls', ['object', 'object_id', 'person_id', 'event_at', 'event_id', 'source'], 'relationship') }}
+),
+
+latest as (
+    select
+        object,
+        object_id,
+        person_id,
+        key,
+        value,
+        row_number() over (
+            partition by object, object_id, person_id, key
+            order by event_at desc, event_id desc, source desc
+        ) as nth
+    from told
+    where value <> 'null'
+),
+
+attributes as (
+    select
+        object,
+        object_id,
+        person_id,
+        {{ json_object_of('key', 'value') }} as attributes
+    from latest
+    where nth = 1
+    group by object, object_id, person_id
+),
+
+belongs as (
+    select
+        object,
+        object_id,
+        person_id,
+        min(event_at) as belongs_since
+    from current_calls
+    group by object, object_id, person_id
 )
 
 select
-    object,
-    object_id,
-    person_id,
-    first_event_at as belongs_since
-from calls
-where nth = 1
-    and is_member
-order by object, object_id, person_id
+    belongs.object,
+    belongs.object_id,
+    belongs.person_id,
+    belongs.belongs_since,
+    coalesce(attributes.attributes, '{}') as attributes
+from belongs
+left join attributes
+    on belongs.object = attributes.object
+        and belongs.object_id = attributes.object_id
+        and belongs.person_id = attributes.person_id
+order by belongs.object, belongs.object_id, belongs.person_id

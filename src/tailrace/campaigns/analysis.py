@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 from jinja2 import TemplateSyntaxError
 
-from tailrace.campaigns import callsheet
+from tailrace.campaigns import callsheet, sandbox
 from tailrace.campaigns.assembly import Assembled, assemble
 from tailrace.campaigns.definition import ROOTS, Message, RenderError
 from tailrace.campaigns.render import Renderer
-from tailrace.campaigns.usage import LAYOUT_NAMES, SNIPPETS, STANDING, Field, Usage, usage
+from tailrace.campaigns.usage import LAYOUT_NAMES, SNIPPETS, STANDING, Field, Path, Usage, usage
 from tailrace.errors import Problem
 
 LAYOUTS = "campaigns/_layout"
@@ -21,7 +21,7 @@ LAYOUTS = "campaigns/_layout"
 
 @dataclass(frozen=True)
 class Analysis:
-    """All that is known of a message: fields, where each is named first (path, line), problems.
+    """All that is known of a message: fields, where each is named first (path, line), what stands in them, problems.
 
     `offers_unsubscribe` is true when both the HTML and the text part show the link.
     """
@@ -29,7 +29,8 @@ class Analysis:
     required: frozenset[Field]
     optional: frozenset[Field]
     places: Mapping[Field, tuple[str, int]]
-    kinds: Mapping[Field, str]
+    paths: frozenset[Path]
+    kinds: Mapping[Path, str]
     offers_unsubscribe: bool
     problems: tuple[Problem, ...]
 
@@ -86,7 +87,7 @@ def _analysed(message: Message) -> Analysis:
     made = None if problems else _assembled(message, parts, problems)
     if made is not None and not problems:
         # What is put together is what people need: an `if` of the layout may stand around a field of the body.
-        kinds, whole = whole.kinds, Usage()
+        authored_use, whole = whole, Usage()
         for name, source in made.parts.items():
             found = usage(source, (), is_compiled=True)
             stands = parts.get(name) or parts.get("body") or next(iter(parts.values()))
@@ -95,13 +96,15 @@ def _analysed(message: Message) -> Analysis:
                 Problem(stands.path, stands.line, f"once it is put together: {text}") for _, text in found.problems
             ]
             whole.add(found)
-        whole.kinds = {**whole.kinds, **kinds}
+        whole.paths |= authored_use.paths
+        whole.kinds |= authored_use.kinds
     for field in whole.required | whole.optional:
         places.setdefault(field, (message.path, message.body_line))
     return Analysis(
         required=frozenset(whole.required),
         optional=frozenset(whole.optional),
         places=places,
+        paths=frozenset(whole.paths),
         kinds=whole.kinds,
         offers_unsubscribe=made is not None and made.offers_unsubscribe,
         problems=tuple(sorted(set(problems), key=lambda problem: problem.place)),
@@ -153,18 +156,6 @@ def _assembled(message: Message, parts: Mapping[str, Part], problems: list[Probl
     return made
 
 
-class _SampleRow(dict[str, Any]):
-    """An element of a list that has every field."""
-
-    def __init__(self, value: Any) -> None:
-        super().__init__()
-        self.value = value
-
-    def get(self, key: str, default: Any = None) -> Any:
-        """Return the sample, whatever the field."""
-        return self.value
-
-
 _SAMPLES: tuple[Any, ...] = ("https://example.com/sample", 7, "2026-01-31")
 _BY_KIND: dict[str, Any] = {"number": 7, "date": "2026-01-31", "zone": "Europe/London"}
 
@@ -176,18 +167,33 @@ def rehearse(message: Message, found: Analysis) -> RenderError | None:
     when some guess works.
     """
     for fields in (found.required | found.optional, found.required):
-        errors = [_try(message, _person(fields, found.kinds, sample)) for sample in _SAMPLES]
+        paths = {path for path in found.paths if path[:2] in fields} | fields
+        errors = [_try(message, _person(paths, found.kinds, sample)) for sample in _SAMPLES]
         if all(errors):
             return errors[0]
     return None
 
 
-def _person(fields: frozenset[Field], kinds: Mapping[Field, str], sample: Any) -> dict[str, Any]:
-    data: dict[str, dict[str, Any]] = {root: {} for root in ROOTS}
-    made = {**_BY_KIND, "list": [sample, sample], "rows": [_SampleRow(sample), _SampleRow(sample)]}
-    for root, name in fields:
-        data[root][name] = made.get(kinds.get((root, name), ""), sample)
-    return data
+def _person(paths: Collection[Path], kinds: Mapping[Path, str], sample: Any) -> dict[str, Any]:
+    """Return data that has something at each path: what its kind says, else the sample."""
+    tree: dict[str, Any] = {root: {} for root in ROOTS}
+    for path in paths:
+        at = tree
+        for step in path:
+            at = at.setdefault(step, {})
+    return {root: {name: _grown(tree[root][name], (root, name), kinds, sample) for name in tree[root]} for root in tree}
+
+
+def _grown(tree: Mapping[str, Any], path: Path, kinds: Mapping[Path, str], sample: Any) -> Any:
+    """Return the value at `path`, of which `tree` has what is looked for in it: by name, or by place in a list."""
+    kind = kinds.get(path)
+    grown = {step: _grown(below, (*path, step), kinds, sample) for step, below in tree.items()}
+    if kind != "list" and not any(step.isdigit() or step in sandbox.OF_LISTS for step in tree):
+        return grown or _BY_KIND.get(kind or "", sample)
+    elements = [grown[step] for step in sorted(grown) if step != "size"]
+    rows = [element for element in elements if isinstance(element, dict)]
+    element = {name: value for row in rows for name, value in row.items()} or (elements or [sample])[0]
+    return [element] * (2 + max((int(step) for step in tree if step.isdigit()), default=0))
 
 
 def _try(message: Message, data: Mapping[str, Any]) -> RenderError | None:

@@ -21,24 +21,26 @@ def check_campaigns(
     segment_columns: Mapping[str, Collection[str]],
     *,
     object_segments: Collection[str] = (),
+    objects: Collection[str] = (),
     off: Collection[str] = (),
     flights: Mapping[str, Flight] = MappingProxyType({}),
 ) -> list[Problem]:
     """Return what the shelf itself found wrong, and everything in it that does not fit the warehouse, sorted.
 
     `segments` and `object_segments` are the names of the models, `customer_columns` the columns of `core.dim_people`
-    and `core.dim_person_features`, `segment_columns` those of each segment, `flights` what HEAD knows of the campaigns.
+    and `core.dim_person_features`, `segment_columns` those of each segment, `objects` the kinds of objects that the
+    project knows, `flights` what HEAD knows of the campaigns.
     `off` are models of programmes that are off: policy.yml may speak of them, no campaign that is on may.
     `shelf.notices` are not among the problems: they stop nothing.
     """
     problems = [*shelf.problems, *_guard_problems(shelf, {*segments, *off})]
     personas = () if shelf.project_dir is None else tuple(read_personas(shelf.project_dir, problems).values())
     for campaign in shelf.campaigns.values():
-        problems += _reference_problems(campaign, segments, object_segments, off, customer_columns)
+        problems += _reference_problems(campaign, segments, object_segments, objects, off, customer_columns)
         problems += flight_problems(campaign, flights.get(campaign.slug, Flight()))
         for message in campaign.messages.values():
             found = analyse(message)
-            wrong = list(_field_problems(campaign, found, customer_columns, segment_columns))
+            wrong = list(_field_problems(campaign, found, customer_columns, segment_columns, objects))
             wrong = wrong or _rehearsal_problems(message, found)
             problems += wrong or persona_problems(campaign, message, found, personas)
     return sorted(set(problems), key=lambda problem: (problem.path, problem.line or 0, problem.message))
@@ -48,6 +50,7 @@ def _reference_problems(
     campaign: Campaign,
     segments: Collection[str],
     object_segments: Collection[str],
+    objects: Collection[str],
     off: Collection[str],
     columns: Collection[str],
 ) -> Iterable[Problem]:
@@ -64,9 +67,17 @@ def _reference_problems(
         elif reference.what == "object_segment" and name not in object_segments:
             what = f"object segment `{name}` does not exist; expected a model in `models/object_segments/`"
             yield Problem(campaign.path, reference.line, f"{what}.{nearest(name, object_segments)}")
+        elif reference.what == "object" and name not in objects:
+            yield Problem(campaign.path, reference.line, f"`object: {name}`: {_no_kind(name, objects)}")
         elif reference.what == "column" and columns and name not in columns:
             what = f"the person has no column `{name}`; expected one of `dim_people` or `dim_person_features`"
             yield Problem(campaign.path, reference.line, f"{what}.{nearest(name, columns)}")
+
+
+def _no_kind(name: str, objects: Collection[str]) -> str:
+    known = ", ".join(f"`{kind}`" for kind in sorted(objects)) or "none yet"
+    what = "there is no such kind of object; expected one of `vars: objects` in dbt_project.yml, or one that a segment"
+    return f"{what} of objects names ({known}).{nearest(name, objects)}"
 
 
 def _field_problems(
@@ -74,13 +85,16 @@ def _field_problems(
     found: Analysis,
     customer_columns: Collection[str],
     segment_columns: Mapping[str, Collection[str]],
+    objects: Collection[str],
 ) -> Iterable[Problem]:
     for root, name in sorted(found.required | found.optional):
         path, line = found.places[(root, name)]
         if root == "customer" and name not in customer_columns:
             hint = nearest(name, customer_columns)
             yield Problem(path, line, f"`customer.{name}` does not exist; expected a column of `dim_people`.{hint}")
-        elif root != "customer":
+        elif root == "objects" and name not in objects:
+            yield Problem(path, line, f"`objects.{name}`: {_no_kind(name, objects)}")
+        elif root not in ("customer", "objects"):
             wrong = _trigger_field_problem(campaign.trigger, root, name, segment_columns)
             if wrong:
                 yield Problem(path, line, f"`{root}.{name}`: {wrong}")
@@ -97,7 +111,13 @@ def _trigger_field_problem(
         return None
     if root != "segment" or segment is None:
         what = "an event" if has_event else f"a {trigger.kind}"
-        there = (("customer", True), ("event", has_event), ("segment", segment), ("object", has_object))
+        there = (
+            ("customer", True),
+            ("event", has_event),
+            ("segment", segment),
+            ("object", has_object),
+            ("objects", True),
+        )
         known = " or ".join(f"`{word}`" for word, is_there in there if is_there)
         return f"the campaign is started by {what}; expected {known}"
     if isinstance(trigger, SegmentTrigger) and trigger.on == "left":

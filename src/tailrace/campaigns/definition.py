@@ -51,9 +51,9 @@ Status = Literal["draft", "live", "paused", "ended"]
 Class = Literal["marketing", "transactional"]
 Sending = Literal["draft", "automatic"]
 
-ROOTS = ("customer", "event", "trigger", "segment", "object")
+ROOTS = ("customer", "event", "trigger", "segment", "object", "objects")
 """What a template may name: the person's columns, the trigger's properties (by two names), the trigger segment's
-columns, the columns of the object that started the person."""
+columns, the attributes of the object that started the person, and all objects that they belong to, by kind."""
 
 _SNIPPET = re.compile(r"\bsnippets\s*\.\s*(\w+)", re.ASCII)
 
@@ -99,7 +99,7 @@ class Repeat:
 class Reference:
     """A name in campaign.yml of something outside of it, and its line: what only others can say to be there."""
 
-    what: Literal["segment", "object_segment", "event", "column", "topic", "owned_attribute"]
+    what: Literal["segment", "object_segment", "object", "event", "column", "topic", "owned_attribute"]
     name: str
     line: int
 

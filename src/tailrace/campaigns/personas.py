@@ -24,6 +24,9 @@ from tailrace.errors import Problem
 
 Data = Mapping[str, Mapping[str, Any]]
 
+KIND = "account"
+"""What a persona's `group` call is about that names no kind: the first of `vars: objects`, unless that was changed."""
+
 
 @dataclass(frozen=True)
 class Persona:
@@ -60,7 +63,7 @@ def data_of(persona: Persona, campaign: Campaign) -> dict[str, dict[str, Any]]:
     """
     customer: dict[str, Any] = {}
     started: dict[str, Any] = {}
-    owned: dict[str, Any] = {}
+    objects: dict[str, dict[str, dict[str, Any]]] = {}
     trigger = campaign.trigger
     starts = trigger.event if isinstance(trigger, EventTrigger | ObjectTrigger) else None
     for event in persona.events:
@@ -69,22 +72,37 @@ def data_of(persona: Persona, campaign: Campaign) -> dict[str, dict[str, Any]]:
             customer |= {"user_id": user, "person_id": ids.person_id(str(user))}
         properties = event.get("properties") or {}
         if event.get("type") == "group":
-            owned |= event.get("traits") or {}
+            _hear(objects, event)
             continue
         customer |= event.get("traits") or {}
         if str(event.get("event", "")).startswith("subscription_"):
             customer |= properties | {"renews_on": str(properties.get("renews_at", ""))[:10] or None}
         if starts is not None and event.get("event") == starts:
             started = dict(properties)
-    is_owned = isinstance(trigger, ObjectTrigger)
+    owned = {kind: list(held.values()) for kind, held in objects.items()}
+    one = owned.get(trigger.object, []) if isinstance(trigger, ObjectTrigger) else []
     data = {
         "customer": customer,
         "event": started,
         "trigger": started,
         "segment": customer,
-        "object": owned if is_owned else {},
+        "object": one[0] if one else {},
+        "objects": owned,
     }
     return dict(json.loads(json.dumps(data, default=str)))
+
+
+def _hear(objects: dict[str, dict[str, dict[str, Any]]], call: Mapping[str, Any]) -> None:
+    """Add to `objects` (by kind and id) what a `group` call says of an object and of its person's part in it."""
+    traits = dict(call.get("traits") or {})
+    kind, key = str(traits.pop("object", KIND)), str(call.get("groupId"))
+    said = [traits.pop(name, None) for name in ("relationship", "relationshipAttributes")]
+    if traits.pop("is_member", True) is False:
+        objects.get(kind, {}).pop(key, None)
+        return
+    known = objects.setdefault(kind, {}).setdefault(key, {"id": key, "relationship": {}})
+    known |= traits
+    known["relationship"] |= next((each for each in said if isinstance(each, dict)), {})
 
 
 def lacking(found: Analysis, data: Data) -> list[str]:

@@ -137,6 +137,8 @@ def _broadcast(table: Table, references: list[Reference]) -> Trigger | None:
 
 def _object(table: Table, references: list[Reference]) -> Trigger | None:
     name = table.nodes["object"].text("a type of object, such as `account`")
+    if name:
+        references.append(Reference("object", name, table.nodes["object"].line))
     kind = _of_object(table)
     if kind is None:
         return None

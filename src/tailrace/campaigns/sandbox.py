@@ -26,7 +26,7 @@ SLACK = "_slack"
 """The filter for a value in a Slack message; `markup` writes it, authors cannot."""
 OURS = {LINK: filters.whole_link, JSON: filters.as_json, SLACK: filters.for_slack}
 _LOOP = ("index", "index0", "first", "last", "length", "revindex", "revindex0")
-_OF_LISTS = ("first", "last", "size")
+OF_LISTS = ("first", "last", "size")
 TESTS = ("defined", "even", "odd", "truthy", "blank")
 _ARITHMETIC = ("+", "-", "*", "/", "//", "%")
 
@@ -84,7 +84,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
             return _field(obj, attribute, attribute)
         if isinstance(obj, LoopContext) and attribute in _LOOP:
             return getattr(obj, attribute)
-        if isinstance(obj, list) and attribute in _OF_LISTS:
+        if isinstance(obj, list) and attribute in OF_LISTS:
             return len(obj) if attribute == "size" else _element(obj, 0 if attribute == "first" else -1)
         if isinstance(obj, str) and attribute == "size":
             return len(obj)

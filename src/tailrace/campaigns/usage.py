@@ -28,13 +28,15 @@ LONGEST_SOURCE = 200_000
 _FIELD = re.compile(r"[^\x00-\x1f\x7f\"\\]{1,100}")
 
 Field = tuple[str, str]
+Path = tuple[str, ...]
 
 
 @dataclass
 class Usage:
     """What a template uses: fields it needs, fields it can do without, standing names, and what is wrong with it.
 
-    `kinds` says of a field that it is a `number`, a `date`, a `list` or a list of `rows`, where its use tells.
+    `paths` has how far it looks into each field, such as ("event", "cart", "total"); `*` is an element that a loop goes
+    over. `kinds` says of a path that a `number`, a `date`, a `zone` or a `list` stands there, where its use tells.
     """
 
     required: set[Field] = field(default_factory=set)
@@ -42,7 +44,8 @@ class Usage:
     names: set[str] = field(default_factory=set)
     problems: list[tuple[int, str]] = field(default_factory=list)
     lines: dict[Field, int] = field(default_factory=dict)
-    kinds: dict[Field, str] = field(default_factory=dict)
+    paths: set[Path] = field(default_factory=set)
+    kinds: dict[Path, str] = field(default_factory=dict)
 
     def add(self, other: Usage, *, line: int = 1) -> None:
         """Take over what another template uses; its first line is `line` of the same file."""
@@ -50,6 +53,7 @@ class Usage:
         self.optional = (self.optional | other.optional) - self.required
         self.names |= other.names
         self.problems += [(at + line - 1, message) for at, message in other.problems]
+        self.paths |= other.paths
         self.kinds |= other.kinds
         for used, at in other.lines.items():
             self.lines.setdefault(used, at + line - 1)
@@ -84,7 +88,7 @@ class _Reader:
 
     def __init__(self, found: Usage, names: tuple[str, ...], *, is_compiled: bool) -> None:
         self.found, self.names = found, names
-        self.looped: Field | None = None
+        self.looped: Path = ()
         self.filters = (*filters.FILTERS, *sandbox.OURS) if is_compiled else tuple(filters.FILTERS)
 
     def wrong(self, node: nodes.Node, message: str) -> None:
@@ -136,8 +140,8 @@ class _Reader:
             over = over.node
         path = self._path(over, loops)
         if path:
-            self.found.kinds[path[0]] = "list"
-            self.looped = path[0]
+            self.found.kinds[path] = "list"
+            self.looped = path
         if node.recursive or path is None:
             self.wrong(node, "a loop goes over a list of the data: `{% for item in event.items %}`")
             return
@@ -156,7 +160,8 @@ class _Reader:
         path = self._path(node, loops)
         if path:
             self._use(node, path, guarded, optional=True)
-            return frozenset({path[0]}) if path[1] == 1 else _NONE, _NONE
+            used = (path[0], path[1])
+            return frozenset({used}) if used == path else _NONE, _NONE
         if isinstance(node, nodes.Not):
             when, otherwise = self.truth(node.node, guarded, loops)
             return otherwise, when
@@ -219,9 +224,8 @@ class _Reader:
             sides = [node.left, node.right] if isinstance(node, _CALCULATIONS) else []
             numeric = True
         for side in sides:
-            path = self._path(side, loops) if numeric else None
-            if path:
-                self.found.kinds[path[0]] = "number"
+            if numeric:
+                self._note(side, loops, "number")
 
     def _filter(self, node: nodes.Filter, guarded: _Guards, loops: tuple[str, ...]) -> None:
         if node.name not in self.filters or node.node is None or node.dyn_args or node.dyn_kwargs:
@@ -238,13 +242,11 @@ class _Reader:
         if node.name in ("date", "timezone") and isinstance(node.node, nodes.Const):
             self.wrong(node, "a message has no clock; expected a field that holds the moment")
         path = self._path(node.node, loops)
-        if path and node.name in filters.KINDS:
-            self.found.kinds[path[0]] = filters.KINDS[node.name]
+        if node.name in filters.KINDS:
+            self._note(node.node, loops, filters.KINDS[node.name])
         zones = node.args[1:2] if node.name == "date" else node.args[:1] if node.name == "timezone" else []
         for zone in zones:
-            named = self._path(zone, loops)
-            if named:
-                self.found.kinds[named[0]] = "zone"
+            self._note(zone, loops, "zone")
         if node.name == "default" and path:
             self._use(node.node, path, guarded, optional=True)
         elif not (node.name == "default" and path is not None):
@@ -271,46 +273,63 @@ class _Reader:
             hint = nearest(node.name, ROOTS)
             self.wrong(node, f"`{node.name}` is not known here; expected a field such as `customer.{node.name}`.{hint}")
 
-    def _path(  # noqa: PLR0911 (one return for each way a path can be wrong)
-        self, node: nodes.Node, loops: tuple[str, ...]
-    ) -> tuple[Field, int] | tuple[()] | None:
-        """Return (field, depth) of a path from a root, () of one from a loop variable, None of anything else."""
-        parts: list[str] = []
-        at: nodes.Node = node
-        while isinstance(at, _SUBSCRIPTS):
-            if isinstance(at, nodes.Getattr):
-                parts.append(at.attr)
-            elif isinstance(at.arg, nodes.Const) and isinstance(at.arg.value, str):
-                parts.append(at.arg.value)
-            elif isinstance(at.arg, nodes.Const) and type(at.arg.value) is int and isinstance(at.node, _SUBSCRIPTS):
-                parts.append(str(at.arg.value))
-            else:
-                return None
-            at = at.node
-        if not parts or not isinstance(at, nodes.Name):
+    def _path(self, node: nodes.Node, loops: tuple[str, ...]) -> Path | None:
+        """Return a path from a root, () of one from a loop variable or a wrong one, None of anything else."""
+        steps = _steps(node)
+        if steps is None:
             return None
+        start, parts = steps
         if any(part.startswith("_") for part in parts):
-            self.wrong(node, f"`{parts[-1]}` starts with an underscore; fields do not")
+            self.wrong(node, f"`{parts[0]}` starts with an underscore; fields do not")
             return ()
         if any(part == "*" or not _FIELD.fullmatch(part) for part in parts):
             self.wrong(node, "a field's name is empty, too long, `*`, or has quotes, backslashes or control characters")
             return ()
-        if at.name in loops:
-            if self.looped and at.name != "loop":
-                self.found.kinds[self.looped] = "rows"
+        if start not in loops and start not in ROOTS:
+            hint = nearest(start, ROOTS)
+            self.wrong(node, f"`{start}` is not known here; expected one of {', '.join(ROOTS)}.{hint}")
             return ()
-        if at.name not in ROOTS:
-            hint = nearest(at.name, ROOTS)
-            self.wrong(node, f"`{at.name}` is not known here; expected one of {', '.join(ROOTS)}.{hint}")
-            return ()
-        return (at.name, parts[-1]), len(parts)
+        whole = self._whole(start, parts, loops)
+        if whole:
+            self.found.paths.add(whole)
+        return () if start in loops else whole
 
-    def _use(self, node: nodes.Node, path: tuple[Field, int], guarded: _Guards, *, optional: bool) -> None:
-        used, depth = path
+    def _whole(self, start: str, parts: Path, loops: tuple[str, ...]) -> Path:
+        """Return the path from its root, through the list that the loop goes over; () for what a loop counts."""
+        if start not in loops:
+            return (start, *parts)
+        return () if start == "loop" else (*self.looped, "*", *parts)
+
+    def _note(self, node: nodes.Node, loops: tuple[str, ...], kind: str) -> None:
+        """Note what stands at a path; anything else is no path and says nothing."""
+        start, parts = _steps(node) or (node.name if isinstance(node, nodes.Name) else "", ())
+        whole = self._whole(start, parts, loops) if start in loops or (parts and start in ROOTS) else ()
+        if whole:
+            self.found.kinds[whole] = kind
+
+    def _use(self, node: nodes.Node, path: Path, guarded: _Guards, *, optional: bool) -> None:
+        used = (path[0], path[1])
         self.found.lines.setdefault(used, node.lineno)
         # A deeper path can break below the field, so only a test of the field itself makes it optional.
-        is_optional = used in guarded or (optional and depth == 1)
+        is_optional = used in guarded or (optional and used == path)
         (self.found.optional if is_optional else self.found.required).add(used)
+
+
+def _steps(node: nodes.Node) -> tuple[str, Path] | None:
+    """Return the name that a path starts with and its steps, one at least; None of what is no path."""
+    parts: list[str] = []
+    at: nodes.Node = node
+    while isinstance(at, _SUBSCRIPTS):
+        if isinstance(at, nodes.Getattr):
+            parts.append(at.attr)
+        elif isinstance(at.arg, nodes.Const) and isinstance(at.arg.value, str):
+            parts.append(at.arg.value)
+        elif isinstance(at.arg, nodes.Const) and type(at.arg.value) is int and isinstance(at.node, _SUBSCRIPTS):
+            parts.append(str(at.arg.value))
+        else:
+            return None
+        at = at.node
+    return (at.name, tuple(reversed(parts))) if parts and isinstance(at, nodes.Name) else None
 
 
 _SUBSCRIPTS = (nodes.Getattr, nodes.Getitem)

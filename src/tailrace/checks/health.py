@@ -20,6 +20,9 @@ from tailrace.warehouse import preview
 from tailrace.warehouse.catalog import config_line, read_nodes
 from tailrace.warehouse.health import Health, read_health
 
+OBJECTS = ("dim_objects", "fct_object_people")
+"""What templates read of objects: of each its attributes, and what is said of a person and it."""
+
 
 @dataclass(frozen=True)
 class _Way:
@@ -106,10 +109,16 @@ def _ways(campaign: Campaign, health: Health, events: Mapping[str, str]) -> Iter
 def _of_message(campaign: Campaign, name: str, health: Health) -> Iterator[_Way]:
     found = analyse(campaign.messages[name])
     for root, field in sorted(found.required | found.optional):
-        if root == "customer":
-            for way in _columns(field, health):
-                path, line = found.places[(root, field)]
-                yield _Way(path, line, (f"campaign {campaign.slug}", f"message {name}", *way))
+        for way in _field(root, field, health):
+            path, line = found.places[(root, field)]
+            yield _Way(path, line, (f"campaign {campaign.slug}", f"message {name}", *way))
+
+
+def _field(root: str, field: str, health: Health) -> list[list[str]]:
+    if root == "customer":
+        return _columns(field, health)
+    models = OBJECTS if root in ("object", "objects") else ()
+    return [way for model in models if (way := health.way(model, "attributes")) is not None]
 
 
 def _columns(column: str, health: Health) -> list[list[str]]:

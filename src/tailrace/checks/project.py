@@ -19,7 +19,7 @@ from tailrace.landing.contract import Owner, attribute_owners, sources
 from tailrace.landing.taxonomy import active_events, load_events
 from tailrace.settings import Settings
 from tailrace.warehouse import preview
-from tailrace.warehouse.catalog import Catalog, ObjectSegmentModel, SegmentModel, SyncModel, read_catalog
+from tailrace.warehouse.catalog import Catalog, ObjectSegmentModel, SegmentModel, SyncModel, read_catalog, read_vars
 from tailrace.warehouse.graph import read_graph
 from tailrace.warehouse.health import mark_problems
 
@@ -58,9 +58,15 @@ def check_project(
         names = set(catalog.segments)
         columns = {name: set(segment_columns.get(name) or catalog.columns(name)) for name in names}
         known = set(customer_columns) or set(catalog.columns("dim_people") + catalog.columns("dim_person_features"))
-        objects = set(catalog.object_segments)
         problems += check_campaigns(
-            shelf, names, known, columns, object_segments=objects, off=catalog.off, flights=flights
+            shelf,
+            names,
+            known,
+            columns,
+            object_segments=set(catalog.object_segments),
+            objects=_kinds(settings, catalog),
+            off=catalog.off,
+            flights=flights,
         )
         problems += _segment_problems(catalog, settings.project_dir)
         problems += mark_problems(settings)
@@ -84,6 +90,11 @@ def check_project(
             "sources": n_sources,
         },
     )
+
+
+def _kinds(settings: Settings, catalog: Catalog) -> set[str]:
+    """Return the kinds of objects that the project knows: those of `vars: objects`, and those that segments are of."""
+    return {*(read_vars(settings).get("objects") or ()), *(each.object for each in catalog.object_segments.values())}
 
 
 def _sync_problems(catalog: Catalog, connections: Connections, project: Path) -> list[Problem]:

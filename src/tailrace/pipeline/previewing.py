@@ -21,6 +21,7 @@ from tailrace.errors import DataError, DefinitionError, Problem, nearest
 from tailrace.pipeline.campaigns import find
 from tailrace.pipeline.published import has, published, row_of
 from tailrace.planning import relations
+from tailrace.planning.payloads import MOST_OBJECTS
 from tailrace.planning.store import Store
 from tailrace.settings import Settings
 
@@ -117,23 +118,27 @@ def _published_person(
         trigger = campaign.trigger
         if isinstance(trigger, SegmentTrigger) and has(connection, "segments", trigger.segment):
             segment = row_of(connection, f"segments.{engine.identifier(trigger.segment)}", person_id)
-        owned = _object_of(connection, trigger, person_id) if isinstance(trigger, ObjectTrigger) else {}
+        owned = _objects_of(connection, person_id)
+    one = owned.get(trigger.object, []) if isinstance(trigger, ObjectTrigger) else []
     event = _event_of(settings, campaign, person_id)
-    return {"customer": features | customer, "event": event, "trigger": event, "segment": segment, "object": owned}
+    return {
+        "customer": features | customer,
+        "event": event,
+        "trigger": event,
+        "segment": segment,
+        "object": one[0] if one else {},
+        "objects": owned,
+    }
 
 
-def _object_of(connection: duckdb.DuckDBPyConnection, trigger: ObjectTrigger, person_id: int) -> dict[str, Any]:
-    """Return the attributes of an object of the person's, the first by its id."""
+def _objects_of(connection: duckdb.DuckDBPyConnection, person_id: int) -> dict[str, list[dict[str, Any]]]:
+    """Return the person's objects by kind, as a plan's payload would have them."""
     if not has(connection, "core", "dim_objects"):
         return {}
-    row = engine.first(
-        connection,
-        "select objects.attributes::varchar from core.dim_objects as objects"
-        " inner join core.fct_object_people as people using (object, object_id)"
-        " where people.person_id = $person and object = $object order by object_id limit 1",
-        {"person": person_id, "object": trigger.object},
-    )
-    return {} if row is None or row[0] is None else dict(json.loads(row[0]))
+    connection.execute("create temp table asked_people as select $person::bigint as person_id", {"person": person_id})
+    query = engine.statement("tailrace.planning", "owned").replace("wh.core.", "core.")
+    row = engine.first(connection, query, {"most": MOST_OBJECTS})
+    return {} if row is None else dict(json.loads(row[1]))
 
 
 def _event_of(settings: Settings, campaign: Campaign, person_id: int) -> dict[str, Any]:

@@ -2,14 +2,14 @@
 
 Fills the table `prepared`, one row per message candidate: its address, its data as JSON text, and the first required
 field that the person lacks. Fields of the customer come from dim_people and dim_person_features, of the segment
-from the segment's table, of the event (or `trigger`) from what triggered the enrollment, of the object from
-dim_objects.
+from the segment's table, of the event (or `trigger`) from what triggered the enrollment, of the object that did from
+dim_objects, of all the person's objects from there and fct_object_people.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import NamedTuple
 
 import duckdb
@@ -23,7 +23,12 @@ USABLE_ADDRESS = r"^[^@\s<>,;:\"()\[\]\\]+@[^@\s<>,;:\"()\[\]\\]+\.[^@\s<>,;:\"(
 """The shape without which no destination takes an address; what is finer is the destination's to refuse."""
 
 ROOTS = ("customer", "event", "trigger", "segment", "object")
-"""What a payload's data has, an object each; `trigger` is another word for `event`."""
+"""What a payload's data always has, an object each; `trigger` is another word for `event`."""
+
+MOST_OBJECTS = 200
+"""How many of a person's objects of a kind a template sees: as many as its loops go over."""
+
+_PACKAGE = "tailrace.planning"
 
 PEOPLE = "wh.core.dim_people"
 FEATURES = "wh.core.dim_person_features"
@@ -31,6 +36,16 @@ FEATURES = "wh.core.dim_person_features"
 _OBJECTS = (
     "left join wh.core.dim_objects as objects"
     " on objects.object = candidates.object and objects.object_id = candidates.object_id"
+)
+_JSON = {
+    "event": "candidates.event",
+    "trigger": "candidates.event",
+    "object": "objects.attributes",
+    "objects": "owned.objects",
+}
+_RELATIONSHIP = (
+    " left join wh.core.fct_object_people as belongs on belongs.object = candidates.object"
+    " and belongs.object_id = candidates.object_id and belongs.person_id = candidates.person_id"
 )
 
 
@@ -54,6 +69,10 @@ def prepare(
             " where person_id in (select person_id from candidates where message is not null)"
         )
     customer = _customer_columns(connection)
+    fields_of = {key: spec.required | spec.optional for key, spec in messages.items()}
+    if any(root == "objects" for fields in fields_of.values() for root, _ in fields):
+        query = engine.statement(_PACKAGE, "owned")
+        connection.execute(f"create or replace temp table owned as {query}", {"most": MOST_OBJECTS})
     triggered = connection.execute(
         "select distinct campaign, message, coalesce(trigger_segment, ''), coalesce(object, '') from candidates"
         " where message is not null"
@@ -64,20 +83,20 @@ def prepare(
         relation = segment_relations.get(segment)
         columns = frozenset(engine.columns(connection, f"wh.{relation}")) if relation else frozenset()
         fields = _Fields(customer, columns)
-        owned = object_type and any(root == "object" for root, _ in spec.required | spec.optional)
+        asked = fields_of[campaign, message]
         select = _Select(
             address=_address(spec, customer),
-            document=fields.document(spec.required | spec.optional),
+            document=fields.document(asked),
             missing=fields.first_missing(sorted(spec.required)),
             members=f"left join wh.{relation} as members on members.person_id = candidates.person_id"
             if relation
             else "",
-            objects=_OBJECTS if owned else "cross join (select null::varchar as attributes) as objects",
+            objects=_objects(asked, is_started_by_one=bool(object_type)),
         )
         named = {"campaign": campaign, "message": message, "segment": segment, "object": object_type}
         alike.setdefault(select, []).append(named | {"message_key": spec.message_key})
-    for select, asked in alike.items():
-        connection.register("asked_messages", pa.Table.from_pylist(asked))
+    for select, same in alike.items():
+        connection.register("asked_messages", pa.Table.from_pylist(same))
         connection.execute(select.statement())
         connection.unregister("asked_messages")
 
@@ -113,6 +132,21 @@ class _Select(NamedTuple):
             """
 
 
+def _objects(fields: Collection[tuple[str, str]], *, is_started_by_one: bool) -> str:
+    """Return the joins that the fields of objects take: `objects`, `belongs` and `owned`, as far as they are asked."""
+    roots = {root for root, _ in fields}
+    joins = (
+        _OBJECTS
+        if is_started_by_one and "object" in roots
+        else "cross join (select null::varchar as attributes) as objects"
+    )
+    if ("object", "relationship") in fields:
+        joins += _RELATIONSHIP if is_started_by_one else " cross join (select null::varchar as attributes) as belongs"
+    if "objects" in roots:
+        joins += " left join owned on owned.person_id = candidates.person_id"
+    return joins
+
+
 def _address(spec: MessageSpec, customer: Mapping[str, str]) -> str:
     """Return SQL for where a message goes: what its file names as `to`, else the person's address on its channel.
 
@@ -141,17 +175,19 @@ class _Fields:
             return f"to_json({self._customer[name]}.{identifier(name)})"
         if root == "segment" and name in self._segment:
             return f"to_json(members.{identifier(name)})"
-        if root == "object":
-            return f"json_extract(objects.attributes, {literal(chr(36) + '.' + chr(34) + name + chr(34))})"
-        if root in ("event", "trigger"):
-            return f"json_extract(candidates.event, {literal(chr(36) + '.' + chr(34) + name + chr(34))})"
+        if (root, name) == ("object", "relationship"):
+            return "nullif(belongs.attributes, '{}')::json"
+        if (root, name) == ("object", "id"):
+            return "to_json(candidates.object_id)"
+        if root in _JSON:
+            return f"json_extract({_JSON[root]}, {literal(chr(36) + '.' + chr(34) + name + chr(34))})"
         return "null::json"
 
     def document(self, fields: Iterable[tuple[str, str]]) -> str:
-        """Return SQL for the payload: an object per root, a value per field."""
+        """Return SQL for the payload: an object per root, a value per field; `objects` only where it is asked for."""
         roots: dict[str, list[str]] = {root: [] for root in ROOTS}
         for root, name in sorted(fields):
-            roots[root].append(f"{literal(name)}, {self._sql(root, name)}")
+            roots.setdefault(root, []).append(f"{literal(name)}, {self._sql(root, name)}")
         objects = ", ".join(f"{literal(root)}, json_object({', '.join(pairs)})" for root, pairs in roots.items())
         return f"json_object({objects})::varchar"
 
