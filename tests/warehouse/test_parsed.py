@@ -39,9 +39,9 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
     found: list[list[str]] = []
     real = runner.warm.run
 
-    def run(arguments: list[str], environment: dict[str, str], *files: Any) -> tuple[int, str]:
+    def run(arguments: list[str], environment: dict[str, str], *files: Any, is_known: bool) -> tuple[int, str]:
         found.append(arguments)
-        return real(arguments, environment, *files)
+        return real(arguments, environment, *files, is_known=is_known)
 
     monkeypatch.setattr(runner.warm, "run", run)
     return found
@@ -135,17 +135,18 @@ def test_what_someone_else_wrote_or_what_is_gone_is_not_current(copied: Settings
 def test_dbt_is_given_what_it_knows_of_the_project_while_that_is_current(
     copied: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    given: list[Path | None] = []
+    given: list[tuple[Path, bool]] = []
 
-    def run(_arguments: list[str], _environment: dict[str, str], _folder: Path, known: Path | None, *_: Any) -> Any:
-        given.append(known)
+    def run(_arguments: Any, _environment: Any, _folder: Any, cache: Path, *_: Any, is_known: bool) -> tuple[int, str]:
+        given.append((cache, is_known))
         return 2, ""
 
     monkeypatch.setattr(runner.warm, "run", run)
     for _ in range(2):
         with pytest.raises(BuildError):
             runner.compile_model(copied, AS_OF, "seg_activated")
-    assert given == [runner.manifest_path(copied).with_name("partial_parse.msgpack"), None]
+    cache = runner.manifest_path(copied).with_name("partial_parse.msgpack")
+    assert given == [(cache, True), (cache, False)]
 
 
 def test_what_dbt_makes_of_a_known_project_is_what_it_makes_of_one_that_it_reads(

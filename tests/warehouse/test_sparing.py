@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 import sys
@@ -43,6 +44,59 @@ print(Linker().get_graph_summary(None), BehaviorFlagRendered._default_source())
 print(project.Project.json_schema(), "properties" in project.Downloads.json_schema())
 """
 
+# What a template can call, by dbt's own way and by ours: of the node's own package, the root's, others, dbt's own.
+NAMES = """
+from types import SimpleNamespace
+import dbt.cli.main
+from dbt.clients.jinja import MacroStack
+from dbt.context.macros import MacroNamespaceBuilder
+from tailrace.warehouse import sparing
+
+packages = {
+    package: {name: SimpleNamespace(name=name, package_name=package) for name in names.split()}
+    for package, names in {
+        "root": "ours shared in_all root_only", "other": "theirs shared in_all", "third": "in_all",
+        "dbt": "in_all builtin table", "dbt_duckdb": "in_all table",
+    }.items()
+}
+
+def names(search):
+    stack = MacroStack()
+    builder = MacroNamespaceBuilder("root", search, stack, ["dbt_duckdb", "dbt"], "node")
+    found = builder.build_namespace(packages, {"a": 1})
+    def shown(value):
+        if isinstance(value, dict):
+            return {name: shown(each) for name, each in sorted(value.items())}
+        return value.macro.package_name, value.context, value.node, value.stack is stack
+    listed = {name: shown(value) for name, value in sorted(dict(found).items())}
+    asked = [found.get_from_package(of, "table") for of in (None, "dbt", "other")]
+    return listed, [each and shown(each) for each in asked], sorted(found.keys()), found.get("nothing")
+
+before = [names(search) for search in ("root", "other", "dbt")]
+sparing.spare()
+after = [names(search) for search in ("root", "other", "dbt")]
+print(before == after, before[0] != before[1] != before[2])
+print(isinstance(MacroNamespaceBuilder("root", "root", None, []).build_namespace({}, {}), dict))
+"""
+
+# Queries with the SQL of ephemeral models before them, by dbt's own way and by ours, and which dbt still takes apart.
+BEFORE_A_QUERY = """
+import json, sys
+import sqlparse
+from dbt import compilation
+from dbt.contracts.graph.nodes import InjectedCTE
+from tailrace.warehouse import sparing
+
+queries = json.load(sys.stdin)
+ctes = [InjectedCTE(id="1", sql=" one as (\\nselect 1\\n)"), InjectedCTE(id="2", sql=" two as (\\nselect ';'\\n)")]
+before = [[compilation.inject_ctes_into_sql(query, some) for query in queries] for some in (ctes, ctes[:1], [])]
+sparing.spare()
+parse, parsed = sqlparse.parse, []
+sqlparse.parse = lambda sql: parsed.append(sql) or parse(sql)
+after = [[compilation.inject_ctes_into_sql(query, some) for query in queries] for some in (ctes, ctes[:1], [])]
+print(json.dumps([before == after, parsed[: len(parsed) // 2]]))
+"""
+
 
 SAYS_ITS_VERSION = """
 import gc, sys
@@ -69,6 +123,49 @@ def test_what_is_to_be_left_out_is_left_out() -> None:
     )
     assert done.stderr == ""
     assert done.stdout.splitlines() == ["False True low high", "True", "{} tailrace", "{} True"]
+
+
+def test_a_template_can_call_what_it_could_if_dbt_sorted_the_macros() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", NAMES], env=child_environment(), capture_output=True, text=True, check=False
+    )
+    assert done.stderr == ""
+    assert done.stdout.splitlines() == ["True True", "True"]
+
+
+def test_ephemeral_models_stand_before_a_query_as_dbt_puts_them(cast: Built) -> None:
+    compiled = runner.manifest_path(cast.settings).with_name("compiled")
+    models = [path.read_text() for path in sorted(compiled.rglob("models/**/*.sql"))]
+    assert len(models) > 40
+    plain = [
+        "with a as (select 1) select * from a\n",
+        "-- who; why\n\n  WITH\n  a as (select 2) select 1  \n\n",
+        "with a as (select 1) -- with b as\nselect 'with'",
+    ]
+    for_dbt = [
+        "with recursive a as (select 1) select 1",
+        "select * from (with a as (select 1) select * from a)",
+        "with /* why */ a as (select 1) select 1",
+        "with -- why\na as (select 1) select 1",
+        "with a as (select ';') select 1",
+        "with a as (select 1) select 1; select 2",
+        "/* why */ with a as (select 1) select 1",
+        "within",
+    ]
+    done = subprocess.run(
+        [sys.executable, "-c", BEFORE_A_QUERY],
+        env=child_environment(),
+        input=json.dumps([*models, *plain, *for_dbt]),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stderr == ""
+    same, taken_apart = json.loads(done.stdout)
+    assert same
+    assert set(taken_apart) >= set(for_dbt)
+    assert set(taken_apart).isdisjoint(plain)
+    assert [query for query in taken_apart if "__dbt__cte__" in query] == []
 
 
 def read(folder: Path, *arguments: str) -> tuple[int, str]:
@@ -127,6 +224,10 @@ def test_what_fails_in_a_known_project_is_named_as_in_one_that_dbt_reads(
     assert "emial" in by_reading["model.tailrace.seg_broken"].reason
 
 
+def test_a_first_build_leaves_the_code_of_its_templates_to_the_next(cast: Built) -> None:
+    assert runner.manifest_path(cast.settings).with_name("partial_parse.templates").is_file()
+
+
 @pytest.fixture
 def decoded(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
     """What dbt's cache was read for."""
@@ -145,6 +246,29 @@ def test_a_cache_is_read_once_and_again_when_it_changes(tmp_path: Path, decoded:
     for content in (b"one", b"one", b"two", b"two", b"one"):
         cache.write_bytes(content)
         assert known.read(cache) == {"content": content}
+    assert decoded == [b"one", b"two", b"one"]
+
+
+def test_a_process_remembers_the_project_that_it_read_last_and_what_is_another_it_reads(
+    tmp_path: Path, decoded: list[bytes]
+) -> None:
+    one, other, moved = (tmp_path / f"{name}.msgpack" for name in ("one", "other", "moved"))
+    memory = known.Memory()
+    for cache, content in ((one, b"one"), (moved, b"one"), (other, b"two")):
+        cache.write_bytes(content)
+    memory.keep(one)
+    first = memory.read(one)
+    one.with_suffix(".pickle").unlink()
+    assert (memory.read(one), memory.read(moved)) == (first, first)
+    assert memory.read(moved) is first
+    assert memory.read(other) == {"content": b"two"}
+    assert decoded == [b"one", b"two"]
+
+    memory.keep(tmp_path / "is not there")
+    memory.keep(other)
+    assert memory.read(other) == {"content": b"two"}
+    assert memory.read(one) == first
+    assert memory.read(one) is not first
     assert decoded == [b"one", b"two", b"one"]
 
 

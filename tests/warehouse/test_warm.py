@@ -18,6 +18,7 @@ from tailrace import clock
 from tailrace.settings import Settings, child_environment
 from tailrace.warehouse import runner, warm
 from tests.warehouse.cast import PROJECT
+from tests.warehouse.conftest import AS_OF, Built
 
 HELP = ["--version"]
 HERE = Path()
@@ -87,6 +88,17 @@ def test_every_run_comes_from_one_server_which_has_one_thread_and_has_not_opened
     assert [each.process.pid for each in warm._servers] == [server.pid]
     assert server.num_threads() == 1
     assert not [each.path for each in server.memory_maps() if "duckdb" in each.path]
+
+
+def test_the_server_reads_a_known_project_for_its_forks_and_has_one_thread_still(
+    server: psutil.Process, started: Built
+) -> None:
+    before = server.memory_info().rss
+    for _ in range(2):
+        runner.compile_model(started.settings, AS_OF, "seg_activated")
+    assert server.num_threads() == 1
+    assert not [each.path for each in server.memory_maps() if "duckdb" in each.path]
+    assert server.memory_info().rss < before + 100_000_000
 
 
 def test_a_run_has_its_own_environment_and_folder_and_leaves_nothing_to_the_next(

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -188,9 +189,8 @@ def document(
 
     `first_line` is the line of the file on which `text` starts (front matter starts on the second).
     """
-    parser = YAML(typ="safe", pure=True)
     try:
-        root = parser.compose(text)
+        root = _composed(text)
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = first_line + mark.line if mark is not None else None
@@ -209,6 +209,12 @@ def document(
         problems.append(Problem(path, first_line, "YAML directives are not allowed; remove the line"))
     _plain(Node(path, root, problems, name, first_line), first_line, set())
     return Node(path, root, problems, name, first_line) if len(problems) == before else None
+
+
+# A process may load the project for many runs. Nobody changes the nodes.
+@lru_cache(maxsize=1024)
+def _composed(text: str) -> Any:
+    return YAML(typ="safe", pure=True).compose(text)
 
 
 _TAGS = frozenset(

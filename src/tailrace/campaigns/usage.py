@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from jinja2 import TemplateSyntaxError, nodes
 
@@ -62,15 +63,21 @@ class Usage:
 def usage(source: str, names: Iterable[str] = STANDING, *, is_compiled: bool = False) -> Usage:
     """Return what the template `source` uses; `names` are the standing names that it may print.
 
-    A compiled one may use the filter that `markup` puts around links.
+    A compiled one may use the filter that `markup` puts around links. The answer is for all who ask: read it only.
     """
+    return _usage(source, tuple(names), is_compiled)
+
+
+# A layout stands around every message, and a process may load the project for many runs.
+@lru_cache(maxsize=2048)
+def _usage(source: str, names: tuple[str, ...], is_compiled: bool) -> Usage:
     found = Usage()
     if len(source) > LONGEST_SOURCE:
         found.problems.append((1, f"the file has {len(source)} characters; expected at most {LONGEST_SOURCE}"))
         return found
     try:
         tree = sandbox.environment(autoescape=True).parse(source)
-        _Reader(found, tuple(names), is_compiled=is_compiled).body(tree.body, frozenset(), ())
+        _Reader(found, names, is_compiled=is_compiled).body(tree.body, frozenset(), ())
     except TemplateSyntaxError as error:
         found.problems.append((error.lineno, f"the template cannot be read: {error.message}"))
     except RecursionError:

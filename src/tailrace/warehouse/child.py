@@ -1,10 +1,10 @@
 """The process that dbt runs in: a fork of a server that has imported dbt, killed with its parent, gone when done.
 
 dbt keeps the DuckDB file locked for as long as its process lives, so it never runs in ours. The server (one per process
-of ours, started by `warm.py`) only imports and forks: it opens nothing, and it has one thread, for a fork copies no
-other. A request is one message: arguments, environment and folder as JSON, with two pipes, one for what dbt says and
-one for the exit code. When our process ends, however it ends, the kernel closes its end of the socket; the server
-leaves, and its forks are killed with it.
+of ours, started by `warm.py`) only imports, reads the project that dbt knows, and forks: it opens no database, and it
+has one thread, for a fork copies no other. A request is one message: arguments, environment and folder as JSON, with
+two pipes, one for what dbt says and one for the exit code. When our process ends, however it ends, the kernel closes
+its end of the socket; the server leaves, and its forks are killed with it.
 """
 
 from __future__ import annotations
@@ -46,6 +46,7 @@ def main(control: socket.socket, parent: int) -> int:
     gc.freeze()
     server = os.getpid()
     running: dict[int, tuple[int, int]] = {}
+    memory = known.Memory()
     while True:
         for ready in select.select([control.fileno(), *running], [], [])[0]:
             if ready != control.fileno():
@@ -57,7 +58,9 @@ def main(control: socket.socket, parent: int) -> int:
                 return 0
             said, status = pipes
             request = json.loads(message)
-            if not request["known"]:
+            if request["is_known"]:
+                memory.keep(Path(request["cache"]))
+            else:
                 _make_schemas()
             pid = os.fork()
             if pid == 0:
@@ -66,7 +69,7 @@ def main(control: socket.socket, parent: int) -> int:
                     os.close(other)
                     os.close(other_status)
                 os.close(status)
-                return _become_dbt(request, said, server)
+                return _become_dbt(request, said, server, memory)
             os.close(said)
             running[os.pidfd_open(pid)] = pid, status
 
@@ -89,7 +92,7 @@ def _answer(ended: int, pid: int, status: int) -> None:
     os.close(ended)
 
 
-def _become_dbt(request: dict[str, Any], said: int, server: int) -> int:
+def _become_dbt(request: dict[str, Any], said: int, server: int, memory: known.Memory) -> int:
     """Run dbt as the request says and return its exit code: 0 done, 1 some node failed, 2 dbt could not run."""
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != server:
@@ -105,13 +108,14 @@ def _become_dbt(request: dict[str, Any], said: int, server: int) -> int:
     from dbt.cli.main import dbtRunner  # noqa: PLC0415 (the server has imported it, if it is there)
 
     manifest = templates = None
-    if request["known"]:
-        cache = Path(request["known"])
-        manifest, templates = known.read(cache), known.Templates(cache)
+    if request["cache"]:
+        templates = known.Templates(Path(request["cache"]))
         templates.lend()
+    if request["is_known"]:
+        manifest = memory.read(Path(request["cache"]))
         sparing.trust()
     result = dbtRunner(manifest=manifest).invoke(request["arguments"])
-    if templates:
+    if templates and request["results"]:
         templates.leave()
     if request["results"]:
         _leave(result.result, Path(request["results"]))

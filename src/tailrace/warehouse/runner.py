@@ -172,12 +172,13 @@ def _run(
         *("--target-path", str(folder / "target"), "--log-path", str(folder / "logs")),
     ]
     inputs, manifest = _inputs(settings), manifest_path(settings)
-    known = parsed.cache(manifest) if parsed.is_current(manifest, inputs) else None
-    if known and results:
+    is_known = parsed.is_current(manifest, inputs)
+    if is_known and results:
         # The manifest is what dbt would write, and the results it leaves there.
         command.append("--no-write-json")
     parsed.outdate(manifest)
-    code, said = warm.run(command, environment, settings.data_dir, known, results)
+    cache = parsed.cache(manifest)
+    code, said = warm.run(command, environment, settings.data_dir, cache, results, is_known=is_known)
     if code in _READ_THE_PROJECT:
         parsed.record(manifest, inputs)
     return code, said

@@ -9,13 +9,19 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import re
+from collections.abc import Sequence
 from importlib import import_module
 from typing import Any
+
+# A query that begins, after comments, with `with`; `recursive` and further comments dbt is to look through itself.
+_COMMENT = re.compile(r"--[^\n]*")
+_NAMES_FIRST = re.compile(r"(?:\s|--[^\n]*\n)*with\s+(?!recursive\b|--|/\*)", re.IGNORECASE)
 
 
 def spare() -> None:
     """Have dbt leave out what takes it long and is thrown away."""
-    for leave_out in (_messages, _events, _patterns_of_dates, _summaries, _callers):
+    for leave_out in (_messages, _events, _patterns_of_dates, _summaries, _callers, _macros, _parsing):
         with contextlib.suppress(ImportError, AttributeError):
             leave_out()
 
@@ -98,3 +104,59 @@ def _callers() -> None:
     flag: Any = import_module("dbt_common.behavior_flags").BehaviorFlagRendered
     del flag._default_source
     flag._default_source = staticmethod(lambda: "tailrace")
+
+
+def _macros() -> None:
+    """Sort the macros for a template once: dbt looks each of hundreds up again to list them."""
+    context: Any = import_module("dbt.context.macros")
+    generator: Any = import_module("dbt.clients.jinja").MacroGenerator
+    project, builder = context.GLOBAL_PROJECT_NAME, context.MacroNamespaceBuilder
+
+    class Macro(generator):  # type: ignore[misc]
+        def __init__(self, macro: Any, context: Any, node: Any, stack: Any) -> None:
+            self.macro = macro
+            self.context = context
+            self.node = node
+            self.stack = stack
+
+    class Namespace(dict[str, Any]):
+        """All that a template can call, in one dict; what dbt finds first is put in last."""
+
+        get_from_package = context.MacroNamespace.get_from_package
+
+        def __init__(self, own: Any, root: Any, packages: Any, internal: Any) -> None:
+            self.packages = packages
+            self.global_project_namespace = internal
+            for names in (internal, {project: internal}, packages, root, own):
+                self.update(names)
+
+    def build_namespace(self: Any, macros_by_package: Any, ctx: Any) -> Namespace:
+        node, stack = self.node, self.thread_ctx
+        made = {
+            package: {name: Macro(macro, ctx, node, stack) for name, macro in macros.items()}
+            for package, macros in macros_by_package.items()
+        }
+        internal: dict[str, Any] = {}
+        for package in reversed(self.internal_package_names_order):
+            internal.update(made.get(package, {}))
+        others = {package: names for package, names in made.items() if package not in self.internal_package_names}
+        own = others.get(self.search_package, {})
+        root = {} if self.search_package == self.root_package else others.get(self.root_package, {})
+        return Namespace(own, root, others, internal)
+
+    builder.build_namespace = build_namespace
+
+
+def _parsing() -> None:
+    """Put the SQL of ephemeral models before a query without taking all of it apart."""
+    compilation: Any = import_module("dbt.compilation")
+    thorough = compilation.inject_ctes_into_sql
+
+    def inject(sql: str, ctes: Sequence[Any]) -> str:
+        begins = _NAMES_FIRST.match(sql)
+        # What may be more than one statement dbt is to cut itself.
+        if not ctes or begins is None or ";" in _COMMENT.sub("", sql):
+            return str(thorough(sql, ctes))
+        return f"{sql[: begins.end()]}{', '.join(each.sql for each in ctes)}, {sql[begins.end() :]}"
+
+    compilation.inject_ctes_into_sql = inject

@@ -51,19 +51,22 @@ def run(
     arguments: Sequence[str],
     environment: Mapping[str, str],
     folder: Path,
-    known: Path | None = None,
+    cache: Path | None = None,
     results: Path | None = None,
+    *,
+    is_known: bool = False,
 ) -> tuple[int, str]:
     """Run dbt in a process of its own and return its exit code (negative: the signal it died of) and all it said.
 
-    The process has this environment and no other, and works in `folder`. `known` is dbt's cache of a project that it
-    need not read again. In `results` it leaves what became of each node, when it came to nodes.
+    The process has this environment and no other, and works in `folder`. `cache` is dbt's cache of the project, which
+    need not be read again when it `is_known`. In `results` it leaves what became of each node, when it came to nodes.
     """
     request = {
         "arguments": list(arguments),
         "environment": dict(environment),
         "folder": str(folder),
-        "known": str(known) if known else None,
+        "cache": str(cache) if cache else None,
+        "is_known": is_known,
         "results": str(results) if results else None,
     }
     said, to_say = os.pipe()
