@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from tailrace import clock
-from tailrace.cli import events, looking, output, plans
+from tailrace.cli import events, launches, looking, output, plans
 from tailrace.cli.options import AsOf, DataDir, Json, ProjectDir, instant, settings, who
 from tailrace.landing.backfills import Asked
 from tailrace.pipeline import demo as demonstration
@@ -32,8 +32,27 @@ def register(app: typer.Typer) -> None:
         app.command()(command)
 
 
-def check(data_dir: DataDir = None, project_dir: ProjectDir = None, json_: Json = False) -> None:
-    """Check everything that people write. Campaigns, messages, contracts, policy, destinations, dbt models."""
+def check(
+    campaign: Annotated[
+        str | None, typer.Argument(help="With --live: only this campaign.", metavar="[CAMPAIGN]", show_default=False)
+    ] = None,
+    live_: Annotated[
+        bool, typer.Option("--live", help="Go through what a launch needs instead, by what has landed.")
+    ] = False,
+    as_of: AsOf = None,
+    data_dir: DataDir = None,
+    project_dir: ProjectDir = None,
+    json_: Json = False,
+) -> None:
+    """Check everything that people write. Campaigns, messages, contracts, policy, destinations, dbt models.
+
+    With --live, say of each campaign what stands between it and a launch: exit code 1 when something does.
+    """
+    if live_:
+        launches.show(settings(data_dir, project_dir), campaign, instant(as_of), as_json=json_)
+        return
+    if campaign is not None or as_of is not None:
+        raise typer.BadParameter("expected it with --live only", param_hint="CAMPAIGN" if campaign else "--as-of")
     with output.working("reading the project"):
         found = check_everything(settings(data_dir, project_dir))
     if json_:
