@@ -37,7 +37,7 @@ def backfill(
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description="Land files as history.")
-    parser.add_argument("paths", nargs="+")
+    parser.add_argument("paths", nargs="*")
     parser.add_argument("--source", required=True)
     parser.add_argument("--reason", required=True)
     parser.add_argument("--from", dest="since")

@@ -113,7 +113,9 @@ def secret(name: str) -> str:
     """
     value = os.environ.get(name)
     if not value:
-        raise TailraceError(f"the environment variable `{name}` is not set; a destination reads its secret from it")
+        raise TailraceError(
+            f"the environment variable `{name}` is not set; a destination or a source reads its secret from it"
+        )
     return value
 
 

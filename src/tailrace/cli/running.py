@@ -21,7 +21,12 @@ from tailrace.pipeline.result import Result
 from tailrace.planning.store import Store
 from tailrace.settings import Settings
 
-Paths = Annotated[list[str], typer.Argument(help="Files, folders or patterns (in quotes).", metavar="PATH…")]
+Paths = Annotated[
+    list[str] | None,
+    typer.Argument(
+        help="Files, folders or patterns (in quotes), here or `s3://…`. None for a table.", metavar="[PATH…]"
+    ),
+]
 Source = Annotated[str, typer.Option("--source", help="The source they come from: contracts/sources/SOURCE.yml.")]
 Budget = Annotated[float | None, typer.Option("--budget", help="Seconds that delivery may take.", show_default=False)]
 
@@ -68,8 +73,8 @@ def check(
 
 
 def land(
-    paths: Paths,
     source: Source,
+    paths: Paths = None,
     as_of: AsOf = None,
     data_dir: DataDir = None,
     project_dir: ProjectDir = None,
@@ -78,7 +83,7 @@ def land(
     """Land files of events. Every line is landed, a duplicate, or in quarantine with a reason."""
     found = settings(data_dir, project_dir)
     with output.working("landing"):
-        landed = spine.land_files(found, paths, source, instant(as_of))
+        landed = spine.land_files(found, paths or [], source, instant(as_of))
         unknown = strangers(found, landed.load_id)
     if json_:
         output.document({**vars(landed), "unknown_events": unknown})
@@ -91,6 +96,8 @@ def land(
         output.note(f"files landed before, byte for byte, and not read again: {len(landed.known_files):,}")
     if landed.skipped:
         output.note(f"passed over, hidden or unfinished: {len(landed.skipped):,} ({', '.join(landed.skipped[:3])}…)")
+    for notice in landed.notices:
+        output.note(notice)
     if landed.changed:
         output.note(f"objects that landed before with another content: {', '.join(landed.changed[:3])}")
     if landed.n_conflicting:
@@ -188,9 +195,9 @@ def deliver(
 
 
 def backfill(
-    paths: Paths,
     source: Source,
     reason: Annotated[str, typer.Option("--reason", help="Why; it is kept with the load.")],
+    paths: Paths = None,
     from_: Annotated[
         str | None,
         typer.Option("--from", help="Only what happened from this instant on: ISO 8601.", show_default=False),
@@ -209,7 +216,7 @@ def backfill(
     bounds = [None if text is None else clock.parse(text) for text in (from_, to)]
     asked = Asked(who(), clock.now(), *bounds)
     with output.working("backfilling"):
-        result = spine.backfill(settings(data_dir, project_dir), paths, source, reason, asked)
+        result = spine.backfill(settings(data_dir, project_dir), paths or [], source, reason, asked)
     _print(result, json_)
     if not json_:
         output.note(_backfilled(result.steps["backfill"]))

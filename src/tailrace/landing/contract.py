@@ -14,17 +14,31 @@ from ruamel.yaml.nodes import SequenceNode
 
 from tailrace import clock
 from tailrace.errors import DataError, DefinitionError, Problem, TailraceError, nearest
+from tailrace.landing import origin
+from tailrace.landing.origin import Origin
 from tailrace.landing.yaml_nodes import Node, document
 from tailrace.settings import Settings
 
 TYPES = ("identify", "track", "page", "screen", "group", "alias")
-FORMATS = ("segment", "customerio_track", "csv", "jsonl", "parquet")
+FORMATS = ("segment", "customerio_track", "csv", "jsonl", "parquet", "postgres")
 _UNMAPPED = ("segment", "customerio_track")
 TIMESTAMP_FORMATS = ("iso", "epoch_s", "epoch_ms", "epoch_us")
 _TEXTS = ("event", "user_id", "anonymous_id", "previous_id", "group_id", "message_id")
 _BODIES = ("properties", "traits")
 _MAPPING = ("type", *_TEXTS, "timestamp", *_BODIES)
-_TOP = ("format", "timestamps", "mapping", "tables", "delimiter", "objects", "owner", "summary", "owns", "expect_every")
+_TOP = (
+    "format",
+    "timestamps",
+    "mapping",
+    "tables",
+    "delimiter",
+    "objects",
+    "owner",
+    "summary",
+    "owns",
+    "expect_every",
+    *origin.KEYS,
+)
 _SOURCE = re.compile(r"[a-z][a-z0-9_]{0,62}", re.ASCII)
 _HOLE = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|[{}]")
 
@@ -118,6 +132,7 @@ class Contract:
     owner: str | None
     expect_every: timedelta | None
     objects: tuple[tuple[str, str], ...] = ()
+    origin: Origin | None = None
     owned_attributes: tuple[Owned, ...] = ()
     owned_events: tuple[Owned, ...] = ()
 
@@ -228,6 +243,8 @@ def _contract(root: Node, source: str, path: str) -> Contract | None:
         for key in ("mapping", "tables"):
             if (extra := table.get(key)) is not None:
                 extra.wrong(f"`{key}` does not go with `format: {chosen}`, which needs none; remove it")
+    elif chosen == "postgres" and (extra := table.get("tables")) is not None:
+        extra.wrong("`tables` does not go with `format: postgres`, which is one table; expected `mapping`")
     elif chosen is not None and node is None and table.get("tables") is None:
         root.wrong(f"`mapping` is missing; expected it (or `tables`) with `format: {chosen}`")
     node = table.get("delimiter")
@@ -248,6 +265,7 @@ def _contract(root: Node, source: str, path: str) -> Contract | None:
         delimiter=delimiter or ",",
         owner=owner.text() if owner else None,
         expect_every=every.duration() if every else None,
+        origin=origin.read_origin(root, table, chosen),
         objects=_objects(table.get("objects"), chosen),
         owned_attributes=attributes,
         owned_events=events,

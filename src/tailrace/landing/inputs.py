@@ -65,6 +65,12 @@ def find(paths: Sequence[Path | str]) -> Found:
     found: dict[Path, Input] = {}
     skipped: set[str] = set()
     for path in paths:
+        if str(path).startswith(("postgres:", "postgresql:")):
+            # Not said again: it may hold a password.
+            raise DataError(
+                "the URL of a database is no PATH; expected it in a variable of the environment that the contract of a"
+                " source with `format: postgres` names, so that no password stands in a command. Nothing was landed."
+            )
         if str(path).startswith(s3.SCHEME):
             found |= {Path(each.name): each for each in _stored(str(path), skipped)}
             continue

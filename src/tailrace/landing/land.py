@@ -9,13 +9,14 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from tailrace import clock, crash, durable, engine, ids
 from tailrace.errors import DataError
-from tailrace.landing import backfills, chunks, inputs
+from tailrace.landing import backfills, chunks, database, inputs
 from tailrace.landing.backfills import Asked
 from tailrace.landing.breaches import REASON
-from tailrace.landing.contract import Contract, load_contract
+from tailrace.landing.contract import Contract, load_contract, sources
 from tailrace.landing.inputs import Input
 from tailrace.landing.loads import Breach, LandedFile, Load, ParquetFile, event_files, loads, loads_dir
 from tailrace.landing.rows import stage_for
@@ -34,6 +35,7 @@ class Landed:
     `known_files` were landed before, byte for byte, and were not read again: their lines are not counted. `known_load`
     is the load that the same backfill has made before; nothing was read again then. `skipped` are files that were found
     and passed over: hidden or unfinished ones. `changed` are objects of a store that landed before, with other content.
+    `notices` say what is new about the columns.
     """
 
     source: str
@@ -50,6 +52,7 @@ class Landed:
     known_load: str | None = None
     skipped: tuple[str, ...] = ()
     changed: tuple[str, ...] = ()
+    notices: tuple[str, ...] = ()
     breaches: tuple[Breach, ...] = ()
 
 
@@ -63,7 +66,7 @@ def land(
     reason: str | None = None,
     asked: Asked | None = None,
 ) -> Landed:
-    """Land the files that `paths` mean (`inputs.find`) as one load of `source`, or as none.
+    """Land the files that `paths` mean (`inputs.find`), or what is new in the source's table, as one load or as none.
 
     Afterwards every line is landed, a duplicate or in quarantine. Files that are landed already change nothing.
     `history` marks a load that never triggers anything, and needs a `reason`. `asked` is kept with it; with a range,
@@ -76,24 +79,57 @@ def land(
         raise DataError("a history load has no reason; expected one: say why with `--reason`")
     contract = load_contract(settings, source)
     narrow = backfills.narrowed(contract, asked)
-    found = inputs.find(paths)
-    with landing(settings):
+    with landing(settings), _scratch(settings) as folder:
         before = loads(settings)
+        found, pulled = _found(settings, contract, paths, before, folder, whole=history)
         request, done = _requested(settings, source, found.inputs, before, asked)
         # Of a file whose lines a range kept out there is more to land.
         whole = [load for load in before if load.source == source and backfills.OUTSIDE not in load.reasons]
         fresh, known = inputs.fresh(found.inputs, whole)
+        notices = pulled.changes if pulled else ()
         if done is not None or not fresh:
             names = tuple(each.name for each in (found.inputs if done else known))
-            return Landed(source, None, 0, 0, 0, 0, 0, (), names, {}, history, done, found.skipped)
+            return Landed(source, None, 0, 0, 0, 0, 0, (), names, {}, history, done, found.skipped, notices=notices)
         with stage_for(settings, narrow) as stage:
             read = [_read(stage, number, each) for number, each in enumerate(fresh, 1)]
             stage.judge()
             if narrow is not contract:
                 backfills.tell_apart(stage, contract.timestamps)
-            draft = Draft(settings, contract, stage, before, as_of, history, reason, asked, request)
+            # Of a range there is more to read: the table is not read up to here.
+            mark = pulled.mark if pulled and narrow is contract else None
+            draft = Draft(settings, contract, stage, before, as_of, history, reason, asked, request, mark)
             landed = draft.finish(read, tuple(each.name for each in known))
-            return replace(landed, skipped=found.skipped, changed=inputs.changed(fresh, whole))
+            return replace(landed, skipped=found.skipped, changed=inputs.changed(fresh, whole), notices=notices)
+
+
+@contextmanager
+def _scratch(settings: Settings) -> Iterator[Path]:
+    settings.scratch.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(dir=settings.scratch, prefix="land-") as folder:
+        yield Path(folder)
+
+
+def _found(
+    settings: Settings,
+    contract: Contract,
+    paths: Sequence[Path | str],
+    before: list[Load],
+    folder: Path,
+    *,
+    whole: bool,
+) -> tuple[inputs.Found, database.Pulled | None]:
+    """Return what is to be landed: files, or of a table the rows that may be new, or the `whole` of it, as a file."""
+    if contract.origin is None:
+        if not paths:
+            raise DataError(f"no PATH is named; expected files to land, for source {contract.source} is no table")
+        return inputs.find(paths), None
+    if paths:
+        raise DataError(
+            f"source {contract.source} is a table ({contract.origin.name}), and a PATH is named; expected none: what is"
+            " new in the table is read. Nothing was landed."
+        )
+    pulled = database.pull(contract, before, settings, folder, whole=whole)
+    return inputs.Found((Input(pulled.path, contract.origin.name),), ()), pulled
 
 
 def _requested(
@@ -154,6 +190,7 @@ class Draft:
     reason: str | None
     asked: Asked | None = None
     request: str = ""
+    mark: database.Mark | None = None
 
     def finish(self, read: list[LandedFile], known: tuple[str, ...]) -> Landed:
         """Write and rename the load, unless nothing in it is new."""
@@ -365,6 +402,8 @@ class Draft:
         )
         if self.asked is not None:
             backfills.write(aside, self.request, self.asked)
+        if self.mark is not None:
+            database.write(aside, self.mark)
         durable.write(aside / "load.json", load.model_dump_json(indent=1).encode())
         crash.here("land.recorded")
         for path in aside.iterdir():
@@ -388,8 +427,11 @@ class Draft:
 
 
 def land_inbox(settings: Settings, as_of: datetime) -> list[Landed]:
-    """Land what waits in `inbox/<source>/`, one load per source; the files stay where they are."""
-    if not settings.inbox.is_dir():
-        return []
-    waiting = sorted(path for path in settings.inbox.iterdir() if path.is_dir() and not path.name.startswith("."))
-    return [land(settings, [path], path.name, as_of=as_of) for path in waiting]
+    """Land what waits in `inbox/<source>/`, where the files stay, and what is new in tables: one load per source."""
+    waiting: dict[str, list[Path | str]] = {
+        source: [] for source in sources(settings) if load_contract(settings, source).origin is not None
+    }
+    if settings.inbox.is_dir():
+        folders = (path for path in settings.inbox.iterdir() if path.is_dir() and not path.name.startswith("."))
+        waiting |= {path.name: [path] for path in folders}
+    return [land(settings, paths, source, as_of=as_of) for source, paths in sorted(waiting.items())]

@@ -33,6 +33,7 @@ _SPLIT_RAW = {
 def stage_for(settings: Settings, contract: Contract) -> Iterator[Stage]:
     """Give the stage that reads the source's format, and close it afterwards."""
     kinds: dict[str, type[Stage]] = {
+        "postgres": TableStage,
         "csv": CsvStage,
         "jsonl": JsonlStage,
         "parquet": ParquetStage,
@@ -220,6 +221,9 @@ class CsvStage(MappedStage):
 class JsonlStage(MappedStage):
     """JSONL: one object a line, by the same strict rules as Segment calls; keys are columns."""
 
+    extra_columns: tuple[str, ...] = ()
+    """Keys that are read and that no mapping need name."""
+
     def header(self, path: Path) -> str | None:
         """Return the file's name, which chooses the mapping, as JSON."""
         return json.dumps({"file": path.name})
@@ -246,7 +250,7 @@ class JsonlStage(MappedStage):
         self.connection.execute(self._filled("learn", seen="select * from stage"))
 
     def _found(self, lines: str) -> str:
-        names = self._mapping.columns() or [""]
+        names = [*self._mapping.columns(), *self.extra_columns] or [""]
         spec = json.dumps(dict.fromkeys(names, "JSON"))
         relation = (
             "select r.*, shapes.shape is null as is_shape_new, r.n_found > coalesce(shapes.n_objects, 0) as"
@@ -272,8 +276,9 @@ class JsonlStage(MappedStage):
             "is_uncovered": "is_uncovered",
             "n_found": "n_found",
             "unread": "case when s is null or not starts_with(body, '{') then 'not_json' end",
+            **{f"key_{n}": text(name) for n, name in enumerate(self.extra_columns)},
         }
-        used = engine.literal(json.dumps(dict.fromkeys(names)))
+        used = engine.literal(json.dumps(dict.fromkeys(self._mapping.columns() or [""])))
         return made.found(relation, extra, f"try(json_merge_patch(l, {used}))::varchar", None, keep_nulls=True)
 
     def _id_columns(self) -> tuple[str, ...]:
@@ -283,6 +288,20 @@ class JsonlStage(MappedStage):
 
     def _verdict(self, raw: bytes, batches: bool) -> exact.Verdict:
         return exact.judge(raw, ids=self._id_columns(), batches=False)
+
+
+class TableStage(JsonlStage):
+    """Rows of a table as JSON. Rows that say the same under two keys are two events."""
+
+    def __init__(self, settings: Settings, contract: Contract) -> None:
+        super().__init__(settings, contract)
+        assert contract.origin is not None
+        self.extra_columns = contract.origin.key
+
+    @property
+    def told_apart_by(self) -> str:
+        """Return the SQL of what is content of a row beside what its call says."""
+        return "".join(f"coalesce(key_{n}, chr(30)), " for n in range(len(self.extra_columns)))
 
 
 class ParquetStage(MappedStage):

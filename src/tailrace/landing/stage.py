@@ -68,6 +68,11 @@ class Stage:
         """Return the SQL that says of which rows nobody need be named."""
         return "false"
 
+    @property
+    def told_apart_by(self) -> str:
+        """Return the SQL of what is content of a line beside what its call says, each with a comma."""
+        return ""
+
     def header(self, path: Path) -> str | None:
         """Return what must be known to read a single line of the file again, if anything."""
         return None
@@ -138,6 +143,7 @@ class Stage:
                 "stage",
                 found=found,
                 may_lack_person=self.may_lack_person,
+                told_apart_by=self.told_apart_by,
                 since=_literal(window.since),
                 until=_literal(window.until),
                 facts=self.breaches.refusing.facts,

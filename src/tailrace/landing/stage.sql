@@ -38,7 +38,7 @@ select
     coalesce(
         message_id,
         'sha:' || sha256(concat_ws(
-            chr(31), type, coalesce(event, chr(30)), coalesce(user_id, chr(30)), coalesce(anonymous_id, chr(30)),
+            chr(31), {told_apart_by}type, coalesce(event, chr(30)), coalesce(user_id, chr(30)), coalesce(anonymous_id, chr(30)),
             coalesce(previous_id, chr(30)), coalesce(group_id, chr(30)), event_at::varchar, coalesce(properties, chr(30)),
             coalesce(traits, chr(30)), coalesce(context, chr(30)), coalesce(rest, chr(30))
         ))

@@ -1,0 +1,224 @@
+"""Which rows of a PostgreSQL table may be new since the last load, and how do they come here as lines?
+
+New is told by transactions and by nothing that an application writes: of each row the server knows which transaction
+wrote it (`xmin`), and of each moment the oldest transaction that had not ended (`pg_snapshot_xmin`). All that older
+transactions wrote was there to be read then; what they did not write, and that is all that a late commit can bring, is
+read the next time. What is read twice is a duplicate by its event id.
+
+landing/loads/<load_id>/mark.json       how far the table was read; written with the load, there when the load is
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import orjson
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from tailrace import durable, engine
+from tailrace.errors import DataError, TailraceError, nearest
+from tailrace.landing.contract import Contract
+from tailrace.landing.loads import Load, loads_dir
+from tailrace.landing.origin import Origin
+from tailrace.settings import Settings, secret
+
+_OLDEST = 130000
+_PACKAGE = "tailrace.landing"
+
+
+class Mark(BaseModel):
+    """How far a table was read: every row that a transaction before `horizon` wrote has been.
+
+    Where `server`, `timeline` or `database` is another one, transactions are numbered anew, and nothing has been read.
+    `tables` are the table and its partitions; `columns` are the types of its columns.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    server: str
+    timeline: int
+    database: int
+    tables: tuple[int, ...]
+    horizon: int
+    columns: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Pulled:
+    """Rows that were read into the file `path`, one JSON object a line; `changes` are what is new about the columns."""
+
+    path: Path
+    mark: Mark
+    changes: tuple[str, ...]
+
+
+def pull(contract: Contract, before: Iterable[Load], settings: Settings, folder: Path, *, whole: bool) -> Pulled:
+    """Read the rows that may be new since the last load of the source, or all, into a file in `folder`.
+
+    Raises DataError when the database cannot be read, or has not what the contract names, and TailraceError when the
+    variable with the URL is not set.
+    """
+    origin = contract.origin
+    assert origin is not None
+    last = last_mark(settings, contract.source, before)
+    path = folder / "rows.jsonl"
+    with _connected(origin) as connection:
+        _settle(connection)
+        oid = _table(connection, origin)
+        mark = _mark(connection, oid)
+        _require(contract, mark.columns)
+        query = _query(origin, mark, None if whole else last, ordered=whole)
+        with path.open("wb") as handle, connection.cursor().copy(query) as rows:
+            for row in rows:
+                handle.write(row)
+    return Pulled(path, mark, changes(origin, last.columns, mark.columns) if last else ())
+
+
+def last_mark(settings: Settings, source: str, before: Iterable[Load]) -> Mark | None:
+    """Return how far the source's table was read by the last load that says so."""
+    for load in sorted((load for load in before if load.source == source), key=lambda load: -load.load_seq):
+        path = loads_dir(settings) / load.load_id / "mark.json"
+        if path.is_file():
+            try:
+                return Mark.model_validate(orjson.loads(path.read_bytes()))
+            except (ValidationError, orjson.JSONDecodeError) as error:
+                raise DataError(
+                    f"{path}: how far the table was read cannot be told ({type(error).__name__}); expected what `land`"
+                    " wrote: restore the folder from a backup"
+                ) from error
+    return None
+
+
+def write(folder: Path, mark: Mark) -> None:
+    """Put the mark into the folder of a load that is being written."""
+    durable.write(folder / "mark.json", mark.model_dump_json(indent=1).encode())
+
+
+def changes(origin: Origin, before: dict[str, str], now: dict[str, str]) -> tuple[str, ...]:
+    """Return in words which columns are new, are gone or have another type."""
+    gone = [f"column `{name}` of {origin.name} is gone" for name in before if name not in now]
+    new = [f"column `{name}` of {origin.name} is new ({kind})" for name, kind in now.items() if name not in before]
+    other = [
+        f"column `{name}` of {origin.name} is {kind}, and was {before[name]}"
+        for name, kind in now.items()
+        if before.get(name, kind) != kind
+    ]
+    return (*gone, *new, *other)
+
+
+def _settle(connection: Any) -> None:
+    version = connection.info.server_version
+    if version < _OLDEST:
+        raise DataError(f"the server is PostgreSQL {version // 10000}; expected 13 or later. Nothing was landed.")
+    # One snapshot for all that is asked, and one way of writing values whatever the role's own settings.
+    connection.execute("set transaction isolation level repeatable read read only")
+    connection.execute("set local timezone = 'UTC'; set local extra_float_digits = 1; set local bytea_output = 'hex'")
+    connection.execute("set local statement_timeout = 0")
+
+
+def _table(connection: Any, origin: Origin) -> int:
+    name = ".".join(engine.identifier(part) for part in origin.table)
+    ((oid,),) = connection.execute("select to_regclass(%s)::oid", [name]).fetchall()
+    if oid is None:
+        raise DataError(
+            f"{origin.name}: there is no such table in the database of `{origin.url_env}`; expected it, by its name as"
+            " the database writes it: correct `table`, or the search path. Nothing was landed."
+        )
+    ((kind,),) = connection.execute("select relkind from pg_class where oid = %s", [oid]).fetchall()
+    if kind not in ("r", "p"):
+        raise DataError(
+            f"{origin.name}: this is no table but a relation of kind `{kind}`; expected a table, whose rows know which"
+            " transaction wrote them: name the table below the view. Nothing was landed."
+        )
+    return int(oid)
+
+
+def _mark(connection: Any, oid: int) -> Mark:
+    asked = connection.execute(engine.statement(_PACKAGE, "database_mark")).fetchall()
+    ((server, timeline, database, horizon),) = asked
+    tables = connection.execute(engine.statement(_PACKAGE, "database_tables"), {"oid": oid}).fetchall()
+    columns = connection.execute(engine.statement(_PACKAGE, "database_columns"), {"oid": oid}).fetchall()
+    return Mark(
+        server=server,
+        timeline=timeline,
+        database=database,
+        tables=tuple(sorted(row[0] for row in tables)),
+        horizon=horizon,
+        columns=dict(columns),
+    )
+
+
+def _require(contract: Contract, columns: dict[str, str]) -> None:
+    assert contract.origin is not None
+    assert contract.mapping is not None
+    for name in (*contract.mapping.columns(), *contract.origin.key):
+        if name not in columns:
+            raise DataError(
+                f"{contract.origin.name}: there is no column `{name}`; expected it, as {contract.path} says."
+                f"{nearest(name, columns)} Correct the contract or the table. Nothing was landed, and nothing is lost:"
+                " what is new is read when the two agree."
+            )
+
+
+def _query(origin: Origin, mark: Mark, last: Mark | None, *, ordered: bool) -> Any:
+    sql = import_module("psycopg.sql")
+    # A numeric has more digits than a JSON reader keeps.
+    written = {name: "{}::text as {}" if kind.startswith("numeric") else "{}" for name, kind in mark.columns.items()}
+    listed = sql.SQL(", ").join(
+        sql.SQL(form).format(*[sql.Identifier(name)] * form.count("{}")) for name, form in written.items()
+    )
+    where = sql.SQL("true")
+    if last is not None and (last.server, last.timeline, last.database) == (mark.server, mark.timeline, mark.database):
+        where = sql.SQL(engine.statement(_PACKAGE, "database_new")).format(
+            horizon=sql.Literal(last.horizon), known=sql.Literal(list(last.tables))
+        )
+    order = sql.SQL(", ").join(sql.Identifier(name) for name in origin.key)
+    return sql.SQL(engine.statement(_PACKAGE, "database_rows")).format(
+        columns=listed,
+        relation=sql.Identifier(*origin.table),
+        where=where,
+        order=sql.SQL("order by {}").format(order) if ordered else sql.SQL(""),
+    )
+
+
+@contextmanager
+def _connected(origin: Origin) -> Iterator[Any]:
+    """Give a connection in a transaction of its own, and turn what goes wrong into words without the URL."""
+    try:
+        psycopg = import_module("psycopg")
+    except ImportError as error:
+        raise TailraceError(
+            "psycopg is not installed; expected it to read a table: install the extra, `pip install"
+            " 'tailrace[postgres]'`"
+        ) from error
+    url = secret(origin.url_env)
+    try:
+        connection = psycopg.connect(url, connect_timeout=10, client_encoding="UTF8", application_name="tailrace")
+    except psycopg.ProgrammingError:
+        raise DataError(
+            f"{origin.name}: what `{origin.url_env}` holds is no URL of a database; expected one such as"
+            " `postgresql://user@host/database`. Nothing was landed."
+        ) from None
+    except psycopg.OperationalError as error:
+        raise DataError(
+            f"{origin.name}: the database of `{origin.url_env}` cannot be reached ({_kind(error)}); expected it to"
+            " answer: see that it is up, and that role and password are right. Nothing was landed."
+        ) from None
+    try:
+        with connection:
+            yield connection
+    except psycopg.Error as error:
+        raise DataError(
+            f"{origin.name}: the database stopped the reading ({_kind(error)}); expected rows: see its log, then land"
+            " again. Nothing was landed."
+        ) from None
+
+
+def _kind(error: Any) -> str:
+    """Return what kind of error this is: the server's own words may hold values, or the URL."""
+    return f"{type(error).__name__}{f', SQLSTATE {error.sqlstate}' if error.sqlstate else ''}"

