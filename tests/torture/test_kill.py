@@ -101,8 +101,8 @@ class Killer:
         return dead
 
     def command(self, step: str) -> list[str]:
-        """Return `run`; for every third kill while delivering, `deliver`."""
-        return ["deliver"] if step == "deliver" and self.kills["random:deliver"] % 3 == 2 else ["run"]
+        """Return `run`; for two of three kills while delivering, `deliver`."""
+        return ["deliver"] if step == "deliver" and self.kills["random:deliver"] % 3 else ["run"]
 
     def building(self, pid: int) -> bool:
         try:

@@ -30,6 +30,7 @@ CHANGES = {
     "a docs block": "models/docs.md",
     "what is passed over": ".dbtignore",
     "a folder of nobody's": "snapshots/s.sql",
+    "a file of a model's folder that is named as one of ours": "models/policy.yml",
 }
 
 
@@ -106,14 +107,17 @@ def test_a_linked_folder_is_covered(copied: Settings, tmp_path: Path) -> None:
 
 def test_what_dbt_does_not_read_is_not_covered(copied: Settings) -> None:
     before = inputs(copied)
-    for path in ("campaigns/onboarding/campaign.yml", "personas/new.yml", "contracts/x", "target/m.json", ".git/HEAD"):
+    folders = ("campaigns/onboarding/campaign.yml", "personas/new.yml", "contracts/x", "target/m.json", ".git/HEAD")
+    for path in (*folders, "policy.yml", "destinations.yml"):
         file = copied.project_dir / path
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text("changed")
     assert inputs(copied) == before
 
 
-@pytest.mark.parametrize("entry", ["[models, ../shared]", "[/srv/models]", "[campaigns]", "[\"{{ env_var('X') }}\"]"])
+@pytest.mark.parametrize(
+    "entry", ["[models, ../shared]", "[/srv/models]", "[campaigns]", "[.]", "[\"{{ env_var('X') }}\"]"]
+)
 def test_a_project_that_reads_elsewhere_is_never_taken_for_current(copied: Settings, entry: str) -> None:
     main = copied.project_dir / "dbt_project.yml"
     main.write_text(main.read_text().replace("model-paths: [models]", f"model-paths: {entry}"))

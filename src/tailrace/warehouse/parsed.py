@@ -21,6 +21,8 @@ from tailrace import durable, ids
 
 # Folders of the project that dbt does not read: ours, and what dbt writes when it is run by hand.
 _NOT_READ = frozenset({"campaigns", "contracts", "personas", "target", "logs"})
+# And files of ours beside dbt_project.yml.
+_FILES_NOT_READ = frozenset({"policy.yml", "destinations.yml"})
 _VERSIONS = ("tailrace", "dbt-core", "dbt-common", "dbt-adapters", "dbt-duckdb", "duckdb")
 
 
@@ -72,7 +74,7 @@ def _checksum(path: Path) -> str:
 
 
 def _reads_only_itself(main: Path) -> bool:
-    """Return whether each of dbt's `…-paths` lies in the project and in no folder that is passed over here."""
+    """Return whether each of dbt's `…-paths` is a folder in the project, and none that is passed over here."""
     try:
         config = YAML(typ="safe").load(main.read_text(encoding="utf-8"))
     except (YAMLError, UnicodeDecodeError):
@@ -82,8 +84,8 @@ def _reads_only_itself(main: Path) -> bool:
     paths = [str(path) for key, value in config.items() if str(key).endswith("-paths") for path in value or ()]
     elsewhere = {"..", *_NOT_READ}
     return all(
-        "{" not in path and not PurePosixPath(path).is_absolute() and elsewhere.isdisjoint(PurePosixPath(path).parts)
-        for path in paths
+        "{" not in path and not folder.is_absolute() and folder.parts and elsewhere.isdisjoint(folder.parts)
+        for path, folder in ((path, PurePosixPath(path)) for path in paths)
     )
 
 
@@ -92,6 +94,7 @@ def _files(project: Path) -> Iterator[Path]:
     for folder, names, files in os.walk(project, followlinks=True):
         if Path(folder) == project:
             names[:] = [name for name in names if name not in _NOT_READ and not name.startswith(".")]
+            files[:] = [name for name in files if name not in _FILES_NOT_READ]
         names.sort()
         for name in sorted(files):
             yield Path(folder, name)
