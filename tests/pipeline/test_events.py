@@ -8,11 +8,15 @@ from pathlib import Path
 
 import pytest
 
+from tailrace import clock
 from tailrace.campaigns.shelf import load_campaigns
 from tailrace.checks.event_names import campaign_notices, in_words, known_names, late_notices, unknown_names
 from tailrace.landing.taxonomy import active_events
+from tailrace.pipeline import spine
+from tailrace.pipeline.reporting import write
 from tailrace.pipeline.request import campaign_spec, load_definitions
-from tests.installation import PROJECT, Installation, call
+from tests.conftest import Company
+from tests.installation import PROJECT, Installation, call, first_run_at
 from tests.landing.conftest import call as event
 from tests.landing.conftest import compact
 
@@ -179,3 +183,32 @@ def test_a_contract_without_a_limit_changes_no_plan(own: Installation) -> None:
     assert load_definitions(own.settings).late == {}
     contract(own, "signed_up", "summary: x\nlate: 1h\nprogramme: saas\n")
     assert load_definitions(own.settings).late == {"signed_up": timedelta(hours=1)}
+
+
+def test_what_new_loads_broke_is_said_by_plan_run_and_report_and_no_more_afterwards(
+    company: Company, tmp_path: Path
+) -> None:
+    installation = company.copy(tmp_path / "data")
+    moment = first_run_at(company.sample) + timedelta(hours=2)
+    before = clock.iso(moment - timedelta(hours=1))
+    body = {"plan": "canary@example.com", "trial_ends_at": 5}
+    lines = [event(messageId=f"new-{n}", event="trial_started", timestamp=before, properties=body) for n in range(3)]
+    path = tmp_path / "broken.jsonl"
+    path.write_bytes(b"\n".join(map(compact, lines)) + b"\n")
+    installation.drop(path)
+
+    made = call(installation, "plan", "--as-of", clock.iso(moment))
+    assert made.code == 0, made.err
+    said = "contracts broken in new loads: 3 times by events that landed, 0 by events kept out"
+    words = "trial_started.trial_ends_at is not a time such as 2026-01-31T09:00:00Z: 3 from app"
+    assert f"{said} ({words})" in made.out
+    ran = spine.run(installation.settings, moment)
+    counted = {"event": "trial_started", "property": "trial_ends_at", "source": "app", "warned": 3, "quarantined": 0}
+    assert [{key: row[key] for key in counted} for row in ran.document()["contract_breaches"]] == [counted]
+    again = call(installation, "run", "--as-of", clock.iso(moment))
+    assert "contracts broken" not in again.out
+
+    html = write(installation.settings).read_text(encoding="utf-8")
+    rows = html.partition("Events that broke their contract")[2].partition("</table>")[0]
+    assert "<td>trial_ends_at</td><td>is not a time such as 2026-01-31T09:00:00Z</td><td>app</td>" in rows
+    assert "canary" not in made.out + made.err + again.out + again.err + html

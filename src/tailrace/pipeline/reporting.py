@@ -12,6 +12,7 @@ import duckdb
 from tailrace import clock, engine
 from tailrace.campaigns.definition import Campaign
 from tailrace.errors import DataError
+from tailrace.landing.census import breaches
 from tailrace.landing.loads import Load, loads
 from tailrace.pipeline import standing
 from tailrace.pipeline.campaigns import goal_in_words, trigger_in_words
@@ -80,6 +81,12 @@ def gather(settings: Settings) -> view.ReportView:
         sources=_sources(settings, plan, landed, source_hours(settings, definitions.policy, landed)),
         failed_models=dict(generation.failed) if generation else {},
         violations=_violations(settings),
+        breaches=tuple(
+            view.BreachView(
+                one.event, one.property, one.words, one.source, one.warned, one.quarantined, one.last_landed_at
+            )
+            for one in breaches(landed)
+        ),
         missing=next((seen.missing for seen in measured.values()), None),
     )
 

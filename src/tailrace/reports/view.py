@@ -220,6 +220,19 @@ class ViolationView:
 
 
 @dataclass(frozen=True)
+class BreachView:
+    """So many events of `source` broke a rule of their contract: some landed all the same, some were kept out."""
+
+    event: str
+    property: str
+    rule: str
+    source: str
+    landed: int
+    kept_out: int
+    last_landed_at: datetime
+
+
+@dataclass(frozen=True)
 class ReportView:
     """Everything that one report shows.
 
@@ -240,4 +253,5 @@ class ReportView:
     sources: tuple[SourceView, ...]
     failed_models: dict[str, str]
     violations: tuple[ViolationView, ...] = ()
+    breaches: tuple[BreachView, ...] = ()
     missing: str | None = None
