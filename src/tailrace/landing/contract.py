@@ -136,6 +136,10 @@ class Contract:
     owned_attributes: tuple[Owned, ...] = ()
     owned_events: tuple[Owned, ...] = ()
 
+    def glob_for(self, file_name: str) -> str:
+        """Return the glob of `tables` that fits a file's base name first; '' when the one mapping is meant."""
+        return next((glob for glob, _ in self.tables if fnmatchcase(file_name, glob)), "")
+
     def mapping_for(self, file_name: str) -> Mapping | None:
         """Return the mapping for a file by its base name: the first glob of `tables` that fits, else `mapping`.
 

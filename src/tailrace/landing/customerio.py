@@ -56,6 +56,10 @@ class CustomerioStage(Stage):
         """Return the SQL that says of which rows nobody need be named: those about an object."""
         return "group_id is not null"
 
+    def columns(self) -> dict[str, dict[str, str]]:
+        """Return none: every call has keys of its own."""
+        return {}
+
     def _filled(self, name: str, **extra: str) -> str:
         return super()._filled(name, **extra, **(self._extra if name == self.reading else {}))
 

@@ -13,7 +13,7 @@ from tempfile import TemporaryDirectory
 
 from tailrace import clock, crash, durable, engine, ids
 from tailrace.errors import DataError
-from tailrace.landing import backfills, chunks, database, inputs
+from tailrace.landing import backfills, chunks, database, inputs, schema
 from tailrace.landing.backfills import Asked
 from tailrace.landing.breaches import REASON
 from tailrace.landing.contract import Contract, load_contract, sources
@@ -97,7 +97,9 @@ def land(
                 backfills.tell_apart(stage, contract.timestamps)
             # Of a range there is more to read: the table is not read up to here.
             mark = pulled.mark if pulled and narrow is contract else None
-            draft = Draft(settings, contract, stage, before, as_of, history, reason, asked, request, mark)
+            columns, known_columns = stage.columns(), schema.last(before, source)
+            notices += schema.changes(known_columns, columns, stage.needed)
+            draft = Draft(settings, contract, stage, before, as_of, history, reason, asked, request, mark, columns)
             landed = draft.finish(read, tuple(each.name for each in known))
             return replace(landed, skipped=found.skipped, changed=inputs.changed(fresh, whole), notices=notices)
 
@@ -191,6 +193,7 @@ class Draft:
     asked: Asked | None = None
     request: str = ""
     mark: database.Mark | None = None
+    columns: schema.Columns = field(default_factory=dict)
 
     def finish(self, read: list[LandedFile], known: tuple[str, ...]) -> Landed:
         """Write and rename the load, unless nothing in it is new."""
@@ -394,6 +397,9 @@ class Draft:
             n_conflicting=n_conflicting,
             reasons=reasons,
             parquet=tuple(parts),
+            columns=schema.merged(
+                schema.last(self.before, source), self.columns, is_open=self.stage.needed is not None
+            ),
             first_event_at=first,
             last_event_at=last,
             breaches=self._breaches,

@@ -26,5 +26,6 @@ select
             or not list_bool_and([len(list_distinct(x)) = len(x) for x in keys if x is not null]) then -1
         else len([x for x in keys if len(x) > 0])
     end as n_objects,
-    list_has_all({known}, top) as is_plain
+    list_has_all({known}, top) as is_plain,
+    top as keys
 from keyed

@@ -53,6 +53,7 @@ class Load(_Record):
     """What one call of `land` made: lines = landed + duplicate + quarantined.
 
     `kept_out` are the lines that their contract kept in quarantine, by event; `mended` those that this load took out.
+    `columns` are the source's, as they are with this load (landing/schema.py).
     """
 
     load_id: str
@@ -74,6 +75,7 @@ class Load(_Record):
     breaches: tuple[Breach, ...] = ()
     kept_out: dict[str, int] = {}
     mended: dict[str, int] = {}
+    columns: dict[str, dict[str, str]] = {}
 
 
 def loads_dir(settings: Settings) -> Path:

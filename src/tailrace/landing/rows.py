@@ -14,7 +14,7 @@ from tailrace.errors import DataError, nearest
 from tailrace.landing import chunks, csv_records, exact
 from tailrace.landing.contract import Column, Const, Contract, Mapping, Value
 from tailrace.landing.customerio import CustomerioStage
-from tailrace.landing.stage import SPEC, Source, Stage, parameters
+from tailrace.landing.stage import SPEC, Source, Stage, kinds, parameters
 from tailrace.settings import Settings
 
 _TEXTS = ("event", "user_id", "anonymous_id", "previous_id", "group_id", "message_id")
@@ -32,14 +32,14 @@ _SPLIT_RAW = {
 @contextmanager
 def stage_for(settings: Settings, contract: Contract) -> Iterator[Stage]:
     """Give the stage that reads the source's format, and close it afterwards."""
-    kinds: dict[str, type[Stage]] = {
+    stages: dict[str, type[Stage]] = {
         "postgres": TableStage,
         "csv": CsvStage,
         "jsonl": JsonlStage,
         "parquet": ParquetStage,
         "customerio_track": CustomerioStage,
     }
-    stage = kinds.get(contract.format, Stage)(settings, contract)
+    stage = stages.get(contract.format, Stage)(settings, contract)
     try:
         yield stage
     finally:
@@ -125,6 +125,22 @@ class MappedStage(Stage):
                     " Nothing of this call was landed."
                 )
 
+    @property
+    def needed(self) -> dict[str, list[str]] | None:
+        """Return None: a file says itself which columns it has."""
+        return None
+
+    def columns(self) -> dict[str, dict[str, str]]:
+        """Return the columns that the files have, by mapping."""
+        return self.seen
+
+    def see(self, path: Path, columns: dict[str, str]) -> None:
+        """Note which columns a file has; types that differ between files are named together."""
+        seen = self.seen.setdefault(self.contract.glob_for(path.name), {})
+        for name, kind in columns.items():
+            kinds = {*seen.get(name, "").split(" or "), *kind.split(" or ")} - {""}
+            seen[name] = " or ".join(sorted(kinds))
+
     def others(self, mapping: Mapping, columns: list[str]) -> tuple[tuple[str, Value], ...]:
         """Return the columns that the mapping uses nowhere, as a body."""
         used = set(mapping.columns())
@@ -165,6 +181,7 @@ class CsvStage(MappedStage):
             return reader.sha256
         names = json.loads(header)["columns"]
         self._prepare(self.mapping(path), names, path)
+        self.see(path, dict.fromkeys(names, ""))
         source = csv_records.CsvSource(reader, self.scratch)
         digest = self._stream(file_no, source)
         self.connection.register("records", source.records.reader())
@@ -175,10 +192,10 @@ class CsvStage(MappedStage):
 
     def again(self, lines: str) -> None:
         """Put lines back into the stage, each kind with its own header."""
-        kinds = self.connection.execute(
+        headers = self.connection.execute(
             f"select distinct f.header from ({lines}) as l inner join files as f on l.file_no = f.file_no"
         ).fetchall()
-        for (header,) in kinds:
+        for (header,) in headers:
             about = json.loads(header)
             self._prepare(self.mapping(Path(about["file"])), about["columns"], Path(about["file"]))
             self._insert(
@@ -233,15 +250,32 @@ class JsonlStage(MappedStage):
         self._mapping = self.mapping(path)
         self.parameters = self.parameters or parameters(path)
         self._learn_ahead(path)
+        self.see(path, kinds(path))
         return self._stream(file_no, Source(chunks.Reader(path), self.scratch))
+
+    @property
+    def needed(self) -> dict[str, list[str]] | None:
+        """Return the columns that the mappings name: rows need not have any other one."""
+        mappings = dict(self.contract.tables)
+        if self.contract.mapping is not None:
+            mappings[""] = self.contract.mapping
+        return {name: mapping.columns() for name, mapping in mappings.items()}
+
+    def columns(self) -> dict[str, dict[str, str]]:
+        """Return the keys that the lines have; with one mapping also those that no first line has."""
+        if len(self.seen) == 1:
+            (seen,) = self.seen.values()
+            for key in sorted(self._keys() - set(seen)):
+                seen[key] = ""
+        return self.seen
 
     def again(self, lines: str) -> None:
         """Put lines back into the stage, each by the mapping of its file."""
         self.parameters = {**SPEC, "paths": "['$']"}
-        kinds = self.connection.execute(
+        headers = self.connection.execute(
             f"select distinct f.header from ({lines}) as l inner join files as f on l.file_no = f.file_no"
         ).fetchall()
-        for (header,) in kinds:
+        for (header,) in headers:
             self._mapping = self.mapping(Path(json.loads(header)["file"]))
             self._insert(
                 f"select l.* from ({lines}) as l inner join files as f on l.file_no = f.file_no"
@@ -298,6 +332,10 @@ class TableStage(JsonlStage):
         assert contract.origin is not None
         self.extra_columns = contract.origin.key
 
+    def columns(self) -> dict[str, dict[str, str]]:
+        """Return none: the table itself says which it has, and the mark keeps them."""
+        return {}
+
     @property
     def told_apart_by(self) -> str:
         """Return the SQL of what is content of a row beside what its call says."""
@@ -319,6 +357,7 @@ class ParquetStage(MappedStage):
             described = self.connection.execute(f"describe select * exclude (file_row_number) from {source}").fetchall()
             types: dict[str, str] = {row[0]: row[1] for row in described}
             self.check_columns(mapping, list(types), path)
+            self.see(path, types)
             self._refuse_inexact(mapping, types, path)
             self.stage(self._typed(mapping, types, source, file_no))
         except duckdb.Error as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import closing
@@ -36,6 +37,8 @@ SPLIT = (
     "select {file_no} as file_no, first + generate_subscripts(x, 1) - 1 as line, 0 as part, unnest(x) as l"
     " from (select first, string_split(body, chr(10)) as x from chunks)"
 )
+# What is no name of a column, an address for one, is somebody's, and is not said.
+_NAME = re.compile(r"[A-Za-z_$][A-Za-z0-9_$ .:/-]{0,63}")
 _SAMPLE_LINES = 200
 _MAX_PATHS = 48
 
@@ -56,6 +59,7 @@ class Stage:
         self.connection.execute(engine.statement(_PACKAGE, "macros"))
         self.connection.execute(_moment(contract.timestamps))
         self.parameters: dict[str, str] = {}
+        self.seen: dict[str, dict[str, str]] = {}
         self.breaches = Breaches(active_events(settings, "properties").values())
         self.breaches.define(self.connection)
 
@@ -150,6 +154,20 @@ class Stage:
                 is_broken=self.breaches.refusing.is_broken,
             )
         )
+
+    @property
+    def needed(self) -> dict[str, list[str]] | None:
+        """Return the columns, by mapping, of which it is said when they are gone; None when it is said of all."""
+        return {}
+
+    def columns(self) -> dict[str, dict[str, str]]:
+        """Return the columns that the files have, by mapping: of calls the keys that the spec does not name."""
+        return {"": dict.fromkeys(sorted(self._keys() - {*TEXT_KEYS, *BODIES, "batch"}), "")}
+
+    def _keys(self) -> set[str]:
+        """Return the keys that stand at the top of some line that could be read."""
+        found = self.connection.execute(engine.statement(_PACKAGE, "keys")).fetchall()
+        return {row[0] for row in found if _NAME.fullmatch(row[0])}
 
     def put(self, rows: Aside, statement: str) -> None:
         """Run a statement that reads the rows put aside from the relation `put_aside`."""
@@ -283,6 +301,16 @@ def parameters(path: Path) -> dict[str, str]:
         "is_verbatim": verbatim.is_verbatim(rows, TEXT_KEYS, BODIES),
         "fits": " and ".join(forms.fits(rows, body) for body in BODIES),
     }
+
+
+def kinds(path: Path) -> dict[str, str]:
+    """Return the keys of a file's first lines, each with the kinds of value that it has there; null is none."""
+    found: dict[str, set[str]] = {}
+    names = {str: "text", bool: "true or false", int: "number", float: "number", dict: "object", list: "list"}
+    for row in _sample(path):
+        for key, value in row.items():
+            found.setdefault(key, set()).update([names[type(value)]] if value is not None else [])
+    return {key: " or ".join(sorted(found[key])) for key in sorted(found) if _NAME.fullmatch(key)}
 
 
 def _first_lines(path: Path) -> Iterator[str]:

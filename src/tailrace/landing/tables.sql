@@ -5,7 +5,7 @@ create table stage (
     previous_id varchar, group_id varchar, event_at timestamp, properties varchar, traits varchar, context varchar,
     rest varchar
 );
-create table shapes (shape ubigint, n_objects bigint, is_plain boolean);
+create table shapes (shape ubigint, n_objects bigint, is_plain boolean, keys varchar[]);
 create table verdicts (row_no bigint, reason varchar, detail varchar);
 create table calls (file_no integer, line bigint, part integer, l varchar);
 create table refused (file_no integer, line bigint, part integer, reason varchar, detail varchar, raw blob);

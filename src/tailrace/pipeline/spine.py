@@ -232,7 +232,10 @@ def _note_landing(result: Result, landings: Sequence[Landed]) -> None:
         "duplicate": sum(landed.duplicate for landed in landings),
         "quarantined": sum(landed.quarantined for landed in landings),
     }
+    notices = [f"{landed.source}: {notice}" for landed in landings for notice in landed.notices]
     result.steps["land"] = counts | {"loads": [landed.load_id for landed in landings if landed.load_id]}
+    if notices:
+        result.steps["land"]["notices"] = notices
     parts = {name: counts[name] for name in ("landed", "duplicate", "quarantined")}
     result.add(Balance("lines read", counts["lines"], parts))
 
