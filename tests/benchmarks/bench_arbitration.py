@@ -45,6 +45,7 @@ def main(n: int) -> None:
         as_of = clock.naive(NOW)
         for query in (
             "attach ':memory:' as wh; create schema wh.core",
+            "create temp table merges (person_id bigint, into_person_id bigint)",
             (
                 "create table wh.core.dim_people as select range as person_id, null as country, (select"
                 " list(name order by name) from pg_timezone_names() where name like '%/%')[1 + range % 400] as timezone"

@@ -146,6 +146,7 @@ def court(tmp_path: Path) -> Iterator[Court]:
     own = Settings(data_dir=tmp_path, project_dir=tmp_path)
     connection = engine.connect(own)
     connection.execute("attach ':memory:' as wh; create schema wh.core")
+    connection.execute("create temp table merges (person_id bigint, into_person_id bigint)")
     yield Court(connection, Store(own))
     connection.close()
 
@@ -683,6 +684,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Court]:
     own = Settings(data_dir=tmp_path_factory.mktemp("shared"), project_dir=Path(), threads=1)
     connection = engine.connect(own)
     connection.execute("attach ':memory:' as wh; create schema wh.core")
+    connection.execute("create temp table merges (person_id bigint, into_person_id bigint)")
     yield Court(connection, Store(own))
     connection.close()
 

@@ -161,6 +161,8 @@ class World:
     relationships: dict[tuple[str, str, str], dict[str, Any]] = field(default_factory=dict)
     object_members: dict[str, set[str]] = field(default_factory=dict)
     fingerprints: dict[str, str] = field(default_factory=dict)
+    merges: dict[str, str] = field(default_factory=dict)
+    people_left_share: float | None = None
     threads: int | None = None
 
     @property
@@ -200,6 +202,17 @@ class World:
             }
         )
 
+    def merge(self, old: str, new: str) -> None:
+        """Make two user ids one person, as the models would: everything of the one is the other's."""
+        self.merges = {was: new if now == old else now for was, now in self.merges.items()} | {old: new}
+        self.people.pop(old, None)
+        self.members = {
+            name: {new if user == old else user for user in members} for name, members in self.members.items()
+        }
+        for event in self.events:
+            if event["user_id"] == old:
+                event["user_id"] = new
+
     def segment(self, name: str, *members: str) -> None:
         self.members[name] = set(members)
         if name not in {segment.name for segment in self.segments}:
@@ -235,6 +248,7 @@ class World:
             journal_seq=max((answer["seq"] for answer in self.answers), default=0),
             fingerprints=self.fingerprints,
             rules=self.rules,
+            people_left_share=self.people_left_share,
             outcomes=pa.Table.from_pylist(self.outcomes, schema=OUTCOMES),
             responses=pa.Table.from_pylist(self.responses, schema=RESPONSES),
         )
@@ -266,6 +280,8 @@ class World:
             for schema in ("core", "segments", "syncs"):
                 connection.execute(f"create schema {schema}")
             self._write_people(connection)
+            if self.merges:
+                self._write_merges(connection)
             if self.object_members or self.belongs:
                 self._write_objects(connection)
             for segment in self.segments:
@@ -310,6 +326,13 @@ class World:
             for event in self.events
         ]
         self._insert(connection, "core.fct_events", rows)
+
+    def _write_merges(self, connection: duckdb.DuckDBPyConnection) -> None:
+        connection.execute("create table core.fct_person_merges (person_id bigint, into_person_id bigint)")
+        merges = [
+            {"person_id": ids.person_id(old), "into_person_id": ids.person_id(new)} for old, new in self.merges.items()
+        ]
+        self._insert(connection, "core.fct_person_merges", merges)
 
     def _write_objects(self, connection: duckdb.DuckDBPyConnection) -> None:
         connection.execute(

@@ -8,8 +8,11 @@ from random import Random
 from typing import Any
 
 import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from tailrace import clock, ids
+from tailrace.journal.readings import MIRRORS
 from tailrace.settings import Settings
 from tailrace.warehouse.build import build
 from tests.warehouse.cast import call, land, track
@@ -222,6 +225,32 @@ def test_two_user_ids_of_one_person_have_one_history_attributes_and_consent(star
     build(started.settings, AS_OF, (*started.loads, first))
     assert built.ask("select count(*) from core.dim_people where user_id in ('old', 'new', 'other')") == [(3,)]
     assert built.ask("select count(*) from core.fct_person_merges") == [(0,)]
+
+
+def test_what_was_sent_to_or_set_of_an_id_is_the_persons_whose_it_is_now(started: Built, tmp_path: Path) -> None:
+    """The journal's mirror names whom it was sent to then; an alias that goes gives it back."""
+    old, new, noon = ids.person_id("old"), ids.person_id("new"), clock.naive(clock.parse("2026-02-20T12:00:00Z"))
+    facts = {"seq": 1, "intent_id": "i1", "person_id": old, "campaign": "tips", "step": "hello", "channel": "email"}
+    moments = {"applied_at": noon, "recorded_at": noon, "acted_at": noon}
+    act = {"kind": "update", "name": "onboarding_stage", "value": '"nudged"'}
+    mirror = {}
+    for table in ("intents", "outcomes", "acts"):
+        row = facts | moments | act | {"class": "marketing", "outcome": "accepted", "attempt": 1}
+        path = tmp_path / f"{table}.parquet"
+        pq.write_table(pa.Table.from_pylist([row], schema=MIRRORS[table]), path)
+        mirror[table] = [path]
+    opened = call("track", at(600), event="email_opened", properties={"intent_id": "i1"})
+    first = landed(tmp_path, 3, track("old", "logged_in", at(1)), track("new", "logged_in", at(2)), opened)
+    loads = (*started.loads, first)
+    second = landed(tmp_path, 4, aliased("new", "old", 40))
+
+    for shown, whose_it_is in ((loads, old), ((*loads, second), new), (loads, old)):
+        built = replace(started, generation=build(started.settings, AS_OF, shown, mirror))
+        for table in ("fct_sends", "fct_receipts"):
+            found = built.ask(f"select person_id from core.{table} where intent_id = 'i1'")
+            assert found == [(whose_it_is,)], table
+        assert built.ask("select person_id from core.dim_people where onboarding_stage = 'nudged'") == [(whose_it_is,)]
+        assert built.ask("select n_unanswered from core.dim_engagement where person_id = ?", whose_it_is) == [(0,)]
 
 
 def holdings(settings: Settings) -> dict[str, list[tuple[Any, ...]]]:

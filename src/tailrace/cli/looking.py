@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from tailrace import engine
-from tailrace.cli import differences, output, people, plans
-from tailrace.pipeline.explaining import find_person
+from tailrace.cli import differences, merges, output, people, plans
+from tailrace.pipeline.explaining import also_known_as, find_person
 from tailrace.pipeline.result import Result
+from tailrace.planning import merging
 from tailrace.planning.comparing import compare
 from tailrace.planning.sampling import Sample, sample
 from tailrace.planning.store import Plan, Store
@@ -39,7 +40,8 @@ def look(settings: Settings, store: Store, plan_id: str, result: Result, how: Lo
             return
         if how.person is not None:
             person_id = find_person(settings, how.person)
-            story = tell(connection, store, person_id, head=plan_id, limit=1, campaign=how.campaign)
+            also = also_known_as(settings, person_id)
+            story = tell(connection, store, person_id, also=also, head=plan_id, limit=1, campaign=how.campaign)
             if as_json:
                 output.document(story)
             else:
@@ -47,11 +49,14 @@ def look(settings: Settings, store: Store, plan_id: str, result: Result, how: Lo
             return
         named = sample(connection, store, plan, how.size) if how.size > 0 else {}
     bare = store.bare(plan_id, plan)
+    seen = merging.seen(store, plan)
     if as_json:
         without = {"payloads": bare.in_words()} if bare else {}
-        output.document(result.document() | _facts_of(plan, named, how.campaign) | without)
+        found = merges.facts(plan, seen)
+        output.document(result.document() | _facts_of(plan, named, how.campaign) | found | without)
         return
     plans.show(plan_id, plan, named, campaign=how.campaign)
+    merges.show(plan, seen)
     plans.say_what_was_ignored(result)
     plans.say_what_was_broken(result)
     if bare is not None:

@@ -73,6 +73,10 @@ def _show(story: Explanation) -> None:
     output.say(f"person {story.person_id}, over {output.many(story.n_plans, 'plan')} up to {output.cell(story.as_of)}")
     if story.missing:
         output.say(f"missing   {story.missing}")
+    if story.asked:
+        output.say(f"merged    person {story.asked}, who was asked for, is person {story.person_id} now")
+    if story.also:
+        output.say(f"also      {', '.join(map(str, story.also))}: their other user ids, told here too")
     if story.n_events:
         output.say(
             f"events    {story.n_events:,} on {output.many(story.n_days, 'day')},"

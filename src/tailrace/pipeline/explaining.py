@@ -11,8 +11,10 @@ from tailrace.errors import DataError
 from tailrace.journal.journal import Journal
 from tailrace.pipeline.published import has, published, state_tables
 from tailrace.planning.store import Plan, Store
-from tailrace.planning.story import Story, tell
+from tailrace.planning.story import tell
 from tailrace.settings import Settings
+
+_INTO = "select into_person_id from core.fct_person_merges where person_id = $person"
 
 
 @dataclass(frozen=True)
@@ -32,10 +34,13 @@ class OutcomeRow:
 class Explanation:
     """One person's story over `n_plans` plans up to `as_of`, oldest first. See `planning.story` for the rows.
 
-    `states` are the person's present ones: programme, state, since.
+    `states` are the person's present ones: programme, state, since. `also` are the keys of their other user ids, which
+    rows may name; `asked` is the one of these that was asked for, None when it was the person's own.
     """
 
     person_id: int
+    also: list[int]
+    asked: int | None
     as_of: datetime
     n_plans: int
     n_events: int
@@ -62,11 +67,14 @@ def explain(settings: Settings, person: str, *, limit: int, at: datetime | None 
     store = Store(settings)
     head, plan = plan_at(store, at)
     person_id = find_person(settings, person)
+    also = also_known_as(settings, person_id)
     with engine.connect(settings) as connection:
-        story = tell(connection, store, person_id, head=head, limit=limit)
+        story = tell(connection, store, person_id, also=also, head=head, limit=limit)
     n_events, n_days, first_on, last_on = _events(settings, person_id)
     return Explanation(
         person_id=person_id,
+        also=also,
+        asked=next((key for key in _keys(person) if key in also), None),
         as_of=plan.as_of,
         n_plans=story.n_plans,
         n_events=n_events,
@@ -79,7 +87,7 @@ def explain(settings: Settings, person: str, *, limit: int, at: datetime | None 
         enrollments=story.enrollments,
         transitions=story.transitions,
         verdicts=story.verdicts,
-        outcomes=_outcomes(settings, story),
+        outcomes=_outcomes(settings, [person_id, *also]),
         missing=story.missing,
     )
 
@@ -104,21 +112,34 @@ def plan_at(store: Store, at: datetime | None) -> tuple[str, Plan]:
 def find_person(settings: Settings, person: str) -> int:
     """Return the person_id of the person with this user id, or with this person_id if nobody has that user id.
 
-    Raises DataError when neither is known.
+    Of a user id that is another person's now it is that person's. Raises DataError when neither is known.
     """
-    candidates = [ids.person_id(person)]
-    if person.isdigit() and len(person) < 20:
-        candidates.append(int(person))
     with published(settings) as connection:
-        for candidate in candidates:
-            if engine.first(
-                connection, "select 1 from core.dim_people where person_id = $person", {"person": candidate}
-            ):
+        knows_merges = has(connection, "core", "fct_person_merges")
+        for candidate in _keys(person):
+            values = {"person": candidate}
+            if engine.first(connection, "select 1 from core.dim_people where person_id = $person", values):
                 return candidate
+            if knows_merges and (row := engine.first(connection, _INTO, values)):
+                return int(row[0])
     raise DataError(
         "nobody has that user id or person_id; expected a person with an event that has landed and been published"
         " (ids are case-sensitive)"
     )
+
+
+def also_known_as(settings: Settings, person_id: int) -> list[int]:
+    """Return the keys of the person's other user ids, in order."""
+    with published(settings) as connection:
+        if not has(connection, "core", "fct_person_merges"):
+            return []
+        query = "select person_id from core.fct_person_merges where into_person_id = $person order by person_id"
+        return [row[0] for row in connection.execute(query, {"person": person_id}).fetchall()]
+
+
+def _keys(person: str) -> list[int]:
+    """Return which keys of people the text may mean, likeliest first."""
+    return [ids.person_id(person), *([int(person)] if person.isdigit() and len(person) < 20 else [])]
 
 
 def _events(settings: Settings, person_id: int) -> tuple[int, int, date | None, date | None]:
@@ -149,9 +170,9 @@ def _states(settings: Settings, person_id: int) -> list[dict[str, Any]]:
     return found
 
 
-def _outcomes(settings: Settings, story: Story) -> list[OutcomeRow]:
+def _outcomes(settings: Settings, known: list[int]) -> list[OutcomeRow]:
     with Journal.open(settings) as journal:
-        intents = {intent.intent_id: intent for intent in journal.intents_of(story.person_id)}
+        intents = {intent.intent_id: intent for key in known for intent in journal.intents_of(key)}
         happened = journal.history(intents)
     return [
         OutcomeRow(

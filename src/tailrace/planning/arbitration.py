@@ -1,8 +1,9 @@
 """Of all that campaigns would say in this run, what gets out, what waits and what is dropped, and why?
 
-Works on the plan's connection: on `candidates` (enrollment.TABLES), `prepared` (payloads) and `passing` (campaign,
-person_id: treated passes that stand after the walk, at least of the campaigns in `Rules.exclusive`). The order of the
-reasons is docs/engine.md, "Arbitration". Every statement is set-based; none depends on an order of campaigns or rows.
+Works on the plan's connection: on `merges` (merging), `candidates` (enrollment.TABLES), `prepared` (payloads) and
+`passing` (campaign, person_id: treated passes that stand after the walk, at least of the campaigns in
+`Rules.exclusive`). The order of the reasons is docs/engine.md, "Arbitration". Every statement is set-based; none
+depends on an order of campaigns or rows.
 """
 
 from __future__ import annotations
@@ -114,6 +115,7 @@ def judge(
     now = {"as_of": clock.naive(as_of)}
     _note_rules(connection, store, parent, rules, campaigns)
     _make(connection, "consents", "consents", {})
+    connection.execute(f"insert into consents by name {statement(_PACKAGE, 'consents_of_merged')}")
     sunset = rules.sunset or Sunset(None, None)
     _make(connection, "sunsets", "sunsets", {**now, "sends": sunset.sends, "days": sunset.days})
     _find_openings(connection, rules, clock.naive(as_of))

@@ -17,6 +17,7 @@ import pyarrow as pa
 from tailrace import clock
 from tailrace.engine import statement
 from tailrace.planning import admission, exits, passes, relations, trigger, walking
+from tailrace.planning.doubles import end_doubles
 from tailrace.planning.migration import migrate, migration
 from tailrace.planning.passes import stir
 from tailrace.planning.run import CampaignSpec, MessageSpec, Run
@@ -107,8 +108,11 @@ def _look(
     """Bring to `passes` whom this run looks at, and end whom it ends before anybody walks; return notes."""
     if not run.is_history:
         passes.begin(connection, run, [campaign.slug for campaign in campaigns if campaign.walks])
+    merged = end_doubles(connection, run, campaigns, versions)
     notes = {
-        campaign.slug: _look_at(connection, run, campaign, versions[campaign.slug], news) for campaign in campaigns
+        campaign.slug: merged.get(campaign.slug, {})
+        | _look_at(connection, run, campaign, versions[campaign.slug], news)
+        for campaign in campaigns
     }
     begun = [campaign for campaign in campaigns if campaign.status != "draft"]
     exits.end_early(connection, run, begun, versions)

@@ -15,6 +15,7 @@ mine as (
     select
         enrolled.enrollment_id,
         enrolled.person_id,
+        enrolled.occurrence,
         enrolled.entered_at,
         enrolled.wake_at < {forever} and not exists (
             select 1 from passes
@@ -44,7 +45,8 @@ judged as (
     select
         identified.*,
         case
-            when identified.enrollment_id in (select enrollment_id from mine) then 'already_enrolled'
+            when (identified.person_id, identified.kept_occurrence) in (select person_id, occurrence from mine)
+                then 'already_enrolled'
             when $repeat = 'never' and known.person_id is not null then 'already_enrolled'
             when $repeat in ('after_exit', 'every') and known.is_active and not $restarts then 'in_flight'
             when $repeat = 'every' and identified.due_at < known.entered_at + to_seconds($every) then 'too_soon'

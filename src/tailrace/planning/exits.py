@@ -158,11 +158,12 @@ def _rules(run: Run, campaigns: Sequence[CampaignSpec], versions: Mapping[str, V
 
 def _goal(goal: Mapping[str, Any]) -> _Rule:
     if goal["segment"] is not None:
-        rows = "(select * from passes where coalesce(over, '') not in ('edited', 'restarted') and not is_new)"
+        rows = "(select * from passes where coalesce(over, '') not in ('edited', 'restarted', 'merged') and not is_new)"
         return _Rule(statement(_PACKAGE, "goals_by_segment"), is_goal=True, passes=rows)
     query = statement(_PACKAGE, "goals").replace("{where}", goal["where_sql"] or "true")
     compared = same(goal.get("same", ()), "asked.properties", "hopeful.event") or "true"
-    return _Rule(query.replace("{same}", compared), is_goal=True)
+    rows = "(select * from passes where over is distinct from 'merged')"
+    return _Rule(query.replace("{same}", compared), is_goal=True, passes=rows)
 
 
 def _exit(run: Run, definition: Mapping[str, Any]) -> _Rule:

@@ -14,7 +14,7 @@ from tailrace.planning.weighing import UNKNOWN, Pass, spoken, weigh
 
 _GATES = {
     "status": (Reason.DRAFT, Reason.PAUSED, Reason.ENDED),
-    "cause": (Reason.BASELINE, Reason.DEFINITION, Reason.HISTORY),
+    "cause": (Reason.BASELINE, Reason.DEFINITION, Reason.HISTORY, Reason.MERGE),
     "late": (Reason.LATE,),
     "repeat": (Reason.ALREADY_ENROLLED, Reason.IN_FLIGHT, Reason.TOO_SOON),
     "filter": (Reason.FILTERED,),
@@ -23,6 +23,7 @@ _CAUSES = {
     Reason.BASELINE: "to leave the segment and to enter it again",
     Reason.DEFINITION: "to enter the segment by what the person does: leave it and enter it again",
     Reason.HISTORY: "an event that is not from a backfill",
+    Reason.MERGE: "something that happens after the plan that first saw both user ids as one person",
 }
 
 

@@ -19,7 +19,7 @@ with close as materialized (
         where {where}
     ) as asked on asked.person_id = hopeful.person_id
     where hopeful.goal_at is null
-        and hopeful.status not in ('ended', 'edited', 'exited', 'restarted')
+        and hopeful.status not in ('ended', 'edited', 'exited', 'restarted', 'merged')
         and asked.event_at > hopeful.entered_at
         and {same}
 )

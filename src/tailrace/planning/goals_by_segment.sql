@@ -9,7 +9,7 @@ with close as materialized (
     from {rows} as hopeful
     inner join changes on changes.person_id = hopeful.person_id
     where hopeful.goal_at is null
-        and hopeful.status not in ('ended', 'edited', 'exited', 'restarted')
+        and hopeful.status not in ('ended', 'edited', 'exited', 'restarted', 'merged')
         and changes.change = 'entered'
         and changes.cause = 'behaviour'
 )

@@ -16,7 +16,7 @@ import pyarrow as pa
 from tailrace import clock, engine
 from tailrace.engine import literal, statement
 from tailrace.errors import StalePlan
-from tailrace.planning import arbitration, enrollment, memberships, payloads, relations, summary
+from tailrace.planning import arbitration, enrollment, memberships, merging, payloads, relations, summary
 from tailrace.planning.arbitration import Rules
 from tailrace.planning.enrollment import CampaignSpec, MessageSpec
 from tailrace.planning.guards import Limits, Reading, Release, apply_releases, read_segment, read_source, require_people
@@ -133,13 +133,15 @@ def make_plan(settings: Settings, store: Store, request: Request) -> str:
 
 
 def _make(connection: duckdb.DuckDBPyConnection, store: Store, request: Request, parent: Plan | None) -> str:
+    parent = merging.follow(connection, store, parent)
     if parent is not None:
-        _require_people(connection, request, parent)
+        _require_people(connection, request, parent, merging.given_up(connection, store, parent))
     draft = _Draft()
     _note_loads(connection, store, request, parent, draft)
     bits = _plan_memberships(connection, store, request, parent, draft)
     _plan_campaigns(connection, store, request, parent, draft, bits)
     _plan_syncs(connection, store, request, parent, draft)
+    draft.relations |= merging.keep(connection, store, parent)
     draft.relations["guards"] = ()
     used = tuple(sorted(reading.released for reading in draft.readings if reading.released is not None))
     plan = Plan(
@@ -174,11 +176,11 @@ def _passes(connection: duckdb.DuckDBPyConnection, store: Store, draft: _Draft) 
     return int(total)
 
 
-def _require_people(connection: duckdb.DuckDBPyConnection, request: Request, parent: Plan) -> None:
+def _require_people(connection: duckdb.DuckDBPyConnection, request: Request, parent: Plan, given_up: int) -> None:
     for count, relation in (("people", "core.dim_people"), ("features", "core.dim_person_features")):
         (now,) = engine.row(connection, f"select count(*) from wh.{relation}")
         # A plan of an earlier version has not counted features.
-        before = parent.counts.get(count, 0)
+        before = max(0, parent.counts.get(count, 0) - given_up)
         require_people(before, now, request.people_left_share, request.minimum_members, relation)
 
 
@@ -247,7 +249,8 @@ def _plan_memberships(
         moved = memberships.moves(connection, bits.values(), sizes)
 
     _describe_segments(request, known, bits, moved, draft)
-    connection.execute(f"create or replace temp table changes as {memberships.changes(bits.values())}")
+    moved_people = memberships.changes(bits.values(), merged=merging.is_any(connection))
+    connection.execute(f"create or replace temp table changes as {moved_people}")
     draft.relations["memberships"] = (store.put(connection, memberships.memberships(connection)),)
     draft.relations["changes"] = (store.put(connection, "select * from changes order by segment, person_id"),)
     return bits

@@ -26,6 +26,17 @@ select
 
 FOREVER = "timestamp '9999-12-31'"
 
+# user id of a person that is another person's now, by their keys
+MERGES = "select 0::bigint as person_id, 0::bigint as into_person_id"
+
+# user id that this plan finds to be another's (effect `merged`, the other columns null), and pass that changed hands or
+# ends because of it; effect: goes_on, ends, is_over
+MERGED = """
+select
+    0::bigint as person_id, 0::bigint as into_person_id, ''::varchar as campaign, ''::varchar as enrollment_id,
+    ''::varchar as step, ''::varchar as effect
+"""
+
 # what the trigger of a campaign watches, as it was: attribute by person, or object in the segment (value `in`). A null
 # value says that it is gone.
 WATCHED = "select ''::varchar as key, ''::varchar as value"

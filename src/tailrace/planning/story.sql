@@ -5,5 +5,5 @@ select
     rows.* exclude (filename)
 from rows
 inner join lineage on lineage.path = rows.filename
-where rows.person_id = $person_id
+where list_contains($known, rows.person_id)
 order by lineage.as_of, lineage.place desc

@@ -6,7 +6,10 @@ select
     '' as tie,
     null::varchar as event,
     null::varchar as object_id,
-    $refused::varchar as refused
+    coalesce(
+        $refused::varchar,
+        case when people.person_id in (select person_id from merged_now) then 'merge' end
+    ) as refused
 from wh.core.dim_people as people
 left join watching on watching.key = people.person_id::varchar
 left join watched on watched.key = people.person_id::varchar

@@ -10,6 +10,7 @@ select
         when 'definition' then 'held_definition'
         when 'history' then 'history'
         when 'baseline' then 'baseline'
+        when 'merge' then 'merge'
     end as refused
 from changes
 where segment = $segment and change = $change

@@ -27,6 +27,7 @@ class Reason(StrEnum):
     BASELINE = "baseline"
     DEFINITION = "held_definition"
     HISTORY = "history"
+    MERGE = "merge"
     LATE = "late"
     ALREADY_ENROLLED = "already_enrolled"
     IN_FLIGHT = "in_flight"
@@ -61,6 +62,7 @@ IN_WORDS = {
     Reason.BASELINE: "was in the segment when tailrace first saw it",
     Reason.DEFINITION: "moved only because the SQL of the segment or of the attribute changed",
     Reason.HISTORY: "moved because of a backfill",
+    Reason.MERGE: "moved only because two user ids are one person now",
     Reason.LATE: "the event landed too late to act on",
     Reason.ALREADY_ENROLLED: "is or was in the campaign already",
     Reason.IN_FLIGHT: "is in the campaign now",
@@ -102,6 +104,7 @@ class Why(StrEnum):
     ENDED = "ended"
     EDITED = "edited"
     RESTARTED = "restarted"
+    MERGED = "merged"
 
 
 WHY_IN_WORDS = {
@@ -121,4 +124,5 @@ WHY_IN_WORDS = {
     Why.ENDED: "the campaign has ended",
     Why.EDITED: "the campaign was edited",
     Why.RESTARTED: "the trigger named the person again, and a new pass began",
+    Why.MERGED: "the person has another pass, begun under another user id",
 }
