@@ -234,6 +234,8 @@ def test_killed_in_the_middle_nothing_is_repeated_and_nothing_lost(shop: Shop, p
     shop.land()
     assert shop.seen() == users(1, 2, 3)
     assert shop.land().landed == 0
+    # Rows that wait to be read are somebody's.
+    assert list(settings.scratch.rglob("*.jsonl")) == []
 
 
 def test_hostile_values_are_kept_or_named(shop: Shop) -> None:

@@ -94,7 +94,7 @@ def test_objects_land_once_and_a_changed_one_is_noticed(world: World, bucket: An
     # What landed under one name is nothing new under another.
     copied = world.land(put(bucket, "copy/1.jsonl.gz", 1, 11, 21))
     assert (copied.load_id, copied.landed) == (None, 0)
-    assert list(world.settings.scratch.glob("s3-*")) == []
+    assert list(world.settings.scratch.glob("land-*")) == []
 
 
 def test_many_objects_are_listed_page_by_page(bucket: Any, monkeypatch: pytest.MonkeyPatch) -> None:

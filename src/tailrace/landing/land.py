@@ -24,6 +24,7 @@ from tailrace.landing.stage import Stage
 from tailrace.settings import Settings
 
 _PACKAGE = "tailrace.landing"
+_SCRATCH = "land-"
 RETRY = "retry of quarantined lines"
 _NO_LINE = "('(blank)', '(batch)')"
 
@@ -91,7 +92,7 @@ def land(
             names = tuple(each.name for each in (found.inputs if done else known))
             return Landed(source, None, 0, 0, 0, 0, 0, (), names, {}, history, done, found.skipped, notices=notices)
         with stage_for(settings, narrow) as stage:
-            read = [_read(stage, number, each) for number, each in enumerate(fresh, 1)]
+            read = [_read(stage, number, each, folder) for number, each in enumerate(fresh, 1)]
             stage.judge()
             if narrow is not contract:
                 backfills.tell_apart(stage, contract.timestamps)
@@ -107,7 +108,7 @@ def land(
 @contextmanager
 def _scratch(settings: Settings) -> Iterator[Path]:
     settings.scratch.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(dir=settings.scratch, prefix="land-") as folder:
+    with TemporaryDirectory(dir=settings.scratch, prefix=_SCRATCH) as folder:
         yield Path(folder)
 
 
@@ -149,13 +150,13 @@ def _requested(
 def landing(settings: Settings) -> Iterator[None]:
     """Be the only one who lands, and remove what a landing that died left aside."""
     with durable.exclusive(settings.data_dir / "landing.lock", "a landing"):
-        for left in loads_dir(settings).glob(".aside-*"):
+        for left in (*loads_dir(settings).glob(".aside-*"), *settings.scratch.glob(f"{_SCRATCH}*")):
             durable.remove(left)
         yield
 
 
-def _read(stage: Stage, number: int, each: Input) -> LandedFile:
-    with each.here(stage.scratch) as path:
+def _read(stage: Stage, number: int, each: Input, folder: Path) -> LandedFile:
+    with each.here(folder) as path:
         try:
             return _read_here(stage, number, each, path)
         except DataError as error:
