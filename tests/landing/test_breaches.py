@@ -186,6 +186,7 @@ def test_a_wrong_contract_lands_nothing(world: World) -> None:
     with pytest.raises(DefinitionError, match="expected one of string, integer"):
         world.lines(paid(1, {"x": "1"}))
     assert loads(world.settings) == []
+    assert world.lines(paid(1, {"x": "1"}, event="Other")).landed == 1
 
 
 def test_the_calls_of_a_batch_are_judged_one_by_one(world: World) -> None:

@@ -1,18 +1,20 @@
 """Which events break their contract, and which rule of it? In SQL over the staged events, whatever their number.
 
-An event whose contract says `quarantine` is refused while it is staged, as it is for any other reason; one whose
-contract says `warn` lands and is counted. What broke is said by the property's name and what was expected of it,
-never by its value: that may be a person's.
+Once all lines are staged, the contracts of the events among them, and no others, become one statement. An event whose
+contract says `quarantine` is then refused as it is for any other reason; one whose contract says `warn` lands and is
+counted. What broke is said by the property's name and what was expected of it, never by its value: that may be a
+person's.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from tailrace import engine
 from tailrace.landing.properties import Property
-from tailrace.landing.taxonomy import EventContract
+from tailrace.landing.taxonomy import EventContract, active_events, names_about
+from tailrace.settings import Settings
 
 REASON = "contract_broken"
 _PACKAGE = "tailrace.landing"
@@ -41,113 +43,100 @@ _WORDS = {
 
 @dataclass(frozen=True)
 class Rule:
-    """One thing that is asked of a property, in words."""
+    """One thing that is asked of a property, in words, and whether an event that breaks it is kept out."""
 
     event: str
     property: str
     words: str
-
-
-@dataclass(frozen=True)
-class Asked:
-    """What some contracts ask, as SQL over the columns `type`, `event` and `properties`.
-
-    `facts` are the values of an event's properties, in the contract's order; `codes`, over `facts`, the rules that are
-    broken, with nulls among them; `is_broken` whether there is one.
-    """
-
-    events: tuple[str, ...] = ()
-    facts: str = "null::json[]"
-    codes: str = "null::integer[]"
-    is_broken: str = "false"
+    refuses: bool
 
 
 class Breaches:
-    """The contracts of one landing. `rules` are known by their place, from 1; `refusing` keeps events out."""
+    """What one landing's events break. `may_refuse` is SQL: whether the line of a row is needed to put it aside."""
 
-    def __init__(self, contracts: Iterable[EventContract]) -> None:
-        self.rules: list[Rule] = []
-        asked = [contract for contract in contracts if contract.properties]
-        self.refusing = self._asked([contract for contract in asked if contract.on_breach == "quarantine"])
-        self.warning = self._asked([contract for contract in asked if contract.on_breach != "quarantine"])
+    def __init__(self, settings: Settings, connection: engine.Connection) -> None:
+        self._settings, self._connection = settings, connection
+        self._rules: list[Rule] = []
+        self.may_refuse = "false"
+        refusing = names_about(settings, "properties", "quarantine")
+        if refusing:
+            # Found by hash, so that a thousand contracts cost an event of none of them what one does.
+            connection.execute(f"create type refusing as enum ({_listed(refusing)})")
+            self.may_refuse = "coalesce(type = 'track' and try_cast(event as refusing) is not null, false)"
 
-    def _asked(self, contracts: Sequence[EventContract]) -> Asked:
-        if not contracts:
-            return Asked()
-        facts, codes, broken = [], [], []
-        for contract in contracts:
-            when = f"when {engine.literal(contract.event)}::contracted then"
+    def judge(self) -> None:
+        """Note which rows break what, and refuse those that are to be kept out; every odd row has its verdict by now.
+
+        Raises DefinitionError when the contract of an event that came is wrong.
+        """
+        names = names_about(self._settings, "properties")
+        if not names:
+            return
+        query = (
+            "select distinct event from stage where type = 'track' and event in (select unnest($names)) order by event"
+        )
+        came = [row[0] for row in self._connection.execute(query, {"names": list(names)}).fetchall()]
+        asked = [contract for contract in active_events(self._settings, names=came).values() if contract.properties]
+        if not asked:
+            return
+        facts, codes = [], []
+        for contract in asked:
+            when = f"when contracted = {engine.literal(contract.event)}::contracted then"
             paths = ", ".join(engine.literal(_pointer(each.name)) for each in contract.properties)
-            found = [self._code(contract.event, each, n) for n, each in enumerate(contract.properties, 1)]
+            found = [self._code(contract, each, place) for place, each in enumerate(contract.properties, 1)]
             facts.append(f"{when} try(json_extract(properties, [{paths}]))")
             codes.append(f"{when} [{', '.join(found)}]")
-            broken.append(f"{when} coalesce({', '.join(found)}) is not null")
-        events = tuple(contract.event for contract in contracts)
-        return Asked(events, _by_event(facts), _by_event(codes), f"coalesce({_by_event(broken)}, false)")
+        self._connection.execute(f"create type contracted as enum ({_listed(each.event for each in asked)})")
+        self._connection.execute(engine.statement(_PACKAGE, "breaches"))
+        self._note_rules()
+        text = engine.statement(_PACKAGE, "broken")
+        for key, whens in (("facts", facts), ("codes", codes)):
+            text = text.replace(f"{{{key}}}", f"case {' '.join(whens)} end")
+        self._connection.execute(text)
+        self._connection.execute(
+            "delete from verdicts where row_no in"
+            " (select row_no from broken inner join rules using (code) where refuses)"
+        )
+        self._connection.execute(engine.statement(_PACKAGE, "broken_verdicts"))
 
-    def _code(self, event: str, asked: Property, place: int) -> str:
+    def _code(self, contract: EventContract, asked: Property, place: int) -> str:
         """Return the SQL of the first rule that a property breaks, null when it breaks none; its rules are noted."""
         x = f"facts[{place}]::varchar"
         whens = []
         for condition, words in _rules(asked, x):
-            self.rules.append(Rule(event, asked.name, words))
-            whens.append(f"when {condition} then {len(self.rules)}")
+            self._rules.append(Rule(contract.event, asked.name, words, contract.on_breach == "quarantine"))
+            whens.append(f"when {condition} then {len(self._rules)}")
         nothing = [] if asked.required else [f"when {_is_none(x)} then null::integer"]
         return f"case {' '.join([*nothing, *whens])} end"
 
-    def define(self, connection: engine.Connection) -> None:
-        """Make what the SQL stands on; nothing when no contract asks anything."""
-        if not self.rules:
-            return
-        # Found by hash, so that a thousand contracts cost an event of none of them what one does.
-        connection.execute(f"create type contracted as enum ({_listed(self.refusing.events + self.warning.events)})")
-        connection.execute(engine.statement(_PACKAGE, "breaches"))
-        connection.execute("create table broken (row_no bigint, code integer)")
-        connection.execute(
+    def _note_rules(self) -> None:
+        self._connection.execute(
             "create table rules as select generate_subscripts($words, 1) as code, unnest($events) as event,"
-            " unnest($properties) as property, unnest($words) as words",
+            " unnest($properties) as property, unnest($words) as words, unnest($refuses) as refuses",
             {
-                "events": [rule.event for rule in self.rules],
-                "properties": [rule.property for rule in self.rules],
-                "words": [rule.words for rule in self.rules],
+                "events": [rule.event for rule in self._rules],
+                "properties": [rule.property for rule in self._rules],
+                "words": [rule.words for rule in self._rules],
+                "refuses": [rule.refuses for rule in self._rules],
             },
         )
 
-    def explain(self, connection: engine.Connection) -> None:
-        """Write what was broken beside each row that was refused for it, once every odd row has its verdict."""
-        if self.refusing.events:
-            connection.execute(_filled("broken", self.refusing))
-            connection.execute("delete from verdicts where row_no in (select row_no from broken)")
-            connection.execute(engine.statement(_PACKAGE, "broken_verdicts"))
-
-    def refused(self, connection: engine.Connection) -> list[tuple[Rule, int]]:
-        """Return how many rows each rule has kept out."""
-        if not self.refusing.events:
+    def counts(self) -> list[tuple[Rule, int]]:
+        """Return how many rows each rule keeps out, or, where it only warns, how many that land break it."""
+        if not self._rules:
             return []
-        return self._counted(connection, "select code, count(*) from broken group by code order by code")
+        rows = self._connection.execute(engine.statement(_PACKAGE, "broken_counts")).fetchall()
+        return [(self._rules[code - 1], n_events) for code, n_events in rows]
 
-    def kept_out(self, connection: engine.Connection) -> dict[str, int]:
-        """Return how many rows the contract of each event has kept out."""
-        if not self.refusing.events:
+    def kept_out(self) -> dict[str, int]:
+        """Return how many rows the contract of each event keeps out."""
+        if not self._rules:
             return {}
         query = (
-            "select event, count(distinct row_no) from broken inner join rules using (code) group by event order by 1"
+            "select event, count(distinct row_no) from broken inner join rules using (code)"
+            " where refuses group by event order by event"
         )
-        return dict(connection.execute(query).fetchall())
-
-    def warned(self, connection: engine.Connection) -> list[tuple[Rule, int]]:
-        """Return how many of the rows that land break each rule."""
-        return self._counted(connection, _filled("warned", self.warning)) if self.warning.events else []
-
-    def _counted(self, connection: engine.Connection, query: str) -> list[tuple[Rule, int]]:
-        return [(self.rules[code - 1], n_events) for code, n_events in connection.execute(query).fetchall()]
-
-
-def _filled(name: str, asked: Asked) -> str:
-    text = engine.statement(_PACKAGE, name)
-    for key, value in (("events", _listed(asked.events)), ("facts", asked.facts), ("codes", asked.codes)):
-        text = text.replace(f"{{{key}}}", value)
-    return text
+        return dict(self._connection.execute(query).fetchall())
 
 
 def _rules(asked: Property, x: str) -> Iterator[tuple[str, str]]:
@@ -178,10 +167,6 @@ def _compared(x: str, sign: str, bound: str) -> str:
         return rough
     exact = f"try_cast({x} as hugeint) {sign} try_cast({engine.literal(bound)} as hugeint)"
     return f"case when regexp_matches({x}, '[.eE]') then {rough} else coalesce({exact}, {rough}) end"
-
-
-def _by_event(whens: Sequence[str]) -> str:
-    return f"case when type = 'track' then case try_cast(event as contracted) {' '.join(whens)} end end"
 
 
 def _listed(texts: Iterable[str]) -> str:

@@ -1,13 +1,18 @@
--- grain: one row per staged row that its contract keeps out, and rule that it breaks
-insert into broken
-with refused as (
-    select rowid as row_no, *, {facts} as facts
+-- grain: one row per staged row that could land, and rule of its contract that it breaks
+create table broken as
+with contracted as (
+    select rowid as row_no, properties, try_cast(event as contracted) as contracted
     from stage
-    where why = 'contract_broken' and rowid not in (select row_no from verdicts where reason <> '')
+    where type = 'track' and why is null and rowid not in (select row_no from verdicts where reason <> '')
+),
+asked as (
+    select row_no, contracted, {facts} as facts
+    from contracted
+    where contracted is not null
 ),
 found as (
     select row_no, unnest({codes}) as code
-    from refused
+    from asked
 )
 select row_no, code
 from found

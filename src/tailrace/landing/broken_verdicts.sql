@@ -6,4 +6,5 @@ select
     any_value(rules.event) || ': ' || string_agg(concat('`', rules.property, '` ', rules.words), '; ' order by rules.code) as detail
 from broken
 inner join rules on broken.code = rules.code
+where rules.refuses
 group by broken.row_no

@@ -275,7 +275,7 @@ class Draft:
 
     def _sort(self) -> None:
         connection = self.stage.connection
-        self.stage.breaches.explain(connection)
+        self.stage.breaches.judge()
         connection.execute(engine.statement(_PACKAGE, "ready"))
         connection.execute("create view ready as select * from sorted where reason is null")
         connection.execute(
@@ -306,15 +306,17 @@ class Draft:
     @cached_property
     def _breaches(self) -> tuple[Breach, ...]:
         """Return which contracts were broken how often; what stays in quarantine after a retry was counted before."""
-        found = self.stage.breaches
-        kept_out = [] if self.reason == RETRY else found.refused(self.stage.connection)
-        counted = [
-            *((*each, False) for each in kept_out),
-            *((*each, True) for each in found.warned(self.stage.connection)),
-        ]
+        counted = self.stage.breaches.counts()
         return tuple(
-            Breach(event=rule.event, property=rule.property, words=rule.words, landed=landed, events=n_events)
-            for rule, n_events, landed in counted
+            Breach(
+                event=rule.event,
+                property=rule.property,
+                words=rule.words,
+                landed=not rule.refuses,
+                events=n_events,
+            )
+            for rule, n_events in counted
+            if self.reason != RETRY or not rule.refuses
         )
 
     def _mended(self) -> dict[str, int]:
@@ -404,7 +406,7 @@ class Draft:
             first_event_at=first,
             last_event_at=last,
             breaches=self._breaches,
-            kept_out={} if self.reason == RETRY else self.stage.breaches.kept_out(self.stage.connection),
+            kept_out={} if self.reason == RETRY else self.stage.breaches.kept_out(),
             mended=self._mended(),
         )
         if self.asked is not None:

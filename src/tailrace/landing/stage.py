@@ -19,7 +19,6 @@ from tailrace.landing import chunks, exact, forms, verbatim
 from tailrace.landing.aside import Aside
 from tailrace.landing.breaches import Breaches
 from tailrace.landing.contract import Contract, Timestamps
-from tailrace.landing.taxonomy import active_events
 from tailrace.settings import Settings
 
 TEXT_KEYS = (
@@ -60,8 +59,7 @@ class Stage:
         self.connection.execute(_moment(contract.timestamps))
         self.parameters: dict[str, str] = {}
         self.seen: dict[str, dict[str, str]] = {}
-        self.breaches = Breaches(active_events(settings, "properties").values())
-        self.breaches.define(self.connection)
+        self.breaches = Breaches(settings, self.connection)
 
     def close(self) -> None:
         """Let go of everything; what is not written is gone."""
@@ -150,8 +148,7 @@ class Stage:
                 told_apart_by=self.told_apart_by,
                 since=_literal(window.since),
                 until=_literal(window.until),
-                facts=self.breaches.refusing.facts,
-                is_broken=self.breaches.refusing.is_broken,
+                may_refuse=self.breaches.may_refuse,
             )
         )
 

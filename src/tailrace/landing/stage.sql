@@ -1,10 +1,6 @@
 -- grain: one row per line, call or row that was read; raw is kept where something is odd or refused
 insert into stage
 with found as ({found}),
-known as (
-    select *, {facts} as facts
-    from found
-),
 judged as (
     select
         *,
@@ -20,15 +16,14 @@ judged as (
             when event_at is null then 'time_missing'
             when event_at < {since} or event_at >= {until} then 'time_implausible'
             when not starts_with(properties, '{') or not starts_with(traits, '{') or not starts_with(context, '{') then 'body_not_an_object'
-            when {is_broken} then 'contract_broken'
         end as why
-    from known
+    from found
 )
 select
     file_no,
     line,
     part,
-    case when is_odd or is_uncovered or is_shape_new or why is not null then raw end as raw,
+    case when is_odd or is_uncovered or is_shape_new or why is not null or {may_refuse} then raw end as raw,
     is_odd,
     is_verbatim,
     shape,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import lru_cache
@@ -45,17 +46,25 @@ def load_events(settings: Settings) -> dict[str, EventContract]:
 
     Raises DefinitionError with every problem of every file and its line.
     """
-    return _read(settings, "")
+    return _read(settings, "", None)
 
 
-def active_events(settings: Settings, about: str = "") -> dict[str, EventContract]:
-    """Return the contracts whose programmes are on; with `about`, only those whose file has this key in it.
+def active_events(
+    settings: Settings, about: str = "", *, names: Collection[str] | None = None
+) -> dict[str, EventContract]:
+    """Return the contracts whose programmes are on: with `about`, those whose file has this key, or those of `names`.
 
     Raises DefinitionError with every problem of every file that is read.
     """
-    found = _read(settings, about)
+    found = _read(settings, about, names)
     on = _programmes(settings) if any(contract.programme for contract in found.values()) else frozenset()
     return {name: each for name, each in found.items() if each.programme is None or each.programme in on}
+
+
+def names_about(settings: Settings, *words: str) -> tuple[str, ...]:
+    """Return the events whose contracts may say something of all these words; no file is parsed for it."""
+    files = sorted(events_dir(settings).glob("*.yml"))
+    return tuple(path.stem for path in files if all(word.encode() in path.read_bytes() for word in words))
 
 
 def events_dir(settings: Settings) -> Path:
@@ -71,10 +80,12 @@ def _programmes(settings: Settings) -> frozenset[str]:
     return frozenset((project.get("vars") or {}).get("programmes") or ())
 
 
-def _read(settings: Settings, about: str) -> dict[str, EventContract]:
+def _read(settings: Settings, about: str, names: Collection[str] | None) -> dict[str, EventContract]:
     problems: list[Problem] = []
     found: dict[str, EventContract] = {}
     for path in sorted(events_dir(settings).glob("*.yml")):
+        if names is not None and path.stem not in names:
+            continue
         place = path.relative_to(settings.project_dir).as_posix()
         try:
             text = path.read_text(encoding="utf-8")
