@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import pickle
+import shutil
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,28 +17,38 @@ import pytest
 from tailrace.pipeline import spine
 from tailrace.pipeline.result import Result
 from tailrace.samples.company import Sample
+from tailrace.warehouse import runner
 from tests.installation import Installation, at, first_run_at, small_company
 
 # The files that take longest, longest first: whoever starts with them ends with something short.
 FIRST = (
     "torture/test_kill.py",
     "warehouse/test_build.py",
-    "real/test_b2c.py",
+    "pipeline/test_collecting.py",
     "real/test_health.py",
-    "real/test_shop.py",
-    "pipeline/test_backtest.py",
+    "real/test_b2c.py",
+    "pipeline/test_corrections.py",
     "torture/test_nobody_left.py",
     "cli/test_work.py",
+    "real/test_shop.py",
+    "pipeline/test_any_order.py",
+    "pipeline/test_backtest.py",
     "flows/test_flows.py",
-    "programmes/test_saas.py",
     "test_docs.py",
+    "pipeline/test_backfilling.py",
     "simulator/test_engine_agrees.py",
-    "torture/test_disk.py",
-    "programmes/test_commerce.py",
     "torture/test_contention.py",
+    "torture/test_disk.py",
+    "pipeline/test_determinism.py",
+    "programmes/test_saas.py",
     "torture/test_canary.py",
+    "programmes/test_commerce.py",
     "torture/test_network.py",
+    "warehouse/test_identity.py",
+    "pipeline/test_ownership.py",
+    "pipeline/test_acting.py",
     "real/test_online_retail.py",
+    "warehouse/test_warm.py",
     "pipeline/test_running_twice.py",
 )
 
@@ -64,6 +75,14 @@ class Company:
 
     def copy(self, to: Path, project_dir: Path | None = None) -> Installation:
         return self.base.copy(to, project_dir)
+
+    def empty(self, to: Path) -> Installation:
+        """Return an installation in which nothing has happened, but that its dbt has read the project before."""
+        known = runner.manifest_path(self.base.settings).parent
+        made = Installation(to, self.base.project_dir)
+        work = shutil.ignore_patterns("run", "compiled", "run_results.json")
+        shutil.copytree(known, runner.manifest_path(made.settings).parent, ignore=work)
+        return made
 
 
 def once(tmp_path_factory: pytest.TempPathFactory, name: str, make: Callable[[Path], Made]) -> Made:

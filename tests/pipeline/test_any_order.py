@@ -16,6 +16,7 @@ from tailrace.journal.journal import Journal
 from tailrace.landing.land import land
 from tailrace.pipeline import spine
 from tailrace.planning.store import Store
+from tests.conftest import Company
 from tests.installation import Installation, at, call, small_company
 from tests.pipeline import late
 
@@ -59,12 +60,12 @@ def _mails(installation: Installation) -> int:
 
 
 def test_a_month_in_random_order_with_random_backfills_ends_as_the_month_in_order_and_says_nothing_of_its_own(
-    tmp_path: Path,
+    company: Company, tmp_path: Path
 ) -> None:
     chance = random.Random(SEED)
     sample = small_company(tmp_path / "files", people=120, days=90, last=30)
     end = at(sample.daily[-1].last_on, 23)
-    ordered, shuffled = Installation(tmp_path / "ordered"), Installation(tmp_path / "shuffled")
+    ordered, shuffled = company.empty(tmp_path / "ordered"), company.empty(tmp_path / "shuffled")
     days = [file.path for file in sample.daily]
     history = [file.path for file in sample.history]
     for file in [*history, *days]:
