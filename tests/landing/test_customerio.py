@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable
+from random import Random
 from typing import Any
 
 import pytest
@@ -11,6 +13,7 @@ from tailrace.landing.contract import load_contract
 from tailrace.landing.loads import loads
 from tailrace.landing.retry import retry
 from tests.landing.conftest import AS_OF, World, compact
+from tests.landing.hostile import Enemy
 
 AT = 1790841600
 WHEN = "2026-10-01 08:00:00"
@@ -322,3 +325,41 @@ def test_a_contract_that_asks_for_what_is_not_said_is_refused(world: World, text
     world.contract("cio", text)
     with pytest.raises(DefinitionError, match=message):
         load_contract(world.settings, "cio")
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_whatever_an_enemy_writes_is_landed_or_named_and_nothing_stops(cio: World, seed: int) -> None:
+    random = Random(seed)
+    enemy = Enemy(random, 0.2)
+    calls = [compact(line) for line, _ in [*ONE.values(), *MANY.values()]]
+    calls += [compact(line) for lines in BAD.values() for line in lines]
+    lines = []
+    for _ in range(400):
+        line = random.choice(calls)
+        for _ in range(random.choice((0, 0, 1, 1, 2))):
+            at, to = sorted(random.randrange(len(line) + 1) for _ in range(2))
+            parts = re.split(rb"(?<=[:,\[{])|(?=[,\]}])", line)
+            place = random.randrange(len(parts))
+            line = random.choice((
+                line[:at] + line[to:],
+                line[:at] + line[at:to] * 2 + line[to:],
+                b"".join([*parts[:place], enemy_value(enemy), *parts[place + 1 :]]),
+                b"".join([*parts[:place], random.choice(parts), *parts[place:]]),
+            ))  # fmt: skip
+            line = line or b"{}"
+        lines.append(line.replace(b"\n", b" "))
+    first = cio.lines(*lines, source="cio")
+    assert first.landed > 30
+    # Judged by pieces of another size, and one by one, it is the same.
+    other = World(cio.folder / "other")
+    other.contract("cio", "format: customerio_track\nobjects: {'1': account}\n")
+    half = len(lines) // 2
+    files = [other.file(f"{n}.jsonl", *some) for n, some in enumerate((lines[half:], lines[:half]))]
+    done = other.land(*files, source="cio")
+    assert (done.lines, done.landed, done.reasons) == (first.lines, first.landed, first.reasons)
+    assert told(kept(other)) == told(kept(cio))
+
+
+def enemy_value(enemy: Enemy) -> bytes:
+    enemy.is_loose = False
+    return enemy.value().encode("utf-8")
