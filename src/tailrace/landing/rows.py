@@ -231,8 +231,8 @@ class CsvStage(MappedStage):
     def judge(self) -> None:
         """Leave things as they are: the rows of a CSV were judged whole while they were read."""
 
-    def _filled(self, name: str, **extra: str) -> str:
-        return "select 1" if name == "learn" else super()._filled(name, **extra)
+    def learn(self, seen: str) -> None:
+        """Leave things as they are: a row has no shape."""
 
 
 class JsonlStage(MappedStage):
@@ -281,7 +281,7 @@ class JsonlStage(MappedStage):
                 f"select l.* from ({lines}) as l inner join files as f on l.file_no = f.file_no"
                 f" where f.header = {engine.literal(header)}"
             )
-        self.connection.execute(self._filled("learn", seen="select * from stage"))
+        self.learn("select * from stage")
 
     def _found(self, lines: str) -> str:
         names = [*self._mapping.columns(), *self.extra_columns] or [""]

@@ -91,14 +91,18 @@ class Stage:
         self._append("calls", [(0, 0, 0, line) for line in _first_lines(path)], CALLS)
         # A table, for what `learn` asks of a query would be asked of each line over and over within it.
         self.connection.execute(f"create table ahead as {self._found('select file_no, line, part, l from calls')}")
-        self.connection.execute(self._filled("learn", seen="select * from ahead"))
+        self.learn("select * from ahead")
         self.connection.execute("drop table ahead; delete from calls")
+
+    def learn(self, seen: str) -> None:
+        """Get to know the shapes of the lines that the statement `seen` gives."""
+        self.connection.execute(self._filled("learn", seen=seen))
 
     def again(self, lines: str) -> None:
         """Put lines into the stage that stand in the relation `lines`: file_no, line, part, l."""
         self.parameters = self.parameters or {**SPEC, "paths": "['$']"}
         self._insert(lines)
-        self.connection.execute(self._filled("learn", seen="select * from stage"))
+        self.learn("select * from stage")
 
     def _stream(self, file_no: int, source: Source) -> str:
         self.connection.register("chunks", pa.RecordBatchReader.from_batches(CHUNKS, source.batches()))
@@ -111,7 +115,7 @@ class Stage:
         finally:
             self.connection.unregister("chunks")
         self.put(source.refused, f"insert into refused select {file_no}, l, 0, w, d, r from put_aside")
-        self.connection.execute(self._filled("learn", seen="select * from stage"))
+        self.learn("select * from stage")
         return source.reader.sha256
 
     def _filled(self, name: str, **extra: str) -> str:
@@ -181,7 +185,7 @@ class Stage:
                 self.connection.register("put_aside", calls.reader())
                 self._insert("select f as file_no, l as line, p as part, t as l from put_aside")
                 self.connection.unregister("put_aside")
-                self.connection.execute(self._filled("learn", seen="select * from stage"))
+                self.learn("select * from stage")
                 self._judge(first, batches=False).close()
 
     def _judge(self, first: int, *, batches: bool) -> Aside:
