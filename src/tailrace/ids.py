@@ -40,6 +40,14 @@ def intent_id(campaign: str, step: str, enrollment: str) -> str:
     return _meaning((campaign, step, enrollment))
 
 
+def salted(salt: str, kind: str, value: str) -> str:
+    """Return the keyed hash of what identifies a person: without the salt nobody can try whom it is of.
+
+    SQL: `sha256(concat_ws(chr(31), salt, kind, value))`.
+    """
+    return digest(salt, kind, value)
+
+
 def bucket(person: int, experiment: str, salt: str = "") -> int:
     """Return the person's stable place in [0, 10000) for an experiment: chance as a hash, never a draw."""
     return int(_meaning((experiment, str(person), salt))[:8], 16) % 10_000

@@ -96,6 +96,11 @@ class Settings:
         return self.data_dir / "scratch"
 
     @property
+    def erasures(self) -> Path:
+        """Who was erased, as salted hashes, and what was done; the salt too, unless the environment has it."""
+        return self.data_dir / "erasures"
+
+    @property
     def run_lock(self) -> Path:
         """The lock file that one run at a time holds."""
         return self.data_dir / "run.lock"
@@ -117,6 +122,11 @@ def secret(name: str) -> str:
             f"the environment variable `{name}` is not set; a destination or a source reads its secret from it"
         )
     return value
+
+
+def erasure_salt() -> str | None:
+    """Return the salt of the hashes of who was erased, if the environment has it (`TAILRACE_ERASURE_SALT`)."""
+    return os.environ.get("TAILRACE_ERASURE_SALT") or None
 
 
 QUIET = {

@@ -5,8 +5,10 @@ from typing import Any
 
 import pytest
 
+from tailrace import ids
 from tailrace.planning.plan import SyncSpec
 from tailrace.planning.store import Plan
+from tailrace.planning.syncs import LetGo
 from tests.planning.world import DAY, OPEN, START, Sync, World, campaign
 
 NAME = "sync_webhook__power_users"
@@ -199,3 +201,42 @@ def test_batches_keep_removals_apart(audience: World) -> None:
         (2, 1, "remove"),
         (3, 0, "remove"),
     ]
+
+
+def _let_go(*users: str) -> LetGo:
+    return LetGo("salt", {NAME: frozenset(ids.salted("salt", "key", _key(user)) for user in users)})
+
+
+def test_who_was_erased_is_let_go_of_and_is_no_part_of_what_the_guard_measures(audience: World) -> None:
+    _hold(audience, "ada", "ben", "cem", "dia")
+    _answer(audience, audience.plan(START), "accepted")
+    _hold(audience, "ada")
+    audience.limits[f"sync:{NAME}"] = replace(OPEN, minimum_members=1, sync_deletions_share=0.3)
+
+    parked = audience.plan(START + DAY)
+    audience.let_go = _let_go("ben", "cem", "dia")
+    all_three = audience.plan(START + DAY, apply=False)
+    audience.let_go = _let_go("ben")
+    alone = audience.plan(START + DAY)
+    _answer(audience, alone, "accepted")
+
+    assert (parked.syncs[NAME]["parked"], _ops(audience, parked)) == ("guard", [])
+    assert (all_three.syncs[NAME]["parked"], len(_ops(audience, all_three))) == (None, 3)
+    assert (alone.syncs[NAME]["parked"], _ops(audience, alone)) == ("guard", [("remove", _key("ben"))])
+    assert _ops(audience, audience.plan(START + 2 * DAY)) == []
+
+
+@pytest.mark.parametrize("why", ["sync_failed", "backfill"])
+def test_a_sync_that_says_nothing_lets_go_of_who_was_erased_all_the_same(audience: World, why: str) -> None:
+    _hold(audience, "ada", "ben", "dia")
+    first = audience.plan(START)
+    _answer(audience, first, {_key("ada"): "accepted", _key("ben"): "accepted", _key("dia"): "unknown"})
+    _hold(audience, "cem")
+    audience.let_go = _let_go("ben")
+    if why == "sync_failed":
+        audience.failed = {NAME: "did not build"}
+
+    plan = audience.plan(START, cause="backfill" if why == "backfill" else "scheduled")
+
+    assert plan.syncs[NAME]["parked"] == why
+    assert _ops(audience, plan) == [("remove", _key("ben"))]

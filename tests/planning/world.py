@@ -19,6 +19,7 @@ from tailrace.planning.guards import Limits
 from tailrace.planning.plan import Request, SyncSpec, make_plan
 from tailrace.planning.steps import steps_of
 from tailrace.planning.store import Plan, Store
+from tailrace.planning.syncs import LetGo
 from tailrace.settings import Settings
 
 START = datetime(2026, 1, 1, 6, tzinfo=UTC)
@@ -164,6 +165,7 @@ class World:
     merges: dict[str, str] = field(default_factory=dict)
     people_left_share: float | None = None
     threads: int | None = None
+    let_go: LetGo = field(default_factory=LetGo)
 
     @property
     def settings(self) -> Settings:
@@ -251,6 +253,7 @@ class World:
             people_left_share=self.people_left_share,
             outcomes=pa.Table.from_pylist(self.outcomes, schema=OUTCOMES),
             responses=pa.Table.from_pylist(self.responses, schema=RESPONSES),
+            let_go=self.let_go,
         )
         plan_id = make_plan(self.settings, self.store, request)
         if apply:

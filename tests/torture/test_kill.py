@@ -31,7 +31,11 @@ LASTS = {"land": 0.4, "build": 3.0, "plan": 0.4, "apply": 0.05, "deliver": 0.02}
 # In the order in which a run passes them. A point of a room that is not here fails the test that lists them.
 ROOMS = ("land", "build", "plan", "apply", "journal", "deliver", "mirror", "publish")
 # Rooms that no run passes, and the file that kills at each of their points.
-ELSEWHERE = {"broadcast": "tests/pipeline/test_broadcast.py", "gc": "tests/pipeline/test_collecting.py"}
+ELSEWHERE = {
+    "broadcast": "tests/pipeline/test_broadcast.py",
+    "erase": "tests/pipeline/test_erasing.py",
+    "gc": "tests/pipeline/test_collecting.py",
+}
 AGAIN = {"deliver.claimed": ":2", "deliver.copied": ":2", "deliver.handed_over": ":3", "deliver.recorded": ":2"}
 
 

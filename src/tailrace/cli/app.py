@@ -19,6 +19,7 @@ from tailrace.cli import (
     campaigns,
     collecting,
     drafts,
+    erasing,
     events,
     operations,
     output,
@@ -42,11 +43,13 @@ people.register(app)
 broadcasting.register(app)
 collecting.register(app)
 events.register(app)
+erasing.register(app)
 app.add_typer(segments.app, name="segment")
 app.add_typer(campaigns.app, name="campaign")
 app.add_typer(backfills.app, name="backfills")
 app.add_typer(events.contracts, name="contracts")
 app.add_typer(drafts.app, name="drafts")
+app.add_typer(erasing.app, name="erasures")
 app.add_typer(operations.quarantine, name="quarantine")
 app.add_typer(operations.guard, name="guard")
 app.add_typer(operations.unknown, name="unknown")

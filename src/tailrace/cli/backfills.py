@@ -63,7 +63,7 @@ def show(load_id: Id, data_dir: DataDir = None, project_dir: ProjectDir = None, 
     output.say(f"events from {output.cell(one.first_event_at)} to {output.cell(one.last_event_at)} UTC")
     output.say(
         f"{one.lines:,} lines read = {one.landed:,} landed + {one.duplicate:,} duplicate + {one.quarantined:,}"
-        " quarantined"
+        " quarantined" + (f" + {one.erased:,} erased" if one.erased else "")
     )
     for reason, count in one.reasons.items():
         output.say(f"  {count:,} {reason}")

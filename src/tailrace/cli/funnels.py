@@ -11,7 +11,7 @@ from tailrace.cli import output
 from tailrace.planning.sampling import Sample
 from tailrace.planning.verdict import ENTRY, IN_WORDS, WHY_IN_WORDS, Reason, Why
 
-_ENDS = (Why.COMPLETED, Why.CONVERTED, Why.EXITED, Why.ENDED, Why.EDITED, Why.RESTARTED, Why.MERGED)
+_ENDS = (Why.COMPLETED, Why.CONVERTED, Why.EXITED, Why.ENDED, Why.EDITED, Why.RESTARTED, Why.MERGED, Why.ERASED)
 _KINDS = {"webhook": "a webhook", "notify": "to staff"}
 _ACTS = {"update": "attributes change", "add": "join a segment", "remove": "leave a segment"}
 _NAME, _WHAT, _COUNT = 24, 7, 9

@@ -71,7 +71,7 @@ def quarantine_retry(
         return
     output.say(
         f"{landed.lines:,} lines tried = {landed.landed:,} landed + {landed.duplicate:,} duplicate +"
-        f" {landed.quarantined:,} still in quarantine"
+        f" {landed.quarantined:,} still in quarantine" + (f" + {landed.erased:,} erased" if landed.erased else "")
     )
 
 

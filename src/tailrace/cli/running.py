@@ -90,7 +90,9 @@ def land(
         return
     output.say(
         f"{landed.lines:,} lines read = {landed.landed:,} landed + {landed.duplicate:,} duplicate +"
-        f" {landed.quarantined:,} quarantined" + (f"  (load {landed.load_id})" if landed.load_id else "")
+        f" {landed.quarantined:,} quarantined"
+        + (f" + {landed.erased:,} erased" if landed.erased else "")
+        + (f"  (load {landed.load_id})" if landed.load_id else "")
     )
     if landed.known_files:
         output.note(f"files landed before, byte for byte, and not read again: {len(landed.known_files):,}")

@@ -130,6 +130,11 @@ class Database:
             taken.append(name)
         return taken
 
+    def rewrite(self) -> None:
+        """Write the file anew without its free pages."""
+        with self._translated():
+            self._connection.execute("vacuum")
+
     @contextmanager
     def _translated(self) -> Iterator[None]:
         try:

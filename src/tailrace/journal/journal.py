@@ -19,6 +19,7 @@ from tailrace.journal.broadcasts import Broadcasts
 from tailrace.journal.copy import Copy
 from tailrace.journal.database import Database
 from tailrace.journal.drafts import Drafts
+from tailrace.journal.erasures import Erasures
 from tailrace.journal.guards import Guards
 from tailrace.journal.lease import Leases
 from tailrace.journal.place import host_id
@@ -30,7 +31,7 @@ from tailrace.journal.unknowns import Unknowns
 from tailrace.settings import Settings
 
 
-class Journal(Plans, Drafts, Sending, Unknowns, Guards, Leases, Broadcasts, Readings):
+class Journal(Plans, Drafts, Sending, Unknowns, Guards, Leases, Broadcasts, Erasures, Readings):
     """An open journal, at the newest schema. Reading and applying work even when it is behind its copy; sending does
     not (`start_epoch`).
     """

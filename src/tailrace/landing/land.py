@@ -13,7 +13,7 @@ from tempfile import TemporaryDirectory
 
 from tailrace import clock, crash, durable, engine, ids
 from tailrace.errors import DataError
-from tailrace.landing import backfills, chunks, database, inputs, schema
+from tailrace.landing import backfills, chunks, database, erased, inputs, schema
 from tailrace.landing.backfills import Asked
 from tailrace.landing.breaches import REASON
 from tailrace.landing.contract import Contract, load_contract, sources
@@ -31,7 +31,7 @@ _NO_LINE = "('(blank)', '(batch)')"
 
 @dataclass(frozen=True)
 class Landed:
-    """What a landing did: lines = landed + duplicate + quarantined. `load_id` is None when there was nothing new.
+    """What a landing did: lines = landed + duplicate + quarantined + erased. `load_id` is None when nothing was new.
 
     `known_files` were landed before, byte for byte, and were not read again: their lines are not counted. `known_load`
     is the load that the same backfill has made before; nothing was read again then. `skipped` are files that were found
@@ -55,6 +55,7 @@ class Landed:
     changed: tuple[str, ...] = ()
     notices: tuple[str, ...] = ()
     breaches: tuple[Breach, ...] = ()
+    erased: int = 0
 
 
 def land(
@@ -195,6 +196,7 @@ class Draft:
     request: str = ""
     mark: database.Mark | None = None
     columns: schema.Columns = field(default_factory=dict)
+    _n_erased: int = field(default=0, init=False)
 
     def finish(self, read: list[LandedFile], known: tuple[str, ...]) -> Landed:
         """Write and rename the load, unless nothing in it is new."""
@@ -208,12 +210,12 @@ class Draft:
                 "select reason, count(*) from quarantined group by reason order by reason"
             ).fetchall()
         )
-        if n_lines != n_landed + n_duplicate + n_bad:
+        if n_lines != n_landed + n_duplicate + n_bad + self._n_erased:
             raise DataError(
                 f"source {self.contract.source}: {n_lines} lines were read, but {n_landed} landed + {n_duplicate}"
                 " duplicate"
-                f" + {n_bad} quarantined were counted; expected the same number. Nothing was landed: this is a fault in"
-                " tailrace, please report it."
+                f" + {n_bad} quarantined + {self._n_erased} erased were counted; expected the same number. Nothing was"
+                " landed: this is a fault in tailrace, please report it."
             )
         n_conflicting = self._one("select count(*) from losers where is_conflicting")
         load_id = None
@@ -221,20 +223,9 @@ class Draft:
             files = tuple(file.model_copy(update={"lines": lines.get(n, 0)}) for n, file in enumerate(read, 1))
             load_id = self._write(files, n_lines, n_landed, n_duplicate, n_bad, n_conflicting, reasons)
         names = tuple(file.name for file in read)
-        return Landed(
-            self.contract.source,
-            load_id,
-            n_lines,
-            n_landed,
-            n_duplicate,
-            n_bad,
-            n_conflicting,
-            names,
-            known,
-            reasons,
-            self.history,
-            breaches=self._breaches,
-        )
+        counts = (n_lines, n_landed, n_duplicate, n_bad, n_conflicting)
+        done = Landed(self.contract.source, load_id, *counts, names, known, reasons, self.history)
+        return replace(done, breaches=self._breaches, erased=self._n_erased)
 
     def finish_retry(self) -> Landed:
         """Write and rename the load of lines that came from the table `taken`, unless none of them can land now."""
@@ -242,7 +233,8 @@ class Draft:
         n_taken, n_ready = self._one("select count(*) from taken"), self._one("select count(*) from ready")
         n_duplicate = self._one("select count(*) from losers")
         source, load_id = self.contract.source, None
-        if n_ready:
+        n_erased = self._n_erased
+        if n_ready or n_erased:
             self.stage.connection.execute(
                 "create table resolved as select t.quarantine_id, case when l.row_no is null then 'landed' else"
                 " 'duplicate'"
@@ -250,8 +242,10 @@ class Draft:
                 " on t.file = f.name and t.header is not distinct from f.header and t.line = r.line and t.part = r.part"
                 " left join losers as l on r.row_no = l.row_no order by t.quarantine_id"
             )
+            erased.resolve(self.stage.connection)
             n_conflicting = self._one("select count(*) from losers where is_conflicting")
-            load_id = self._write((), n_ready, n_ready - n_duplicate, n_duplicate, 0, n_conflicting, {})
+            n_done = n_ready + n_erased
+            load_id = self._write((), n_done, n_ready - n_duplicate, n_duplicate, 0, n_conflicting, {})
         names = tuple(row[0] for row in self.stage.connection.execute("select name from files order by 1").fetchall())
         reasons = dict(
             self.stage.connection.execute(
@@ -264,19 +258,21 @@ class Draft:
             n_taken,
             n_ready - n_duplicate,
             n_duplicate,
-            n_taken - n_ready,
+            n_taken - n_ready - n_erased,
             0,
             names,
             (),
             reasons,
             self.history,
             breaches=self._breaches,
+            erased=n_erased,
         )
 
     def _sort(self) -> None:
         connection = self.stage.connection
         self.stage.breaches.judge()
         connection.execute(engine.statement(_PACKAGE, "ready"))
+        self._n_erased = erased.leave_out(self.settings, connection)
         connection.execute("create view ready as select * from sorted where reason is null")
         connection.execute(
             "create view quarantined as select file_no, line, part, reason, detail, encode(raw) as raw from sorted"
@@ -299,7 +295,7 @@ class Draft:
             self.stage.connection.execute(
                 "select file_no, count(*) from (select s.file_no from stage as s where s.rowid not in"
                 f" (select row_no from verdicts where reason in {_NO_LINE})"
-                " union all select file_no from refused) group by file_no"
+                " union all select file_no from refused union all select file_no from erased_refused) group by file_no"
             ).fetchall()
         )
 
@@ -397,6 +393,7 @@ class Draft:
             landed=n_landed,
             duplicate=n_duplicate,
             quarantined=n_bad,
+            erased=self._n_erased,
             n_conflicting=n_conflicting,
             reasons=reasons,
             parquet=tuple(parts),

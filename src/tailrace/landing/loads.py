@@ -50,7 +50,7 @@ class Breach(_Record):
 
 
 class Load(_Record):
-    """What one call of `land` made: lines = landed + duplicate + quarantined.
+    """What one call of `land` made: lines = landed + duplicate + quarantined + erased.
 
     `kept_out` are the lines that their contract kept in quarantine, by event; `mended` those that this load took out.
     `columns` are the source's, as they are with this load (landing/schema.py).
@@ -76,6 +76,7 @@ class Load(_Record):
     kept_out: dict[str, int] = {}
     mended: dict[str, int] = {}
     columns: dict[str, dict[str, str]] = {}
+    erased: _Count = 0
 
 
 def loads_dir(settings: Settings) -> Path:
@@ -137,5 +138,5 @@ def quarantine_files(settings: Settings, some: list[Load]) -> list[Path]:
         loads_dir(settings) / load.load_id / part.name
         for load in some
         for part in load.parquet
-        if part.name == "quarantine.parquet"
+        if part.name.startswith("quarantine")
     ]

@@ -32,6 +32,7 @@ class Pack(BaseModel):
     rows: _Count
     bytes: _Count
     sha256: str
+    file: str = "events.parquet"
 
 
 def packs_dir(settings: Settings) -> Path:
@@ -41,7 +42,7 @@ def packs_dir(settings: Settings) -> Path:
 
 def pack_file(settings: Settings, pack: Pack) -> Path:
     """Return the file with the pack's events."""
-    return packs_dir(settings) / pack.pack_id / "events.parquet"
+    return packs_dir(settings) / pack.pack_id / pack.file
 
 
 def packs(settings: Settings) -> list[Pack]:

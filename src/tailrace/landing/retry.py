@@ -7,6 +7,7 @@ from datetime import datetime
 
 from tailrace import engine
 from tailrace.errors import DataError
+from tailrace.landing import erasing
 from tailrace.landing.backfills import OUTSIDE
 from tailrace.landing.contract import load_contract
 from tailrace.landing.land import RETRY, Draft, Landed, landing
@@ -59,7 +60,10 @@ def retry(
             )
             stage.judge()
             draft = Draft(settings, contract, stage, before, as_of, is_history, RETRY)
-            return draft.finish_retry()
+            done = draft.finish_retry()
+        if done.erased:
+            erasing.forget_resolved(settings)
+        return done
 
 
 def _kinds(

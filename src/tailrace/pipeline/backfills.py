@@ -56,6 +56,7 @@ class Backfill:
     landed: int
     duplicate: int
     quarantined: int
+    erased: int
     reasons: dict[str, int]
     first_event_at: datetime | None
     last_event_at: datetime | None
@@ -162,6 +163,7 @@ def _backfill(settings: Settings, load: Load, planned: _Planned | None) -> Backf
         landed=load.landed,
         duplicate=load.duplicate,
         quarantined=load.quarantined,
+        erased=load.erased,
         reasons=load.reasons,
         first_event_at=load.first_event_at,
         last_event_at=load.last_event_at,

@@ -16,6 +16,7 @@ from tailrace import clock, crash, durable
 from tailrace.campaigns.policy import Retention, load_policy
 from tailrace.errors import JournalError
 from tailrace.journal.journal import Journal
+from tailrace.landing.erased import require_finished
 from tailrace.landing.land import landing
 from tailrace.landing.packing import Packed, Replaced, pack, remove_replaced
 from tailrace.planning.collection import Collection, collect
@@ -54,8 +55,8 @@ def collect_garbage(settings: Settings, as_of: datetime, *, is_dry: bool = False
 
     Doing it again changes nothing, and finishes what one that was killed began. Delivery may go on meanwhile.
 
-    Raises Busy when a run, a backtest or a landing is under way, DefinitionError for a wrong policy.yml, JournalError
-    when the journal cannot say what is still to be delivered.
+    Raises Busy when a run, a backtest or a landing is under way, DataError when an erasure is not finished,
+    DefinitionError for a wrong policy.yml, JournalError when the journal cannot say what is still to be delivered.
     """
     retention = load_policy(settings.project_dir).retention
     with ExitStack() as held:
@@ -63,6 +64,7 @@ def collect_garbage(settings: Settings, as_of: datetime, *, is_dry: bool = False
         held.enter_context(durable.exclusive(settings.data_dir / "backtest.lock", "a backtest"))
         lock = durable.exclusive(settings.data_dir / "landing.lock", "a landing") if is_dry else landing(settings)
         held.enter_context(lock)
+        require_finished(settings)
         plans = collect(
             settings,
             as_of=as_of,

@@ -13,6 +13,7 @@ from tailrace import clock, durable, engine
 from tailrace.destinations.connections import load_connections
 from tailrace.errors import Busy, TailraceError
 from tailrace.journal.journal import Journal
+from tailrace.landing import erased
 from tailrace.landing.loads import Load, loads
 from tailrace.landing.quarantine import list_quarantine
 from tailrace.pipeline.published import published
@@ -174,6 +175,20 @@ def _locks(settings: Settings) -> Iterator[tuple[str, str]]:
             yield "ok", f"{what} may start"
 
 
+def _erasures(settings: Settings) -> Iterator[tuple[str, str]]:
+    who = erased.listed(settings)
+    for each in who.erasures if who is not None else ():
+        if each.state == "begun":
+            yield "bad", f"erasure {each.erasure_id} is not finished: `tailrace erasures finish`, or the next run"
+        elif each.state == "waiting":
+            yield (
+                "note",
+                f"erasure {each.erasure_id} waits for destinations: `tailrace erasures show {each.erasure_id}`",
+            )
+    if who is not None:
+        yield "ok", f"{len(who.erasures):,} erasures are on the list that landing asks"
+
+
 _REMEDY = {
     "warehouse": "; nothing is lost: remove the file, the next run builds it from landing",
     "published": "; nothing is lost: remove the file, the next run writes it again",
@@ -187,6 +202,7 @@ _LOOKS: dict[str, Callable[[Settings], Iterator[tuple[str, str]]]] = {
     "published": _published,
     "plans": _plans,
     "journal": _journal,
+    "erasures": _erasures,
     "destinations": _destinations,
     "locks": _locks,
 }

@@ -287,6 +287,7 @@ def _sources(
                 silent_hours=silent.get(source),
                 allowed_hours=hours.get(source),
                 reasons=reasons,
+                erased=sum(load.erased for load in mine),
             )
         )
     return tuple(shown)

@@ -20,6 +20,7 @@ from tailrace.destinations.connections import Connections, load_connections
 from tailrace.errors import DefinitionError
 from tailrace.journal.records import Release
 from tailrace.landing.contract import Owner, attribute_owners, load_contract
+from tailrace.landing.erased import waiting_keys
 from tailrace.landing.loads import Load, own_event_files
 from tailrace.landing.packs import pack_file, packed
 from tailrace.landing.taxonomy import active_events
@@ -28,6 +29,7 @@ from tailrace.planning.guards import Limits
 from tailrace.planning.plan import Request, SyncSpec
 from tailrace.planning.run import CampaignSpec, MessageSpec
 from tailrace.planning.store import Plan
+from tailrace.planning.syncs import LetGo
 from tailrace.settings import Settings
 from tailrace.warehouse.build import Generation
 from tailrace.warehouse.catalog import Catalog, SyncModel
@@ -193,6 +195,7 @@ def gather(
         rules=rules(policy),
         outcomes=outcomes,
         responses=journal.responses(0),
+        let_go=LetGo(*(waiting_keys(settings) or ())),
     )
 
 

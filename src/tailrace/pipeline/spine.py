@@ -30,6 +30,7 @@ from tailrace.landing.census import breaches
 from tailrace.landing.land import Landed, land, land_inbox
 from tailrace.landing.loads import Load, loads
 from tailrace.landing.mirror import mirror, mirrored
+from tailrace.pipeline.erasing import finish_begun
 from tailrace.pipeline.request import Definitions, gather, load_definitions, load_files, loads_fingerprint
 from tailrace.pipeline.result import Balance, Result, quiet
 from tailrace.planning import relations, syncs
@@ -91,7 +92,9 @@ def apply(settings: Settings, plan_id: str) -> Result:
     found = store.read(plan_id)
     result = Result(found.as_of, plan_id=plan_id, parent=found.parent)
     with durable.exclusive(settings.run_lock, "a run"), Journal.open(settings) as journal:
+        finish_begun(settings, journal, clock.now())
         if store.head() != plan_id:
+            found = store.read(plan_id)
             _require_inputs(settings, found)
             definitions = load_definitions(settings)
             require_baa(settings, definitions.campaigns.values(), definitions.connections)
@@ -126,6 +129,7 @@ def backfill(
     store = Store(settings)
     with durable.exclusive(settings.run_lock, "a run"), Journal.open(settings) as journal:
         _heal(settings, journal)
+        finish_begun(settings, journal, clock.now())
         head = store.head()
         if head is None:
             raise DataError("there is no HEAD to backfill under; expected one run before: `tailrace run`")
@@ -168,6 +172,7 @@ def land_files(settings: Settings, paths: Sequence[Path | str], source: str, as_
 def _prepare(settings: Settings, journal: Journal, result: Result) -> None:
     """Finish what a crash left, land the inbox, give waiting history a plan of its own, and plan."""
     _heal(settings, journal)
+    finish_begun(settings, journal, result.as_of)
     _require_time(settings, result.as_of)
     # dbt is imported while files are landed.
     runner.warm_up()
@@ -231,12 +236,14 @@ def _note_landing(result: Result, landings: Sequence[Landed]) -> None:
         "landed": sum(landed.landed for landed in landings),
         "duplicate": sum(landed.duplicate for landed in landings),
         "quarantined": sum(landed.quarantined for landed in landings),
+        "erased": sum(landed.erased for landed in landings),
     }
     notices = [f"{landed.source}: {notice}" for landed in landings for notice in landed.notices]
     result.steps["land"] = counts | {"loads": [landed.load_id for landed in landings if landed.load_id]}
     if notices:
         result.steps["land"]["notices"] = notices
     parts = {name: counts[name] for name in ("landed", "duplicate", "quarantined")}
+    parts |= {"erased": counts["erased"]} if counts["erased"] else {}
     result.add(Balance("lines read", counts["lines"], parts))
 
 
@@ -249,7 +256,13 @@ def _make(
     parent = store.read(head) if head else None
     definitions = load_definitions(settings)
     require_baa(settings, definitions.campaigns.values(), definitions.connections)
-    if parent is not None and not journal.releases() and _stands(settings, parent, result.as_of, landed, definitions):
+    is_whole = head is None or store.erased_of(head) is None
+    if (
+        parent is not None
+        and is_whole
+        and not journal.releases()
+        and _stands(settings, parent, result.as_of, landed, definitions)
+    ):
         result.plan_id, result.parent = head, parent.parent
         _note_plan(result, parent)
         _note_ignored(settings, result, definitions)

@@ -18,7 +18,10 @@ PERSONAL = ("payloads", "acts", "sync_ops")
 
 @dataclass(frozen=True)
 class Collected:
-    """A plan that was collected, or (`whole` is false) whose personal relations were; `retention` is what was said."""
+    """A plan that was collected, or (`whole` is false) whose personal relations were; `retention` is what was said.
+
+    It is empty when it was no retention, but an erasure.
+    """
 
     as_of: datetime
     on: datetime
@@ -26,7 +29,12 @@ class Collected:
     whole: bool
 
     def in_words(self) -> str:
-        """Return when it was collected, and why: `collected by gc on 2026-05-01 06:00, retention 90d`."""
+        """Return when it was collected, and why: `collected by gc on 2026-05-01 06:00, retention 90d`.
+
+        An erasure removes the plans that nobody has applied.
+        """
+        if not self.retention:
+            return f"removed by an erasure on {self.on:%Y-%m-%d %H:%M}: nobody had applied it"
         return f"collected by gc on {self.on:%Y-%m-%d %H:%M}, retention {self.retention}"
 
 

@@ -19,10 +19,11 @@ from tailrace.errors import StalePlan
 from tailrace.planning import arbitration, enrollment, memberships, merging, payloads, relations, summary
 from tailrace.planning.arbitration import Rules
 from tailrace.planning.enrollment import CampaignSpec, MessageSpec
+from tailrace.planning.erased import Correction
 from tailrace.planning.guards import Limits, Reading, Release, apply_releases, read_segment, read_source, require_people
 from tailrace.planning.memberships import Bit, Cause
 from tailrace.planning.store import Inputs, Piece, Plan, Store
-from tailrace.planning.syncs import SyncModel, SyncPlanner
+from tailrace.planning.syncs import LetGo, SyncModel, SyncPlanner
 from tailrace.settings import Settings
 
 
@@ -71,7 +72,7 @@ class Request:
     `people_left_share` and `minimum_members` are what `guards.require_people` goes by. `rules` is policy.yml for
     messages; `outcomes` (intent_id, outcome) are the journal's about messages since the parent; `responses`
     (enrollment_id, step, status_code, body) every answer to a webhook step so far. `fingerprints` has, by relation,
-    that of the SQL of what triggers watch.
+    that of the SQL of what triggers watch. `let_go` are the keys of people who were erased.
     """
 
     as_of: datetime
@@ -95,6 +96,7 @@ class Request:
     fingerprints: Mapping[str, str] = field(default_factory=dict)
     rules: Rules = field(default_factory=Rules)
     responses: pa.Table = field(default_factory=lambda: _NO_RESPONSES)
+    let_go: LetGo = field(default_factory=LetGo)
     outcomes: pa.Table = field(
         default_factory=lambda: pa.table({"intent_id": pa.array([], pa.string()), "outcome": pa.array([], pa.string())})
     )
@@ -135,7 +137,8 @@ def make_plan(settings: Settings, store: Store, request: Request) -> str:
 def _make(connection: duckdb.DuckDBPyConnection, store: Store, request: Request, parent: Plan | None) -> str:
     parent = merging.follow(connection, store, parent)
     if parent is not None:
-        _require_people(connection, request, parent, merging.given_up(connection, store, parent))
+        gone = merging.given_up(connection, store, parent) + _erased(store, request).people
+        _require_people(connection, request, parent, gone)
     draft = _Draft()
     _note_loads(connection, store, request, parent, draft)
     bits = _plan_memberships(connection, store, request, parent, draft)
@@ -176,11 +179,11 @@ def _passes(connection: duckdb.DuckDBPyConnection, store: Store, draft: _Draft) 
     return int(total)
 
 
-def _require_people(connection: duckdb.DuckDBPyConnection, request: Request, parent: Plan, given_up: int) -> None:
+def _require_people(connection: duckdb.DuckDBPyConnection, request: Request, parent: Plan, gone: int) -> None:
     for count, relation in (("people", "core.dim_people"), ("features", "core.dim_person_features")):
         (now,) = engine.row(connection, f"select count(*) from wh.{relation}")
         # A plan of an earlier version has not counted features.
-        before = max(0, parent.counts.get(count, 0) - given_up)
+        before = max(0, parent.counts.get(count, 0) - gone)
         require_people(before, now, request.people_left_share, request.minimum_members, relation)
 
 
@@ -231,7 +234,8 @@ def _plan_memberships(
         before = known.get(model.name)
         bits[model.name] = Bit(model.name, numbers[model.name], _cause(request, model, before), relation)
     memberships.snapshot(connection, bits.values(), store.source(parent, "memberships", _NOBODY))
-    sizes = {name: entry["size"] for name, entry in known.items()}
+    less = _erased(store, request).segments
+    sizes = {name: entry["size"] - less.get(name, 0) for name, entry in known.items()}
     moved = memberships.moves(connection, bits.values(), sizes)
 
     tripped = []
@@ -254,6 +258,11 @@ def _plan_memberships(
     draft.relations["memberships"] = (store.put(connection, memberships.memberships(connection)),)
     draft.relations["changes"] = (store.put(connection, "select * from changes order by segment, person_id"),)
     return bits
+
+
+def _erased(store: Store, request: Request) -> Correction:
+    """Return what the parent's numbers have too much, since people were erased after it."""
+    return (store.erased_of(request.parent) if request.parent else None) or Correction()
 
 
 _NOBODY = "select 0::bigint as person_id, 0::ubigint as w0"
@@ -387,7 +396,7 @@ def _messages(specs: Mapping[tuple[str, str], MessageSpec]) -> str:
 def _plan_syncs(
     connection: duckdb.DuckDBPyConnection, store: Store, request: Request, parent: Plan | None, draft: _Draft
 ) -> None:
-    planner = SyncPlanner(connection, store, parent, request.answers)
+    planner = SyncPlanner(connection, store, parent, request.answers, request.let_go)
     blind = any(reading.guard == "source_stale_after" and reading.parks for reading in draft.readings)
     for spec in request.syncs:
         name = spec.model.name

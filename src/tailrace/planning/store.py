@@ -4,6 +4,7 @@ plans/<plan_id>/plan.json        one plan; its id is the hash of this file's con
 plans/objects/<sha256>.parquet   one relation's rows; a relation that did not change costs nothing
 plans/HEAD                       the id of the plan applied last
 plans/collected.json             which plans are gone, or bare of what was personal in them, by `tailrace gc`
+plans/erased.json                which objects are read in place of those that had rows of people who were erased
 """
 
 from __future__ import annotations
@@ -27,8 +28,9 @@ import pyarrow.parquet as pq
 from tailrace import clock, crash, durable
 from tailrace.engine import literal
 from tailrace.errors import DataError, StalePlan
-from tailrace.planning import collected, relations
+from tailrace.planning import collected, erased, relations
 from tailrace.planning.collected import Collected
+from tailrace.planning.erased import Correction, Erased
 from tailrace.settings import Settings
 
 ROW_GROUP = 131_072
@@ -107,6 +109,7 @@ class Store:
         self._root = settings.plans
         self._scratch = settings.scratch
         self._columns: dict[str, frozenset[str]] = {}
+        self._erased: Erased | None = None
 
     def head(self) -> str | None:
         """Return the id of the plan applied last, or None before the first. Raises DataError when HEAD is damaged."""
@@ -250,7 +253,7 @@ class Store:
                 writer.write_table(group, row_group_size=ROW_GROUP)
                 rows += group.num_rows
         piece = Piece(_sha256(aside), rows)
-        final = self.path(piece)
+        final = self._object(piece.sha256)
         if final.exists():
             aside.unlink()
         else:
@@ -385,8 +388,20 @@ class Store:
         return self._columns[piece.sha256]
 
     def path(self, piece: Piece) -> Path:
-        """Return where the object of `piece` stands."""
-        return self._root / "objects" / f"{piece.sha256}.parquet"
+        """Return where the object of `piece` stands, or what is left of it after an erasure."""
+        return self._object(self._without().objects.get(piece.sha256, piece.sha256))
+
+    def erased_of(self, plan_id: str) -> Correction | None:
+        """Return what the plan's numbers have too much, for people were erased while it was HEAD; None when nothing."""
+        return self._without().correction(plan_id)
+
+    def _without(self) -> Erased:
+        if self._erased is None:
+            self._erased = erased.read(self._root)
+        return self._erased
+
+    def _object(self, sha256: str) -> Path:
+        return self._root / "objects" / f"{sha256}.parquet"
 
 
 def _read(root: Path, plan_id: str) -> Plan:

@@ -8,7 +8,7 @@ still different next time.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import duckdb
@@ -59,6 +59,19 @@ class SyncModel(Protocol):
 
 
 @dataclass(frozen=True)
+class LetGo:
+    """By sync, the salted hashes of the keys that its destination is to let go of, whatever a guard says of it."""
+
+    salt: str = field(default="", repr=False)
+    keys: Mapping[str, Collection[str]] = field(default_factory=dict)
+
+    def condition(self, sync: str) -> str:
+        """Return the SQL that is true of such a `key` of the sync."""
+        hashes = ", ".join(literal(each) for each in sorted(self.keys.get(sync, ())))
+        return f"sha256(concat_ws(chr(31), {literal(self.salt)}, 'key', key)) in ({hashes})" if hashes else "false"
+
+
+@dataclass(frozen=True)
 class SyncResult:
     """One sync's part of the plan: its relations, and the numbers that people read."""
 
@@ -73,23 +86,45 @@ class SyncPlanner:
     """
 
     def __init__(
-        self, connection: duckdb.DuckDBPyConnection, store: Store, parent: Plan | None, answers: pa.Table
+        self,
+        connection: duckdb.DuckDBPyConnection,
+        store: Store,
+        parent: Plan | None,
+        answers: pa.Table,
+        let_go: LetGo | None = None,
     ) -> None:
         self._connection = connection
         self._store = store
         self._parent = parent
         self._answers = answers
+        self._let_go = let_go or LetGo()
 
     def fold(self, sync: str) -> Piece | None:
         """Store what the destination of `sync` now holds, as far as it told us; None when nothing ever went out."""
+        if not self.ask(sync):
+            known = self._parent.relations.get(f"acknowledged:{sync}") if self._parent else None
+            return known[0] if known else None
+        return self._store.put(self._connection, statement("tailrace.planning", "sync_fold"))
+
+    def holds(self, sync: str) -> int:
+        """Return how many of the keys that it is to let go of the destination holds or may hold, as it told us."""
+        if self.ask(sync):
+            held = f"({statement('tailrace.planning', 'sync_fold')})"
+        else:
+            held = self._store.source(self._parent, f"acknowledged:{sync}", relations.ACKNOWLEDGED)
+        return self._count(
+            f"select count(*) from {held} as held where row_hash is not null and {self._let_go.condition(sync)}"
+        )
+
+    def ask(self, sync: str) -> bool:
+        """Return whether the destination said anything since the parent plan; makes what sync_fold.sql reads if so."""
         relation = f"acknowledged:{sync}"
         rows = self._answers
         self._connection.register("all_answers", rows)
         mine = f"(select * from all_answers where sync = {literal(sync)})"
         plans = [row[0] for row in self._connection.execute(f"select distinct plan_id from {mine}").fetchall()]
-        known = self._parent.relations.get(relation) if self._parent else None
         if not plans:
-            return known[0] if known else None
+            return False
         arms = " union all ".join(
             f"select {literal(plan_id)} as plan_id, key, op, row_hash, batch_no, position from"
             f" {self._store.source(self._store.read(plan_id), f'sync_ops:{sync}', relations.SYNC_OPS)}"
@@ -99,7 +134,7 @@ class SyncPlanner:
         self._connection.execute(f"create or replace temp view answers as select * from {mine}")
         self._connection.execute(f"create or replace temp view ops as {arms}")
         self._connection.execute(f"create or replace temp view before as select * from {before}")
-        return self._store.put(self._connection, statement("tailrace.planning", "sync_fold"))
+        return True
 
     def plan(
         self,
@@ -126,10 +161,11 @@ class SyncPlanner:
         summary: dict[str, Any] = {"acknowledged": n_held, "rejected": n_rejected, "unknown": n_unknown}
         summary |= {"parked": parked, "destination": model.destination, "target": model.target, "mode": model.mode}
         if parked is not None:
-            return SyncResult(kept, summary | _NOTHING, [])
+            return self._only_let_go(model.name, kept, summary | _NOTHING, [], as_of, batch_size)
         self._desire(model)
         if repeated := self._count("select count(*) - count(distinct key) from desired"):
-            return SyncResult(kept, summary | _NOTHING | {"parked": f"{repeated} rows repeat a key"}, [])
+            summary |= _NOTHING | {"parked": f"{repeated} rows repeat a key"}
+            return self._only_let_go(model.name, kept, summary, [], as_of, batch_size)
         self._connection.execute(
             f"create or replace temp table operations as {statement('tailrace.planning', 'sync_ops')}",
             {"sync": model.name, "as_of": as_of, "patience": REJECTED_PATIENCE_HOURS, "batch_size": batch_size},
@@ -137,12 +173,41 @@ class SyncPlanner:
         counts = dict(self._connection.execute("select op, count(*) from operations group by op").fetchall())
         summary |= {"desired": self._count("select count(*) from desired")}
         summary |= {op: counts.get(op, 0) for op in ("add", "update", "remove")}
-        readings = apply_releases(read_sync(model.name, n_held, counts.get("remove", 0), limits), list(releases))
+        # Who was erased goes whatever else does, and so is no part of what the guard measures.
+        n_erased = self._count(
+            f"select count(*) from operations where op = 'remove' and {self._let_go.condition(model.name)}"
+        )
+        n_removed = counts.get("remove", 0) - n_erased
+        readings = apply_releases(read_sync(model.name, n_held - n_erased, n_removed, limits), list(releases))
         if any(reading.parks for reading in readings):
-            return SyncResult(kept, summary | {"parked": "guard"}, readings)
+            summary |= {"parked": "guard"}
+            return self._only_let_go(model.name, kept, summary, readings, as_of, batch_size)
         operations = self._store.put(self._connection, "select * from operations order by batch_no, position")
         pieces = {f"sync_ops:{model.name}": (operations,)} if operations.rows else {}
         return SyncResult(kept | pieces, summary, readings)
+
+    def _only_let_go(
+        self,
+        sync: str,
+        kept: Mapping[str, tuple[Piece, ...]],
+        summary: dict[str, Any],
+        readings: list[Reading],
+        as_of: Any,
+        batch_size: int,
+    ) -> SyncResult:
+        """Return a parked sync's part: it says nothing, but that who was erased is to be let go of."""
+        condition = self._let_go.condition(sync)
+        if not self._count(f"select count(*) from acknowledged where row_hash is not null and {condition}"):
+            return SyncResult(kept, summary, readings)
+        self._connection.execute(
+            "create or replace temp table desired as select key, row_hash, null::varchar as data from acknowledged"
+            f" where row_hash is not null and not {condition}"
+        )
+        query = f"select * from ({statement('tailrace.planning', 'sync_ops')}) order by batch_no, position"
+        values = {"sync": sync, "as_of": as_of, "patience": REJECTED_PATIENCE_HOURS, "batch_size": batch_size}
+        operations = self._store.put(self._connection, query, values)
+        pieces = {f"sync_ops:{sync}": (operations,)} if operations.rows else {}
+        return SyncResult({**kept, **pieces}, summary | {"erased": operations.rows}, readings)
 
     def _desire(self, model: SyncModel) -> None:
         """Make the table `desired`: one row per key, its columns as JSON text, and the hash of that."""

@@ -105,6 +105,7 @@ class Why(StrEnum):
     EDITED = "edited"
     RESTARTED = "restarted"
     MERGED = "merged"
+    ERASED = "erased"
 
 
 WHY_IN_WORDS = {
@@ -125,4 +126,5 @@ WHY_IN_WORDS = {
     Why.EDITED: "the campaign was edited",
     Why.RESTARTED: "the trigger named the person again, and a new pass began",
     Why.MERGED: "the person has another pass, begun under another user id",
+    Why.ERASED: "the person was erased",
 }

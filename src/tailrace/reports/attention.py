@@ -54,10 +54,9 @@ def balances(view: ReportView) -> list[Balance]:
 
 def lines_of(source: SourceView) -> Balance:
     """Return the sum of a source's lines."""
+    parts = (("landed", source.landed), ("duplicate", source.duplicate), ("quarantined", source.quarantined))
     return Balance(
-        source.name,
-        ("lines", source.lines),
-        (("landed", source.landed), ("duplicate", source.duplicate), ("quarantined", source.quarantined)),
+        source.name, ("lines", source.lines), (*parts, *((("erased", source.erased),) if source.erased else ()))
     )
 
 

@@ -189,7 +189,7 @@ class GuardView:
 
 @dataclass(frozen=True)
 class SourceView:
-    """One source over all its loads: lines = landed + duplicate + quarantined, and the report says so if not.
+    """One source over all its loads: lines = landed + duplicate + quarantined + erased, and the report says so if not.
 
     orphans: events that belong to nobody yet. newest_event_at: None when it has none. silent_hours: from then to as_of;
     allowed_hours: None when nothing is asked. reasons: code of landing/quarantine.py → lines.
@@ -206,6 +206,7 @@ class SourceView:
     silent_hours: float | None
     allowed_hours: float | None
     reasons: dict[str, int]
+    erased: int = 0
 
 
 @dataclass(frozen=True)

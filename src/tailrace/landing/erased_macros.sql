@@ -1,0 +1,31 @@
+-- grain: none; how the hashes of those who were erased are made, and what is hashed
+create or replace temp macro erased_hash(kind, said) as sha256(concat_ws(chr(31), {salt}, kind, said));
+-- The addresses that an event gives for its person.
+create or replace temp macro erased_inboxes(properties, traits, context) as
+    case
+        when contains(concat(properties, traits, context), '@') then list_distinct(list_transform(
+            list_filter(
+                [
+                    try(traits ->> '$.email'), try(traits ->> '$.address'), try(properties ->> '$.email'),
+                    try(properties ->> '$.address'), try(context ->> '$.traits.email')
+                ],
+                lambda x: contains(x, '@')
+            ),
+            lambda x: lower(trim(x))
+        ))
+        else []
+    end;
+-- What could be an id or an address on a line that nobody could read: texts in quotes, fields, words.
+create or replace temp macro erased_words(line) as list_distinct(list_concat(
+    regexp_extract_all(line, '"((?:[^"\\]|\\.)*)"', 1),
+    regexp_split_to_array(line, '[,;|\t"]+'),
+    regexp_split_to_array(line, '[\s,;|"{}\[\]:<>()=&?]+')
+));
+-- Of a JSON line, a short text is taken for an id only where a key says so: 17 is an amount as well.
+create or replace temp macro erased_ids(line) as case
+    when regexp_matches(line, '^\s*[{\[]') then list_concat(
+        list_filter(erased_words(line), lambda x: length(x) > 5),
+        regexp_extract_all(line, '(?i)"[^"]*(?:id|user|customer)[^"]*"\s*:\s*"?([^",}\]\s]+)', 1)
+    )
+    else erased_words(line)
+end
