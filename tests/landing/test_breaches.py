@@ -167,8 +167,9 @@ def test_landing_again_counts_nothing_again(world: World) -> None:
 
 def test_only_what_people_do_has_a_contract(world: World) -> None:
     contract(world, "Home", "on_breach: quarantine\nproperties: {x: {type: integer, required: true}}\n")
-    done = world.lines(paid(1, {"x": "5"}, type="page", event=..., name="Home"), paid(2, {"x": "5"}, event="home"))
-    assert (done.landed, done.quarantined) == (2, 0)
+    page = paid(1, {"x": "5"}, type="page", event=..., name="Home")
+    done = world.lines(page, paid(2, {"x": "5"}, event="home"), paid(3, {"x": 5}, event="Home"))
+    assert (done.landed, done.quarantined) == (3, 0)
 
 
 def test_a_contract_goes_on_and_off_with_its_programme(world: World) -> None:
@@ -256,6 +257,16 @@ def test_a_retry_lands_what_a_mended_contract_takes_and_says_so(world: World) ->
     assert (first.kept_out, first.mended) == ({"Paid": 2}, {})
     assert [(load.kept_out, load.mended) for load in later] == [({}, {"Paid": 1}), ({}, {"Paid": 1})]
     assert sorted(world.events("event_id")) == [("m1",), ("m2",), ("m3",)]
+
+
+def test_only_lines_that_a_contract_kept_out_are_mended_ones(world: World) -> None:
+    world.contract("app", "format: segment\ntimestamps: {from: 2020-01-01}\n")
+    contract(world, "Paid", "on_breach: quarantine\nproperties: {x: {type: integer}}\n")
+    world.lines(paid(1, {"x": "1"}), paid(2, {"x": 1}, timestamp="2001-01-01T00:00:00Z"))
+    world.contract("app", "format: segment\n")
+    contract(world, "Paid", "summary: nothing is asked\n")
+    assert retry(world.settings, as_of=AS_OF).landed == 2
+    assert [load.mended for load in loads(world.settings)] == [{}, {"Paid": 1}]
 
 
 def test_the_same_lines_make_the_same_load_whether_contracts_ask_or_not(make_world: Any) -> None:
