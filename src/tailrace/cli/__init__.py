@@ -3,6 +3,7 @@
 import gc
 import sys
 
+from tailrace import garbage
 from tailrace.warehouse import warm
 
 __all__ = ["main"]
@@ -22,6 +23,6 @@ def main() -> None:
     from tailrace.cli.app import run  # noqa: PLC0415 (it imports all that tailrace has)
 
     if is_first:
-        gc.freeze()
+        garbage.keep()
         gc.enable()
     run()

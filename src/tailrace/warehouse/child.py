@@ -22,6 +22,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from tailrace import garbage
 from tailrace.warehouse import known, sparing
 from tailrace.warehouse.wording import plain
 
@@ -43,7 +44,7 @@ def main(control: socket.socket, parent: int) -> int:
         with contextlib.suppress(ImportError):
             importlib.import_module(module)
     sparing.spare()
-    gc.freeze()
+    garbage.keep()
     server = os.getpid()
     running: dict[int, tuple[int, int]] = {}
     memory = known.Memory()
