@@ -53,7 +53,7 @@ def effects(world: World, plan: Plan) -> list[tuple[Any, ...]]:
 
 def test_nobody_enters_or_leaves_a_segment_because_two_ids_became_one(trial: World) -> None:
     trial.segment("seg_trial", "old", "ben")
-    trial.segment("seg_vip", "new")
+    trial.segment("seg_vip", "old", "new")
     trial.plan(START + DAY)
     trial.merge("old", "new")
 

@@ -10,9 +10,9 @@ select
     into_user_id,
     {{ person_key('into_user_id') }} as into_person_id,
     merged_at
-from {{ ref('int_user_merges') }}
-where user_id in (
-        select events.user_id
+from {{ ref('int_user_merges') }} as merged
+where exists (
+        select 1
         from {{ ref('fct_events') }} as events
-        where events.user_id is not null
+        where events.user_id = merged.user_id
     )

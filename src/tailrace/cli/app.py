@@ -22,6 +22,7 @@ from tailrace.cli import (
     erasing,
     events,
     operations,
+    orphans,
     output,
     people,
     running,
@@ -44,6 +45,7 @@ broadcasting.register(app)
 collecting.register(app)
 events.register(app)
 erasing.register(app)
+orphans.register(app)
 app.add_typer(segments.app, name="segment")
 app.add_typer(campaigns.app, name="campaign")
 app.add_typer(backfills.app, name="backfills")
