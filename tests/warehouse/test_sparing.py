@@ -249,29 +249,6 @@ def test_a_cache_is_read_once_and_again_when_it_changes(tmp_path: Path, decoded:
     assert decoded == [b"one", b"two", b"one"]
 
 
-def test_a_process_remembers_the_project_that_it_read_last_and_what_is_another_it_reads(
-    tmp_path: Path, decoded: list[bytes]
-) -> None:
-    one, other, moved = (tmp_path / f"{name}.msgpack" for name in ("one", "other", "moved"))
-    memory = known.Memory()
-    for cache, content in ((one, b"one"), (moved, b"one"), (other, b"two")):
-        cache.write_bytes(content)
-    memory.keep(one)
-    first = memory.read(one)
-    one.with_suffix(".pickle").unlink()
-    assert (memory.read(one), memory.read(moved)) == (first, first)
-    assert memory.read(moved) is first
-    assert memory.read(other) == {"content": b"two"}
-    assert decoded == [b"one", b"two"]
-
-    memory.keep(tmp_path / "is not there")
-    memory.keep(other)
-    assert memory.read(other) == {"content": b"two"}
-    assert memory.read(one) == first
-    assert memory.read(one) is not first
-    assert decoded == [b"one", b"two", b"one"]
-
-
 def test_a_copy_is_for_the_python_that_made_it(
     tmp_path: Path, decoded: list[bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,10 +1,10 @@
 """The process that dbt runs in: a fork of a server that has imported dbt, killed with its parent, gone when done.
 
 dbt keeps the DuckDB file locked for as long as its process lives, so it never runs in ours. The server (one per process
-of ours, started by `warm.py`) only imports, reads the project that dbt knows, and forks: it opens no database, and it
-has one thread, for a fork copies no other. A request is one message: arguments, environment and folder as JSON, with
-two pipes, one for what dbt says and one for the exit code. When our process ends, however it ends, the kernel closes
-its end of the socket; the server leaves, and its forks are killed with it.
+of ours, started by `warm.py`) only imports and forks: it opens nothing, and it has one thread, for a fork copies no
+other. A request is one message: arguments, environment and folder as JSON, with two pipes, one for what dbt says and
+one for the exit code. When our process ends, however it ends, the kernel closes its end of the socket; the server
+leaves, and its forks are killed with it.
 """
 
 from __future__ import annotations
@@ -47,7 +47,6 @@ def main(control: socket.socket, parent: int) -> int:
     garbage.keep()
     server = os.getpid()
     running: dict[int, tuple[int, int]] = {}
-    memory = known.Memory()
     while True:
         for ready in select.select([control.fileno(), *running], [], [])[0]:
             if ready != control.fileno():
@@ -59,9 +58,7 @@ def main(control: socket.socket, parent: int) -> int:
                 return 0
             said, status = pipes
             request = json.loads(message)
-            if request["is_known"]:
-                memory.keep(Path(request["cache"]))
-            else:
+            if not request["is_known"]:
                 _make_schemas()
             pid = os.fork()
             if pid == 0:
@@ -70,7 +67,7 @@ def main(control: socket.socket, parent: int) -> int:
                     os.close(other)
                     os.close(other_status)
                 os.close(status)
-                return _become_dbt(request, said, server, memory)
+                return _become_dbt(request, said, server)
             os.close(said)
             running[os.pidfd_open(pid)] = pid, status
 
@@ -93,7 +90,7 @@ def _answer(ended: int, pid: int, status: int) -> None:
     os.close(ended)
 
 
-def _become_dbt(request: dict[str, Any], said: int, server: int, memory: known.Memory) -> int:
+def _become_dbt(request: dict[str, Any], said: int, server: int) -> int:
     """Run dbt as the request says and return its exit code: 0 done, 1 some node failed, 2 dbt could not run."""
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != server:
@@ -113,7 +110,7 @@ def _become_dbt(request: dict[str, Any], said: int, server: int, memory: known.M
         templates = known.Templates(Path(request["cache"]))
         templates.lend()
     if request["is_known"]:
-        manifest = memory.read(Path(request["cache"]))
+        manifest = known.read(Path(request["cache"]))
         sparing.trust()
     result = dbtRunner(manifest=manifest).invoke(request["arguments"])
     if templates and request["results"]:
@@ -144,5 +141,8 @@ def _leave(result: Any, file: Path) -> None:
 
 
 if __name__ == "__main__":
-    # The socket is our standard input.
-    sys.exit(main(socket.socket(fileno=os.dup(0)), int(sys.argv[1])))
+    # The socket is our standard input. What dbt starts inherits that: it would hold our end open when we are gone.
+    ours = socket.socket(fileno=os.dup(0))
+    with Path(os.devnull).open("rb") as nothing:
+        os.dup2(nothing.fileno(), 0)
+    sys.exit(main(ours, int(sys.argv[1])))

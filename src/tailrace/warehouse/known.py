@@ -23,43 +23,13 @@ from typing import Any
 def read(cache: Path) -> Any:
     """Return the project as dbt keeps it in `cache`, ready for `dbtRunner(manifest=…)`."""
     content = cache.read_bytes()
-    return _take(cache, content, _mark(content))
-
-
-def _take(cache: Path, content: bytes, mark: bytes) -> Any:
-    copy = cache.with_suffix(".pickle")
+    copy, mark = cache.with_suffix(".pickle"), _mark(content)
     kept = _kept(copy, mark)
     if kept is not None:
         return pickle.loads(kept)  # noqa: S301 (nobody but us writes there, see above)
     project = _decode(content)
     _keep(copy, mark, pickle.dumps(project, protocol=pickle.HIGHEST_PROTOCOL))
     return project
-
-
-class Memory:
-    """The project that was read last, for forks of this process: a fork has it without reading."""
-
-    def __init__(self) -> None:
-        self._mark = b""
-        self._project: Any = None
-
-    def keep(self, cache: Path) -> None:
-        """Have in memory what is in `cache`, if it can be read."""
-        # The fork meets the same error, and says so to the one who asked.
-        with contextlib.suppress(Exception):
-            content = cache.read_bytes()
-            mark = _mark(content)
-            if mark != self._mark:
-                # One at a time: it is large.
-                self._mark, self._project = b"", None
-                self._project = _take(cache, content, mark)
-                self._mark = mark
-
-    def read(self, cache: Path) -> Any:
-        """Return the project as `read` does."""
-        content = cache.read_bytes()
-        mark = _mark(content)
-        return self._project if mark == self._mark else _take(cache, content, mark)
 
 
 class Templates:
