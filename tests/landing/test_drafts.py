@@ -78,6 +78,7 @@ def test_no_value_of_a_person_gets_into_a_draft(world: World) -> None:
         act(n, "Moved", {
             "plan": people[n % 4],
             "reviewer": ("kim", "zoe")[n % 2],
+            "assigned_by": ("kim", "ruth")[n % 2],
             "colour": ("kanarius@example.com", "red")[n % 2],
             "status": (CANARY, "Open")[n % 2],
             "tier": ("49151234567", "no")[n % 2],
@@ -98,7 +99,7 @@ def test_no_value_of_a_person_gets_into_a_draft(world: World) -> None:
     world.lines(*lines, *traits)
     (text,) = drafted(world).values()
     assert "kanarius" not in text.lower()
-    for value in ("zoe", "kim", "example.com", "12345", "rare", "u1"):
+    for value in ("zoe", "kim", "ruth", "example.com", "12345", "rare", "u1"):
         assert value not in text.replace("values", ""), value
     assert "plan: {type: string, required: true}" in text
     assert "left out: 8 properties" in text
