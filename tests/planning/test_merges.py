@@ -139,6 +139,26 @@ def test_of_two_who_are_under_way_the_one_who_is_further_goes_on_and_nothing_goe
     assert trial.rows(first, "verdicts", "step") == trial.rows(second, "verdicts", "step") == [("hello",)]
 
 
+def test_who_is_further_goes_on_also_when_they_entered_later(trial: World) -> None:
+    connected = {"event": "connected", "where_sql": None, "since": "entry"}
+    then = [{"id": "bye", "send": "bye"}, {"id": "later", "wait": 30 * 86_400}]
+    wait = {"id": "connected", "wait_until": connected, "timeout": 10 * 86_400, "then": then, "else": []}
+    trial.campaigns = [campaign(steps=[STEPS[0], wait])]
+    trial.plan(START + HOUR)
+    trial.segment("seg_trial", "old")
+    trial.plan(START + DAY)
+    trial.segment("seg_trial", "old", "new")
+    trial.plan(START + 2 * DAY)
+    trial.event("new", "connected", START + 2 * DAY + HOUR, load=2)
+    assert sent(trial, trial.plan(START + 3 * DAY)) == [("new", "bye")]
+    trial.merge("old", "new")
+
+    plan = trial.plan(START + 4 * DAY)
+
+    assert passes(trial, plan) == [("new", "active", "later"), ("new", "merged", None)]
+    assert sent(trial, plan) == []
+
+
 def test_who_has_been_through_as_one_does_not_go_on_as_the_other_where_nobody_passes_twice(trial: World) -> None:
     trial.segment("seg_trial", "old")
     trial.plan(START + DAY)
