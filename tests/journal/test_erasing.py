@@ -71,6 +71,7 @@ def test_the_batches_with_a_row_of_theirs_are_cancelled_and_a_claimed_one_may_ha
 
 
 def test_what_is_forgotten_leaves_no_byte_in_the_file(busy, settings, at):
+    busy._db._connection.execute("pragma secure_delete = off").fetchall()
     for number in range(200):
         busy._db._connection.execute(
             "insert into responses (intent_id, enrollment_id, step, status_code, body, recorded_at)"
