@@ -38,6 +38,8 @@ READING = {
     "campaign report": ("onboarding",),
     "backfills list": (),
     "drafts list": (),
+    "events": (),
+    "contracts infer": ("signed_up",),
     "quarantine list": (),
     "quarantine show": ("{line}",),
     "guard list": (),
