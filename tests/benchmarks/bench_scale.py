@@ -4,8 +4,8 @@
 
 A large year of the demo generator as gzipped JSONL, a file a month, and a day more with 0.3 % of the events. The year
 is landed and run once, then the day, then an hour without events; all by the command line, in processes of their own.
-Prints the seconds of each step, landing against DuckDB's own typed read of the same files to Parquet (zstd), the day's build
-against the first one, and the most memory that all processes of a step had at one time.
+Prints the seconds of each step, landing against DuckDB's own typed read of the same files to Parquet (zstd), the day's
+build against the first one, and the most memory that all processes of a step had at one time.
 
 Goals: the day's build at most 0.03 of the first, landing at least half of the typed read, no step over 6 GB.
 """
