@@ -39,6 +39,8 @@ READING = {
     "backfills list": (),
     "drafts list": (),
     "events": (),
+    "orphans": (),
+    "erasures list": (),
     "contracts infer": ("signed_up",),
     "quarantine list": (),
     "quarantine show": ("{line}",),
@@ -52,6 +54,7 @@ CHANGING = {
     *("land", "plan", "apply", "run", "deliver", "backfill", "demo", "gc", "quarantine retry", "guard release"),
     *("unknown settle", "live acquire", "live release"),
     *("backfills show", "backfills corrections", "backfills ignore"),
+    *("erase", "erasures show", "erasures finish"),
     *("drafts show", "drafts approve", "drafts reject", "broadcast", "campaign backtest"),
 }
 """Tried in other files, on copies."""
