@@ -60,7 +60,7 @@ def test_a_secret_of_ours_is_not_in_dbts_environment(settings: Settings, monkeyp
     monkeypatch.setenv("SMTP_PASSWORD", "s3cret-of-ours")
     seen: list[dict[str, str]] = []
 
-    def run(_arguments: list[str], environment: dict[str, str], *_: Path | None) -> tuple[int, str]:
+    def run(_arguments: list[str], environment: dict[str, str], *_: object, **_more: object) -> tuple[int, str]:
         seen.append(environment)
         raise KeyboardInterrupt
 
