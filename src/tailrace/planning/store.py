@@ -88,7 +88,11 @@ class Plan:
     @property
     def plan_id(self) -> str:
         """Return the plan's id: 16 hex digits of the SHA-256 of its document."""
-        return hashlib.sha256(self.document()).hexdigest()[:16]
+        return _plan_id(self.document())
+
+
+def _plan_id(document: bytes) -> str:
+    return hashlib.sha256(document).hexdigest()[:16]
 
 
 def _parse(content: bytes) -> Plan:
@@ -262,10 +266,11 @@ class Store:
 
     def save(self, plan: Plan) -> str:
         """Store the plan, whose pieces are stored already, and return its id. Saving it again changes nothing."""
-        plan_id = plan.plan_id
+        document = plan.document()
+        plan_id = _plan_id(document)
         path = self._root / plan_id / "plan.json"
         if not path.exists():
-            durable.write(path, plan.document())
+            durable.write(path, document)
         crash.here("plan.saved")
         return plan_id
 
