@@ -37,6 +37,8 @@ _OBJECTS = (
     "left join wh.core.dim_objects as objects"
     " on objects.object = candidates.object and objects.object_id = candidates.object_id"
 )
+_ADDRESS_ON = {"sms": "phone", "push": "user_id"}
+_ADDRESSES = {"email", *_ADDRESS_ON.values()}
 _JSON = {
     "event": "candidates.event",
     "trigger": "candidates.event",
@@ -62,14 +64,16 @@ def prepare(
         "create or replace temp table prepared (intent_id varchar, address varchar, message_key varchar,"
         " data varchar, missing varchar)"
     )
+    fields_of = {key: spec.required | spec.optional for key, spec in messages.items()}
+    asked = {name for fields in fields_of.values() for root, name in fields if root == "customer"} | _ADDRESSES
     # Each message joins these: a left join hashes its right side, which would be everybody every time.
     for table, whole in (("asked_people", PEOPLE), ("asked_features", FEATURES)):
+        columns = [identifier(name) for name in engine.columns(connection, whole) if name in asked | {"person_id"}]
         connection.execute(
-            f"create or replace temp table {table} as select * from {whole}"
+            f"create or replace temp table {table} as select {', '.join(columns)} from {whole}"
             " where person_id in (select person_id from candidates where message is not null)"
         )
     customer = _customer_columns(connection)
-    fields_of = {key: spec.required | spec.optional for key, spec in messages.items()}
     if any(root == "objects" for fields in fields_of.values() for root, _ in fields):
         query = engine.statement(_PACKAGE, "owned")
         connection.execute(f"create or replace temp table owned as {query}", {"most": MOST_OBJECTS})
@@ -81,17 +85,17 @@ def prepare(
     for campaign, message, segment, object_type in sorted(triggered):
         spec = messages[campaign, message]
         relation = segment_relations.get(segment)
-        columns = frozenset(engine.columns(connection, f"wh.{relation}")) if relation else frozenset()
-        fields = _Fields(customer, columns)
-        asked = fields_of[campaign, message]
+        of_segment = frozenset(engine.columns(connection, f"wh.{relation}")) if relation else frozenset()
+        fields = _Fields(customer, of_segment)
+        needed = fields_of[campaign, message]
         select = _Select(
             address=_address(spec, customer),
-            document=fields.document(asked),
+            document=fields.document(needed),
             missing=fields.first_missing(sorted(spec.required)),
             members=f"left join wh.{relation} as members on members.person_id = candidates.person_id"
             if relation
             else "",
-            objects=_objects(asked, is_started_by_one=bool(object_type)),
+            objects=_objects(needed, is_started_by_one=bool(object_type)),
         )
         named = {"campaign": campaign, "message": message, "segment": segment, "object": object_type}
         alike.setdefault(select, []).append(named | {"message_key": spec.message_key})
@@ -155,7 +159,7 @@ def _address(spec: MessageSpec, customer: Mapping[str, str]) -> str:
     to = json.loads(spec.source).get("to")
     if to is not None or spec.channel == "slack":
         return literal(to or "")
-    column = {"sms": "phone", "push": "user_id"}.get(spec.channel, "email")
+    column = _ADDRESS_ON.get(spec.channel, "email")
     if column not in customer:
         return "null::varchar"
     text = f"trim({customer[column]}.{identifier(column)}::varchar)"
