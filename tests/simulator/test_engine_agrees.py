@@ -27,7 +27,8 @@ from tests.simulator.engine import (
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore:Generating overly large repr")]
 
 
-@settings(max_examples=16, deadline=None, suppress_health_check=list(HealthCheck))
+# 30 people in three campaigns are 90 walks over four to seven runs: 24 draws are 2,160 walks, looked at 12,000 times.
+@settings(max_examples=24, deadline=None, suppress_health_check=list(HealthCheck))
 @given(cases())
 def test_engine_and_simulator_agree_on_every_pass_move_verdict_and_act(case: Case) -> None:
     with tempfile.TemporaryDirectory() as root, patch.object(exits, "FEW", case.few):
