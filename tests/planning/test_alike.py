@@ -68,6 +68,7 @@ def test_of_campaigns_of_equal_steps_only_those_who_are_due_move(both: World) ->
     assert [row[:2] for row in said(both, both.plan(START + 4 * DAY))] == [("second", "bye")] * 2
 
 
+@pytest.mark.usefixtures("asked")
 def test_goals_of_one_event_are_reached_within_each_campaigns_own_time(both: World) -> None:
     both.campaigns = [
         on("seg_trial", "first", goal=goal(event="paid", within=86_400)),
@@ -98,6 +99,7 @@ def test_goals_of_one_event_are_reached_within_each_campaigns_own_time(both: Wor
     }
 
 
+@pytest.mark.usefixtures("asked")
 def test_an_exit_that_one_campaign_has_ends_nobody_in_another(both: World) -> None:
     both.segment("seg_gone")
     both.campaigns = [

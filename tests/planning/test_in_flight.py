@@ -33,13 +33,18 @@ def where(world: World, plan: Any) -> list[tuple[Any, ...]]:
     return world.rows(plan, "enrollments:welcome", "status", "step")
 
 
+NO_PLAN = {"where_sql": "coalesce(json_extract_string(customer, '$.plan') = 'none', false)", "columns": ["plan"]}
+
+
+@pytest.mark.usefixtures("asked")
 @pytest.mark.parametrize(
     "condition",
     [
         "left_trigger",
         {"in": "seg_vip"},
+        {"all": [NO_PLAN, {"any": [{"in": "seg_vip"}, {"in": "seg_trial"}]}]},
         {"event": "cancelled", "where_sql": None, "since": "entry"},
-        {"where_sql": "coalesce(json_extract_string(customer, '$.plan') = 'none', false)", "columns": ["plan"]},
+        NO_PLAN,
     ],
 )
 def test_who_meets_an_exit_condition_gets_nothing_more(trial: World, condition: Any) -> None:
@@ -56,6 +61,7 @@ def test_who_meets_an_exit_condition_gets_nothing_more(trial: World, condition: 
     assert where(trial, plan) == [("completed", None), ("exited", None)]
 
 
+@pytest.mark.usefixtures("asked")
 def test_who_enters_and_meets_an_exit_condition_leaves_before_the_first_message(trial: World) -> None:
     trial.segment("seg_vip", "ada")
     trial.campaigns = [campaign(steps=STEPS, exit=[{"in": "seg_vip"}])]
@@ -66,6 +72,7 @@ def test_who_enters_and_meets_an_exit_condition_leaves_before_the_first_message(
     assert where(trial, plan) == [("active", "rest"), ("exited", None)]
 
 
+@pytest.mark.usefixtures("asked")
 def test_the_goal_goes_before_the_exit(trial: World) -> None:
     trial.campaigns = [campaign(steps=STEPS, goal=goal(event="paid"), exit=[{"in": "seg_vip"}])]
     trial.plan(START + DAY)
@@ -75,6 +82,7 @@ def test_the_goal_goes_before_the_exit(trial: World) -> None:
     assert where(trial, trial.plan(START + 3 * DAY)) == [("converted", None), ("exited", None)]
 
 
+@pytest.mark.usefixtures("asked")
 def test_a_goal_by_segment_is_reached_by_entering_it_in_time(trial: World) -> None:
     trial.campaigns = [campaign(steps=STEPS, goal=goal(segment="seg_vip", within=3 * 86_400))]
     trial.plan(START + DAY)
@@ -90,6 +98,7 @@ def test_a_goal_by_segment_is_reached_by_entering_it_in_time(trial: World) -> No
     assert where(trial, late) == [("completed", None), ("converted", None)]
 
 
+@pytest.mark.usefixtures("asked")
 def test_a_goal_by_segment_is_not_reached_by_an_edit_of_the_segment_nor_by_a_backfill(trial: World) -> None:
     trial.campaigns = [campaign(steps=STEPS, goal=goal(segment="seg_vip"))]
     trial.plan(START + DAY)
@@ -104,6 +113,7 @@ def test_a_goal_by_segment_is_not_reached_by_an_edit_of_the_segment_nor_by_a_bac
         assert trial.rows(plan, "enrollments:welcome", "status", "goal_at") == [("active", None)] * 2
 
 
+@pytest.mark.usefixtures("asked")
 def test_a_goal_counts_after_the_last_step_and_only_with_its_condition(trial: World) -> None:
     big = "coalesce(try_cast(json_extract_string(properties, '$.amount') as double) > 10, false)"
     trial.campaigns = [campaign(goal=goal(event="paid", where_sql=big))]
@@ -119,6 +129,7 @@ def test_a_goal_counts_after_the_last_step_and_only_with_its_condition(trial: Wo
     assert reached == [((START + 2 * DAY).replace(tzinfo=None),)]
 
 
+@pytest.mark.usefixtures("asked")
 def test_an_event_reaches_the_goal_after_the_entry_and_up_to_the_last_second_of_its_window(world: World) -> None:
     entry, second = START + DAY, timedelta(seconds=1)
     moments = {"at_entry": entry, "first": entry + second, "last": entry + DAY, "late": entry + DAY + second}

@@ -97,10 +97,15 @@ class Turn:
 
 @dataclass(frozen=True)
 class Case:
-    """A policy and the runs under it, oldest first."""
+    """A policy and the runs under it, oldest first.
+
+    `few` is the share of all people up to which goals and exits are asked of people first (planning.exits.FEW): it
+    decides where passes are looked for, and nothing else.
+    """
 
     policy: Policy
     turns: tuple[Turn, ...] = field(default_factory=tuple)
+    few: float = 0.0
 
 
 def _where(pool: Mapping[str, Truth]) -> st.SearchStrategy[dict[str, Any]]:
@@ -442,7 +447,7 @@ def cases(draw: st.DrawFn) -> Case:
                 is_backfill=is_backfill,
             )
         )
-    return Case(policy, tuple(turns))
+    return Case(policy, tuple(turns), draw(st.sampled_from((0.0, 1.0))))
 
 
 def _happens(lot: Random, before: int, until: int, is_history: bool) -> Happens:

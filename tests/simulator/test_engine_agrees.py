@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import tempfile
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 
+from tailrace.planning import exits
 from tests.simulator.cases import Case, cases
 from tests.simulator.engine import (
     Player,
@@ -29,7 +31,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore:Generating ov
 @settings(max_examples=24, deadline=None, suppress_health_check=list(HealthCheck))
 @given(cases())
 def test_engine_and_simulator_agree_on_every_pass_move_verdict_and_act(case: Case) -> None:
-    with tempfile.TemporaryDirectory() as root:
+    with tempfile.TemporaryDirectory() as root, patch.object(exits, "FEW", case.few):
         player = Player(case, Path(root))
         for number, (plan, ran) in enumerate(player.play()):
             world, here = player.world, f"turn {number}"

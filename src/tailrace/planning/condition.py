@@ -92,6 +92,21 @@ def truth(
     return _truth(condition, _Row(person, entered_at, until, enrollment, trigger), bits)
 
 
+def people(condition: Mapping[str, Any], bits: Mapping[str, Bit]) -> str | None:
+    """Return SQL for people of whom alone the condition can hold, or None when they cost as much as to ask it."""
+    match condition:
+        case {"in": segment}:
+            bit = bits.get(segment)
+            return None if bit is None else f"select person_id from current where {_has(bit)}"
+        case {"all": inner}:
+            return next((found for each in inner if (found := people(each, bits)) is not None), None)
+        case {"any": inner}:
+            several = [people(each, bits) for each in inner]
+            return " union all ".join(each for each in several if each) if several and None not in several else None
+        case _:
+            return None
+
+
 def same(names: Sequence[str], one: str, other: str) -> str:
     """Return SQL for two events, given by their properties, that have the same value in each of the properties.
 
@@ -145,7 +160,11 @@ def _exists(relation: str, *filters: str | None) -> str:
 def _is_member(bit: Bit | None, row: _Row) -> str:
     if bit is None:  # a segment that the plan does not have has no members
         return "false"
-    return _among(row.person, "select person_id from current", f"(w{bit.word} & {bit.mask}::ubigint) <> 0")
+    return _among(row.person, "select person_id from current", _has(bit))
+
+
+def _has(bit: Bit) -> str:
+    return f"(w{bit.word} & {bit.mask}::ubigint) <> 0"
 
 
 def _happened(event: str, condition: Mapping[str, Any], row: _Row) -> str:

@@ -9,10 +9,11 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
-from tailrace import clock
+from tailrace import clock, engine
 from tailrace.engine import statement
 from tailrace.planning import passes, people, relations
 from tailrace.planning.condition import needs, same, truth
+from tailrace.planning.condition import people as condition_people
 from tailrace.planning.migration import may_migrate
 from tailrace.planning.run import GOALS_REACHED, CampaignSpec, Run
 from tailrace.planning.trigger import left_trigger
@@ -21,6 +22,9 @@ _PACKAGE = "tailrace.planning"
 
 Versions = Mapping[str, Mapping[str, Any]]
 
+
+FEW = 0.05
+"""The share of all people up to which all passes of those whom a rule may be about are brought at once."""
 
 _STANDING = "passes.status = 'active' and passes.over is null"
 
@@ -42,12 +46,13 @@ class _Rule:
     """What marks or ends passes: SQL with the places `{key}` and `{rows}`, and the versions that say so.
 
     `subjects` are rows of the table `subjects`. `columns` are those of the person that the SQL looks at. `passes` are
-    those of the table `passes` that the rule is about.
+    those of the table `passes` that the rule is about, `people` SQL for whom alone it may be, if that is easily told.
     """
 
     query: str
     is_goal: bool
     passes: str = "passes"
+    people: str | None = None
     columns: frozenset[str] = frozenset()
     subjects: list[dict[str, Any]] = field(default_factory=list)
 
@@ -81,8 +86,8 @@ def end_early(
 ) -> None:
     """Note in `passes` who reached the goal of their version, and end what goal (`converted`) and exits (`exited`) end.
 
-    Versions that say the same are asked at once, whatever their campaign. People are found first, from few columns of
-    all passes; only then their passes are read.
+    Versions that say the same are asked at once, whatever their campaign. People are found first, without their passes
+    or from few columns of all passes; only then their passes are read.
     """
     rules = list(_rules(run, campaigns, versions))
     if not rules:
@@ -105,8 +110,17 @@ def end_early(
 
 def _bring(connection: duckdb.DuckDBPyConnection, run: Run, rules: Sequence[_Rule]) -> set[str]:
     """Bring the passes that the parent plan kept and that a rule is about to `passes`; return their campaigns."""
+    open_passes = f"(goal_at is null or wake_at < {relations.FOREVER})"
+    near = _near(connection, rules)
+    found: set[str] = set()
+    if near:
+        campaigns = sorted({slug for rule in near for slug in rule.slugs})
+        whose = "person_id in (select person_id from concerned)"
+        found = passes.stir(connection, run, campaigns, f"{open_passes} and {whose}")
     connection.execute("create or replace temp table wanted (campaign varchar, person_id bigint)")
     for rule in rules:
+        if rule in near:
+            continue
         rows = passes.every_row(run, rule.slugs)
         if rule.columns:
             standing = f"select person_id from {rows} as kept where wake_at < {relations.FOREVER}"
@@ -117,9 +131,23 @@ def _bring(connection: duckdb.DuckDBPyConnection, run: Run, rules: Sequence[_Rul
     if slugs:
         # Without `distinct` or as `exists`, DuckDB takes the passes for the smaller side, and hashes them all.
         wanted = "(campaign, person_id) in (select distinct campaign, person_id from wanted)"
-        which = f"(goal_at is null or wake_at < {relations.FOREVER}) and {wanted}"
-        passes.stir(connection, run, sorted(slugs), which)
-    return slugs
+        passes.stir(connection, run, sorted(slugs), f"{open_passes} and {wanted}")
+    return found | slugs
+
+
+def _near(connection: duckdb.DuckDBPyConnection, rules: Sequence[_Rule]) -> list[_Rule]:
+    """Return the rules that are about few people, whoever they are, and make `concerned`, these people.
+
+    To look for the passes of many would bring far more than the rules mean: whom they are about is asked of the passes.
+    """
+    near = [rule for rule in rules if rule.people is not None]
+    if near:
+        asked = " union all ".join(f"({rule.people})" for rule in near)
+        connection.execute(f"create or replace temp table concerned as select distinct person_id from ({asked})")
+        query = "select (select count(*) from concerned), (select count(*) from wh.core.dim_people)"
+        concerned, people_in_all = engine.row(connection, query)
+        near = near if concerned <= FEW * people_in_all else []
+    return near
 
 
 def _unkept(
@@ -159,18 +187,27 @@ def _rules(run: Run, campaigns: Sequence[CampaignSpec], versions: Mapping[str, V
 def _goal(goal: Mapping[str, Any]) -> _Rule:
     if goal["segment"] is not None:
         rows = "(select * from passes where coalesce(over, '') not in ('edited', 'restarted', 'merged') and not is_new)"
-        return _Rule(statement(_PACKAGE, "goals_by_segment"), is_goal=True, passes=rows)
+        entered = "select person_id from changes where change = 'entered' and cause = 'behaviour'"
+        return _Rule(statement(_PACKAGE, "goals_by_segment"), is_goal=True, passes=rows, people=entered)
     query = statement(_PACKAGE, "goals").replace("{where}", goal["where_sql"] or "true")
     compared = same(goal.get("same", ()), "asked.properties", "hopeful.event") or "true"
     rows = "(select * from passes where over is distinct from 'merged')"
-    return _Rule(query.replace("{same}", compared), is_goal=True, passes=rows)
+    asked = f"select person_id from goal_events where {goal['where_sql'] or 'true'}"
+    return _Rule(query.replace("{same}", compared), is_goal=True, passes=rows, people=asked)
 
 
 def _exit(run: Run, definition: Mapping[str, Any]) -> _Rule:
     holds = " or ".join(_holds(run, definition, each) for each in definition["exit"])
     query = statement(_PACKAGE, "leaving").replace("{holds}", holds).replace("{forever}", relations.FOREVER)
     columns = needs(each for each in definition["exit"] if each != "left_trigger").columns
-    return _Rule(query, is_goal=False, passes="(select * from passes where over is null)", columns=columns)
+    whom = [None if each == "left_trigger" else condition_people(each, run.bits) for each in definition["exit"]]
+    return _Rule(
+        query,
+        is_goal=False,
+        passes="(select * from passes where over is null)",
+        people=None if None in whom else " union all ".join(each for each in whom if each),
+        columns=columns,
+    )
 
 
 def _reach(connection: duckdb.DuckDBPyConnection, run: Run, rule: _Rule) -> None:

@@ -91,14 +91,19 @@ def begin(connection: duckdb.DuckDBPyConnection, run: Run, slugs: Iterable[str])
     connection.execute(f"insert into passes by name {_stirred(run, slugs, due)}")
 
 
-def stir(connection: duckdb.DuckDBPyConnection, run: Run, slugs: Iterable[str], which: str) -> None:
-    """Copy the passes of the campaigns for which `which` holds, an expression over `kept`, unless they are there."""
+def stir(connection: duckdb.DuckDBPyConnection, run: Run, slugs: Iterable[str], which: str) -> set[str]:
+    """Copy the passes of the campaigns for which `which` holds, an expression over `kept`, unless they are there.
+
+    Return the campaigns that have such passes.
+    """
     connection.execute(f"create or replace temp table stirred as {_stirred(run, slugs, which)}")
     connection.execute(
         "insert into passes by name select * from stirred where not exists (select 1 from passes"
         " where passes.campaign = stirred.campaign and passes.enrollment_id = stirred.enrollment_id)"
     )
+    found = {slug for (slug,) in connection.execute("select distinct campaign from stirred").fetchall()}
     connection.execute("drop table stirred")
+    return found
 
 
 def _stirred(run: Run, slugs: Iterable[str], which: str) -> str:
