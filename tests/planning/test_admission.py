@@ -7,7 +7,7 @@ import pytest
 
 from tailrace import ids
 from tailrace.planning.arbitration import Rules
-from tests.planning.world import DAY, HOUR, START, World, campaign, event_trigger
+from tests.planning.world import DAY, HOUR, START, World, campaign, event_trigger, goal
 
 WAITS = [{"id": "hello", "send": "hello"}, {"id": "rest", "wait": 5 * 86_400}, {"id": "bye", "send": "bye"}]
 AFTER_EXIT = {"kind": "after_exit", "seconds": None}
@@ -54,6 +54,24 @@ def test_a_second_event_restarts_the_pass_when_the_campaign_says_so(buyers: Worl
     assert buyers.rows(plan, "enrollments:welcome", "status", "step") == [("active", "rest"), ("restarted", None)]
     assert ("restarted",) in buyers.rows(plan, "transitions", "why")
     assert last == [[], [("ada", "bye", "send", None)]]
+
+
+def test_the_pass_that_a_second_event_restarts_reaches_no_goal_in_the_same_run(buyers: World) -> None:
+    hope = goal(event="paid", exit=False)
+    spec = campaign(trigger=event_trigger("bought"), repeat=AFTER_EXIT, in_flight="restart", steps=WAITS, goal=hope)
+    buyers.campaigns = [spec]
+    buys(buyers, "ada", 1)
+    buyers.plan(START + DAY)
+    buys(buyers, "ada", 25)
+    paid = START + 26 * HOUR
+    buyers.event("ada", "paid", paid, load=2)
+
+    plan = buyers.plan(START + 2 * DAY)
+
+    assert buyers.rows(plan, "enrollments:welcome", "status", "goal_at") == [
+        ("active", paid.replace(tzinfo=None)),
+        ("restarted", None),
+    ]
 
 
 def test_who_was_there_a_short_time_ago_is_told_when_they_may_enter_again(buyers: World) -> None:

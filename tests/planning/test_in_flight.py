@@ -191,6 +191,20 @@ def test_an_edit_does_with_people_in_flight_as_its_author_chose(trial: World, on
         assert where(trial, plan) == [("edited", None), ("edited", None)]
 
 
+@pytest.mark.usefixtures("asked")
+@pytest.mark.parametrize("hope", [goal(event="paid"), goal(segment="seg_vip")], ids=["event", "segment"])
+def test_whom_an_edit_takes_out_reaches_no_goal_in_the_same_run(trial: World, hope: dict[str, Any]) -> None:
+    trial.campaigns = [campaign(steps=STEPS, goal=hope)]
+    trial.plan(START + DAY)
+    trial.campaigns = [campaign(steps=EDITED, goal=hope, on_edit="exit", messages=MESSAGES)]
+    trial.event("ada", "paid", START + 2 * DAY, load=2)
+    trial.segment("seg_vip", "ada")
+
+    plan = trial.plan(START + 3 * DAY)
+
+    assert trial.rows(plan, "enrollments:welcome", "status", "goal_at") == [("edited", None)] * 2
+
+
 @pytest.mark.parametrize("instead", [{"id": "pause", "wait": 86_400}, {"id": "rest", "send": "more"}])
 def test_who_rests_at_a_step_that_is_gone_or_of_another_kind_stays_on_the_version(
     trial: World, instead: dict[str, Any]

@@ -28,6 +28,9 @@ FEW = 0.05
 
 _STANDING = "passes.status = 'active' and passes.over is null"
 
+_HOPEFUL = "(select * from passes where coalesce(over, '') not in ('edited', 'restarted', 'merged'))"
+"""Passes that can still reach a goal: what an edit, a restart or a merge ends in this run does so before goals do."""
+
 _SUBJECTS = pa.schema(
     [
         ("rule", pa.int32()),
@@ -186,14 +189,13 @@ def _rules(run: Run, campaigns: Sequence[CampaignSpec], versions: Mapping[str, V
 
 def _goal(goal: Mapping[str, Any]) -> _Rule:
     if goal["segment"] is not None:
-        rows = "(select * from passes where coalesce(over, '') not in ('edited', 'restarted', 'merged') and not is_new)"
+        rows = f"(select * from {_HOPEFUL} where not is_new)"
         entered = "select person_id from changes where change = 'entered' and cause = 'behaviour'"
         return _Rule(statement(_PACKAGE, "goals_by_segment"), is_goal=True, passes=rows, people=entered)
     query = statement(_PACKAGE, "goals").replace("{where}", goal["where_sql"] or "true")
     compared = same(goal.get("same", ()), "asked.properties", "hopeful.event") or "true"
-    rows = "(select * from passes where over is distinct from 'merged')"
     asked = f"select person_id from goal_events where {goal['where_sql'] or 'true'}"
-    return _Rule(query.replace("{same}", compared), is_goal=True, passes=rows, people=asked)
+    return _Rule(query.replace("{same}", compared), is_goal=True, passes=_HOPEFUL, people=asked)
 
 
 def _exit(run: Run, definition: Mapping[str, Any]) -> _Rule:
