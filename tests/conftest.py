@@ -52,6 +52,31 @@ FIRST = (
     "pipeline/test_running_twice.py",
 )
 
+# Memory that is a file system, and what the tests take of it at most, twice.
+SHARED_MEMORY = Path("/dev/shm")
+ROOM = 3 << 30
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Put what the tests write into memory where there is room and nobody named another place.
+
+    Whatever is durable is fsynced, and a disk takes as long for that as the tests for all else. What is killed here
+    are processes, never the machine: it shows nothing that memory would hide.
+    """
+    if config.option.basetemp is None and is_roomy(SHARED_MEMORY):
+        os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(SHARED_MEMORY))
+
+
+def is_roomy(folder: Path) -> bool:
+    try:
+        free = shutil.disk_usage(folder).free
+        facts = Path("/proc/meminfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return False
+    available = next(int(line.split()[1]) * 1024 for line in facts if line.startswith("MemAvailable:"))
+    # What is written there is taken from the memory that the tests themselves need.
+    return free >= ROOM and available >= 2 * ROOM
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put the files that take longest first; `--dist loadfile` keeps each on one worker, for its fixtures build."""
