@@ -8,6 +8,13 @@ ENTRY = "(entry)"
 """The step of a verdict on a person whom a trigger named but who did not enter."""
 
 
+CORRECTION = "(correction)"
+"""The step of a verdict on a pass that `send now` was chosen for and that does not begin."""
+
+OUTSIDE = frozenset({ENTRY, CORRECTION})
+"""Steps of verdicts that are about no message."""
+
+
 class Verdict(StrEnum):
     """What was decided for one person and one message."""
 
@@ -33,6 +40,8 @@ class Reason(StrEnum):
     IN_FLIGHT = "in_flight"
     TOO_SOON = "too_soon"
     FILTERED = "filtered"
+    STEP_GONE = "step_gone"
+    NOT_KNOWN = "not_known"
     # the person
     SUPPRESSED = "suppressed"
     UNSUBSCRIBED = "unsubscribed"
@@ -68,6 +77,8 @@ IN_WORDS = {
     Reason.IN_FLIGHT: "is in the campaign now",
     Reason.TOO_SOON: "was in the campaign too short a time ago",
     Reason.FILTERED: "the campaign's filter is not true",
+    Reason.STEP_GONE: "the campaign has no such message any more",
+    Reason.NOT_KNOWN: "the person, or what the person did, is not known any more",
     Reason.SUPPRESSED: "the address is dead or on the suppression list",
     Reason.UNSUBSCRIBED: "has unsubscribed from everything on this channel",
     Reason.UNSUBSCRIBED_TOPIC: "has unsubscribed from this topic",
@@ -88,6 +99,7 @@ class Why(StrEnum):
     """Why an enrollment moved: by what the step that it left said, or why the pass is over."""
 
     ENTERED = "entered"
+    CORRECTED = "corrected"
     PASSED = "passed"
     WAITED = "waited"
     HAPPENED = "happened"
@@ -110,6 +122,7 @@ class Why(StrEnum):
 
 WHY_IN_WORDS = {
     Why.ENTERED: "the trigger named the person",
+    Why.CORRECTED: "a backfill came too late for it, and `send now` was chosen",
     Why.PASSED: "the step was done or skipped",
     Why.WAITED: "the wait was over",
     Why.HAPPENED: "what the step waits for came true",
