@@ -98,6 +98,19 @@ def test_a_changed_priority_or_status_is_named(trial: World) -> None:
     assert Shift("(entry)", Decision("enter", ""), Decision("skip", "paused"), 5, []) in only.shifts
 
 
+def test_a_parked_campaign_says_which_of_the_two_plans_parked_it(trial: World) -> None:
+    trial.campaigns = [campaign()]
+    free = trial.plan_id(START + DAY, apply=False)
+    trial.failed = {"seg_trial": "it does not run"}
+    parked = trial.plan_id(START + DAY, apply=False)
+
+    (here,) = difference(trial, parked, free).campaigns
+    (there,) = difference(trial, free, parked).campaigns
+
+    assert here.edits == ["parked, unlike in the other plan: segment_failed"]
+    assert there.edits == ["parked in the other plan only: segment_failed"]
+
+
 def test_successive_plans_show_what_only_one_decided_and_who_moved(trial: World) -> None:
     trial.campaigns = [campaign()]
     first = trial.plan_id(START + DAY)

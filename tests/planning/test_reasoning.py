@@ -79,6 +79,37 @@ def test_who_is_sent_a_message_has_every_gate_open(trial: World) -> None:
     assert {each.holds for each in found.gates} == {True}
 
 
+def test_who_got_no_message_is_told_why_also_when_staff_heard_of_them_in_the_same_run(trial: World) -> None:
+    trial.person("ada", email=None)
+    trial.campaigns = [campaign(steps=[{"id": "hello", "send": "hello"}, {"id": "tell", "notify": "tell"}])]
+    trial.plan(START + DAY)
+
+    found = explain(trial, "ada")
+
+    assert (found.verdict, found.step, found.shut) == ("skip", "hello", "address")
+    assert [(row.step, row.verdict, row.reason) for row in found.also] == [("tell", "send", None)]
+
+
+def test_of_several_passes_the_one_without_a_message_is_not_hidden_by_the_other(trial: World) -> None:
+    """Ada orders twice: the second pass is over its cap, and is named beside the message that the first one sent."""
+    trial.rules = Rules(limits=(Limit("marketing", "email", 1, 7 * 86_400),))
+    trial.campaigns = [
+        campaign(trigger=event_trigger("ordered"), repeat={"kind": "each_occurrence", "seconds": None}),
+    ]
+    trial.plan(START + DAY)
+    trial.event("ada", "ordered", START + DAY + HOUR, load=2)
+    trial.event("ada", "ordered", START + DAY + 2 * HOUR, load=2)
+    trial.plan(START + 2 * DAY)
+
+    found = explain(trial, "ada")
+
+    assert {(found.verdict, found.step), *((row.verdict, row.step) for row in found.also)} == {
+        ("send", "hello"),
+        ("defer", "hello"),
+    }
+    assert found.shut == "cap"
+
+
 def test_a_wait_says_how_much_of_it_is_left(trial: World) -> None:
     trial.campaigns = [walking({"id": "rest", "wait": WAIT})]
     trial.plan(START + DAY)

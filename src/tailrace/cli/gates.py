@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from tailrace.cli import output
+from tailrace.cli.funnels import words
 from tailrace.planning.reasoning import Reasons
 from tailrace.planning.weighing import Weighed
 
@@ -17,6 +18,9 @@ def show(found: Reasons) -> None:
     output.say(f"person {found.person_id}, campaign {found.campaign}")
     output.say(f"plan {found.plan_id}  as of {output.cell(found.as_of)} UTC")
     output.say(_decision(found))
+    for row in found.also:
+        said = f", {words(row.reason)}" if row.reason else ""
+        output.say(f"also      {row.verdict} {row.step}{said}  (entered {output.cell(row.entered_at)})")
     output.title("Gates")
     output.table(["gate", "open", "seen"], list(_rows(found)), empty="None.")
     if found.shut is not None:

@@ -190,9 +190,18 @@ def _edits(now: Mapping[str, Any] | None, before: Mapping[str, Any] | None) -> I
         return
     if now["version"] != before["version"]:
         yield f"definition edited: version {now['version'][:8]}, not {before['version'][:8]}"
-    for name in ("status", "sending", "on_edit", "parked"):
+    for name in ("status", "sending", "on_edit"):
         if now.get(name) != before.get(name) and name in now and name in before:
-            yield f"{name}: {now[name] or 'no'}, not {before[name] or 'no'}"
+            yield f"{name}: {now[name]}, not {before[name]}"
+    if now.get("parked") != before.get("parked"):
+        yield _parked(now.get("parked"), before.get("parked"))
+
+
+def _parked(now: str | None, before: str | None) -> str:
+    """Return which of the two plans had it parked, and why."""
+    if not now:
+        return f"parked in the other plan only: {before}"
+    return f"parked: {now}, and in the other plan: {before}" if before else f"parked, unlike in the other plan: {now}"
 
 
 # -- segments --------------------------------------------------------------------------------------------------------
@@ -225,7 +234,7 @@ def _why(now: Mapping[str, Any] | None, before: Mapping[str, Any] | None, is_now
     if now is None or before is None or is_now != was_there:
         return "only in the other plan" if was_there else "not in the other plan"
     if now["parked"] != before["parked"]:
-        return f"parked: {now['parked']}" if now["parked"] else f"parked in the other plan: {before['parked']}"
+        return _parked(now["parked"], before["parked"])
     if now["fingerprint"] != before["fingerprint"]:
         return "its SQL was edited"
     return ""

@@ -22,8 +22,18 @@ from tailrace.planning.gates_of_walk import standing_gates, way_ahead
 from tailrace.planning.run import CampaignSpec
 from tailrace.planning.steps import steps_of
 from tailrace.planning.store import Plan, Store
-from tailrace.planning.verdict import ENTRY
+from tailrace.planning.verdict import ENTRY, Verdict
 from tailrace.planning.weighing import Evidence
+
+
+@dataclass(frozen=True)
+class Beside:
+    """What a plan decided about another step, or in another pass, of the same person and campaign."""
+
+    step: str
+    verdict: str
+    reason: str | None
+    entered_at: datetime
 
 
 @dataclass(frozen=True)
@@ -32,7 +42,8 @@ class Reasons:
 
     `step` is the message that the gates lead to (None: none was in sight); `verdict` what the plan decided about it
     (None: nothing). `shut` is the first gate that was shut, `change` the least that would have opened it; both None
-    when the message was sent. Attribute values may stand in `seen`.
+    when the message was sent. Attribute values may stand in `seen`. `also` is what else the plan decided here: a
+    message goes before calls and words to staff, one that was not sent before one that was.
     """
 
     person_id: int
@@ -44,11 +55,14 @@ class Reasons:
     gates: list[Gate]
     shut: str | None
     change: str | None
+    also: list[Beside]
 
 
 def reasons(case: Case) -> Reasons:
     """Return the gates of the case, the first one shut, and the least that would open it."""
-    step, verdict, gates = _gates(case)
+    judged = [row for row in case.verdicts if row["step"] != ENTRY]
+    about = max(reversed(judged), key=_asked_about, default=None)
+    step, verdict, gates = _gates(case, about)
     first = next((gate for gate in gates if gate.holds is False), None)
     return Reasons(
         person_id=case.evidence.person_id,
@@ -60,13 +74,26 @@ def reasons(case: Case) -> Reasons:
         gates=gates,
         shut=first.name if first else None,
         change=first.change or None if first else None,
+        also=[
+            Beside(row["step"], row["verdict"], row["reason"], _pass_of(case, row)["entered_at"])
+            for row in judged
+            if row is not about
+        ],
     )
 
 
-def _gates(case: Case) -> tuple[str | None, str | None, list[Gate]]:
-    judged = next((row for row in reversed(case.verdicts) if row["step"] != ENTRY), None)
+def _asked_about(row: Mapping[str, Any]) -> tuple[bool, bool]:
+    """Return what makes a verdict the one that somebody asks about: a message, and one that was not sent."""
+    return row["class"] in ("marketing", "transactional"), row["verdict"] != Verdict.SEND
+
+
+def _pass_of(case: Case, verdict: Mapping[str, Any]) -> Mapping[str, Any]:
+    return next(row for row in case.passes if row["enrollment_id"] == verdict["enrollment_id"])
+
+
+def _gates(case: Case, judged: Mapping[str, Any] | None) -> tuple[str | None, str | None, list[Gate]]:
     if judged is not None:
-        judged_pass = next(row for row in case.passes if row["enrollment_id"] == judged["enrollment_id"])
+        judged_pass = _pass_of(case, judged)
         definition = case.versions[judged["version"]]
         entered = f"entered {judged_pass['entered_at']:%Y-%m-%d %H:%M}, arm {judged_pass['arm']}"
         gates = [Gate("pass", True, entered), *judged_gates(case, judged, definition, judged_pass)]
