@@ -53,7 +53,7 @@ READING = {
 CHANGING = {
     *("land", "plan", "apply", "run", "deliver", "backfill", "demo", "gc", "quarantine retry", "guard release"),
     *("unknown settle", "live acquire", "live release"),
-    *("backfills show", "backfills corrections", "backfills ignore"),
+    *("backfills show", "backfills corrections", "backfills ignore", "backfills send"),
     *("erase", "erasures show", "erasures finish"),
     *("drafts show", "drafts approve", "drafts reject", "broadcast", "campaign backtest"),
 }

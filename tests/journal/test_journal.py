@@ -2,14 +2,16 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pyarrow as pa
 import pytest
 
 from tailrace.errors import JournalError
 from tailrace.journal import Claim, Journal, Record, RowOutcome, SyncBatch
+from tailrace.journal.choices import CHOSEN
 from tailrace.journal.readings import MIRRORS
+from tailrace.journal.records import Choice
 
 
 def claim_all(journal, epoch, at, *, destination="relay", is_idempotent=False, **options):
@@ -198,7 +200,7 @@ def test_every_commit_is_synced(journal):
 
 
 def test_migrations_are_numbered_kept_and_a_newer_file_is_refused(settings, journal):
-    known = [(1, "0001_the_journal"), (2, "0002_drafts_acts_and_answers")]
+    known = [(1, "0001_the_journal"), (2, "0002_drafts_acts_and_answers"), (3, "0003_chosen_corrections")]
     assert [tuple(row) for row in journal._db.all("select * from migrations")] == known
     assert journal._db.migrate() == []
     with journal._db.transaction():
@@ -333,3 +335,56 @@ def test_the_claim_is_in_the_copy_before_it_returns_and_the_journal_may_be_ahead
     assert b'["a",1]' in settings.journal_copy.read_bytes()
     settings.journal_copy.write_bytes(b"")
     assert journal.copy_problem() is None
+
+
+ENTERED = datetime(2026, 1, 1, tzinfo=UTC).replace(tzinfo=None)
+
+
+def chosen(*names, **changes):
+    rows = [
+        {
+            "choice": 0,
+            "enrollment_id": name,
+            "campaign": "welcome",
+            "step": "hello",
+            "person_id": person,
+            "occurrence": "",
+            "entered_at": ENTERED,
+            "due_at": ENTERED + timedelta(hours=2, microseconds=1),
+            "object_id": None,
+            "source": "app",
+            "event_id": f"e-{name}",
+        }
+        | changes
+        for person, name in enumerate(names, start=1)
+    ]
+    return pa.Table.from_pylist(rows, schema=CHOSEN)
+
+
+def test_a_choice_waits_until_a_plan_considered_it_and_the_same_again_is_nothing_new(journal, intents, at):
+    assert journal.choose("b1", chosen("x", "y"), "kim", "they asked", at) == 2
+    assert journal.choose("b2", chosen("x", "y"), "kim", "again", at) == 0
+    assert journal.choose("b2", chosen("y", "z"), "kim", "again", at) == 1
+    assert journal.choices("b1") == [Choice(1, "b1", "kim", "they asked", at, 2, None)]
+    waiting = journal.chosen()
+    assert waiting.column("choice").to_pylist() == [1, 1, 2]
+    assert waiting.drop_columns("choice").slice(0, 2) == chosen("x", "y").drop_columns("choice")
+
+    journal.apply_plan("p1", None, at, at, intents(), [], used_choices=[1])
+
+    assert journal.chosen().column("enrollment_id").to_pylist() == ["z"]
+    assert journal.choices("b1")[0].plan_id == "p1"
+    assert journal.ever_chosen().num_rows == 3
+    assert journal.choose("b3", chosen("x"), "kim", "it was refused", at) == 1
+    with pytest.raises(JournalError, match="there is no reason"):
+        journal.choose("b3", chosen("w"), "kim", " ", at)
+
+
+def test_of_who_is_erased_no_choice_is_left_and_nothing_of_what_they_did(journal, at):
+    journal.choose("b1", chosen("x", "y", occurrence="order-7", object_id="o"), "kim", "they asked", at)
+
+    journal.erase([1], at, is_dry=False)
+
+    assert journal.chosen().column("enrollment_id").to_pylist() == ["y"]
+    left = "select occurrence, object_id, source, event_id from chosen where person_id = 1"
+    assert journal._db.tuples(left) == [(None, None, None, None)]

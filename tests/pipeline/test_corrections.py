@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import json
+import signal
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,8 @@ from tests.conftest import Company
 from tests.installation import Installation, call
 from tests.pipeline import late
 from tests.pipeline.late import Both
+
+DEE = person_id("dee")
 
 pytestmark = pytest.mark.slow
 
@@ -147,6 +151,50 @@ def test_that_nothing_is_to_be_done_is_kept_with_who_and_why(both: Both, tmp_pat
     (kept,) = call(installation, "backfills", "show", load, "--json").json["remedies"]
     assert (kept["remedy"], kept["reason"], kept["who"] != "") == ("ignored", "too old by now", True)
     assert f"ignored by {kept['who']}" in call(installation, "backfills", "show", load).out
+
+
+def test_what_is_chosen_to_be_sent_now_goes_once_by_the_next_run_also_when_that_is_killed(
+    both: Both, tmp_path: Path
+) -> None:
+    installation = both.late.copy(tmp_path / "data")
+    load = both.result.steps["backfill"]["load"]
+    words = ["backfills", "send", load, "--reason", "they asked", "--campaign", "reminded", "--json"]
+    before = _traces(installation)
+
+    tried = call(installation, *words, "--dry-run")
+    assert (tried.code, tried.json["chosen"], _traces(installation)) == (0, 1, before)
+    done, again = call(installation, *words), call(installation, *words)
+
+    assert done.json["messages"] == [["reminded", "note", 1]]
+    assert [(one.json["chosen"], one.json["waiting"]) for one in (done, again)] == [(1, 0), (0, 1)]
+    (kept,) = call(installation, "backfills", "show", load, "--json").json["remedies"]
+    assert (kept["remedy"], kept["reason"], kept["passes"], kept["plan"]) == ("send_now", "they asked", 1, None)
+    assert "no plan has considered them yet" in call(installation, "backfills", "show", load).out
+
+    # At HEAD's own instant a choice is something new, and a killed run is finished by the next.
+    as_of = ("run", "--as-of", clock.iso(both.days[1]))
+    killed = installation.cli(*as_of, TAILRACE_CRASH_AT="apply.moved")
+    assert killed.code == -signal.SIGKILL, killed.err
+    assert installation.cli(*as_of).code in (0, 3)
+    assert call(installation, "run", "--as-of", clock.iso(both.days[1] + timedelta(hours=1))).code in (0, 3)
+
+    rows = [row for row in _intents(installation) if row["campaign"] == "reminded" and row["person_id"] == DEE]
+    (missed,) = [row for row in _intents(both.punctual) if row["campaign"] == "reminded" and row["person_id"] == DEE]
+    assert [row["intent_id"] for row in rows] == [missed["intent_id"]]
+    with Journal.open(installation.settings) as journal:
+        assert [one.plan_id for one in journal.choices(load)] == [rows[0]["plan_id"]]
+        assert journal.chosen().num_rows == 0
+    story = call(installation, "plan", rows[0]["plan_id"], "--campaign", "reminded").out
+    assert "`send now` was chosen" in story
+
+    refused = call(installation, *words)
+    assert refused.code == 1
+    assert "there is no such message that would have gone and did not (there are: urged 1)" in refused.err
+
+
+def _intents(installation: Installation) -> list[dict[str, Any]]:
+    with Journal.open(installation.settings) as journal:
+        return list(journal.mirror("intents", 0).to_pylist())
 
 
 def test_of_events_that_no_run_has_come_after_there_is_nothing_to_correct(both: Both, tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tailrace import clock, engine
+from tailrace.journal.choices import CHOSEN
 from tailrace.journal.journal import Journal
 from tailrace.journal.readings import MIRRORS
 from tailrace.journal.records import Record
@@ -238,3 +239,16 @@ def test_the_journal_is_read_whole_however_much_of_it_is_mirrored(settings: Sett
                 assert read.column_names == MIRRORS[table].names
         if number < 2:
             mirror(settings, tables)
+
+
+def test_of_choices_it_knows_those_that_the_runs_until_then_considered(journal: Journal, open_at: Any) -> None:
+    row = dict.fromkeys(CHOSEN.names) | {"campaign": "c", "step": "s", "person_id": 1, "occurrence": ""}
+    row |= {"entered_at": clock.naive(FIRST), "due_at": clock.naive(FIRST)}
+    for name in ("one", "other"):
+        journal.choose("b", pa.Table.from_pylist([row | {"enrollment_id": name}], schema=CHOSEN), "kim", "why", FIRST)
+    hindsight = open_at()
+
+    hindsight.settle(FIRST)
+    assert hindsight.chosen().num_rows == 0
+    hindsight.settle(FIRST + DAY, (), [2])
+    assert hindsight.chosen().column("enrollment_id").to_pylist() == ["other"]

@@ -212,6 +212,18 @@ def test_a_person_counts_once_by_the_first_pass_and_only_when_its_time_is_over(w
     assert [each.kind for each in seen.comparisons] == ["holdout", "split"]
 
 
+def test_who_was_sent_something_by_hand_is_counted_and_not_compared(world: World) -> None:
+    by_hand = world.enter(1, "treated", START, START + DAY)
+    world.enter(2, "treated", START)
+    world.enter(3, "holdout", START)
+    world.plan(START + 10 * DAY, [(by_hand, None, "short_note", "corrected")])
+
+    seen = world.measured()
+
+    assert _counts(seen, "holdout") == {"holdout": (1, 1, 0), "treated": (1, 1, 0)}
+    assert (seen.passes, seen.reached_goal) == (3, 1)
+
+
 def test_too_few_people_say_nothing_and_it_is_said(world: World) -> None:
     for person in range(20):
         world.enter(person, "holdout" if person < 4 else "treated", START, START + DAY if person % 2 else None)

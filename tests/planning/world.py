@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from tailrace import ids
 from tailrace.planning.arbitration import Rules
+from tailrace.planning.corrections import Chosen
 from tailrace.planning.enrollment import CampaignSpec, MessageSpec
 from tailrace.planning.guards import Limits
 from tailrace.planning.plan import Request, SyncSpec, make_plan
@@ -166,6 +167,7 @@ class World:
     people_left_share: float | None = None
     threads: int | None = None
     let_go: LetGo = field(default_factory=LetGo)
+    chosen: Chosen = field(default_factory=Chosen)
 
     @property
     def settings(self) -> Settings:
@@ -254,6 +256,7 @@ class World:
             outcomes=pa.Table.from_pylist(self.outcomes, schema=OUTCOMES),
             responses=pa.Table.from_pylist(self.responses, schema=RESPONSES),
             let_go=self.let_go,
+            chosen=self.chosen,
         )
         plan_id = make_plan(self.settings, self.store, request)
         if apply:

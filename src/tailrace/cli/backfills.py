@@ -15,6 +15,8 @@ from tailrace.pipeline import corrections as correcting
 
 app = typer.Typer(help="What was backfilled, what it did, and what it came too late for.", no_args_is_help=True)
 
+_WORDS = {"ignored": "ignored", "listed": "listed", "send_now": "to be sent now, chosen"}
+
 Id = Annotated[str, typer.Argument(help="The id that `list` shows, or the start of it.", metavar="ID")]
 
 
@@ -73,7 +75,10 @@ def show(load_id: Id, data_dir: DataDir = None, project_dir: ProjectDir = None, 
         output.say(f"plan {one.plan_after} on top of {one.plan_before or 'nothing'}")
         _effect(one)
     for remedy in decided:
-        output.say(f"{remedy.remedy} by {remedy.who} at {output.cell(remedy.at)} UTC: {remedy.reason}")
+        output.say(f"{_WORDS[remedy.remedy]} by {remedy.who} at {output.cell(remedy.at)} UTC: {remedy.reason}")
+        if remedy.passes is not None:
+            where = f"considered by plan {remedy.plan}" if remedy.plan else "no plan has considered them yet"
+            output.say(f"  {remedy.passes:,} passes, {where}")
 
 
 def _effect(one: backfills.Backfill) -> None:
@@ -170,3 +175,44 @@ def ignore(
         output.document(kept)
     else:
         output.say(f"kept: nothing is done about backfill {kept.backfill}")
+
+
+@app.command()
+def send(
+    load_id: Id,
+    reason: Annotated[str, typer.Option("--reason", help="Why; it is kept with the backfill.")],
+    campaign: Annotated[
+        str | None, typer.Option("--campaign", help="Only this campaign's messages.", show_default=False)
+    ] = None,
+    step: Annotated[
+        str | None, typer.Option("--step", help="Only the messages of this step.", show_default=False)
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be chosen, and leave it.")] = False,
+    data_dir: DataDir = None,
+    project_dir: ProjectDir = None,
+    json_: Json = False,
+) -> None:
+    """Have the next plan consider the messages that would have gone: once, and as it considers any message.
+
+    Consent, caps, holdout, hours, expiry and approval are asked as ever; who is in the campaign already is refused.
+    """
+    with output.progress("making the runs again") as told:
+        done = remedies.send_now(
+            settings(data_dir, project_dir),
+            load_id,
+            campaign=campaign,
+            step=step,
+            who=who(),
+            reason=reason,
+            at=clock.now(),
+            is_dry=dry_run,
+            progress=lambda done, all_, as_of: told(done, all_, output.cell(as_of)),
+        )
+    if json_:
+        output.document(done)
+        return
+    if dry_run:
+        output.say("nothing was changed; without --dry-run:")
+    output.table(["campaign", "step", "people"], [list(row) for row in done.messages], empty="")
+    waits = f"; {done.waiting:,} wait for it already" if done.waiting else ""
+    output.say(f"the next plan considers {done.chosen:,} of these{waits}: `tailrace plan` shows what becomes of them")

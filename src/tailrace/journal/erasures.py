@@ -50,6 +50,10 @@ class Erasures:
                     "update responses set body = null where body is not null and intent_id in"
                     f" (select intent_id from intents where person_id in ({_THEIRS}))"
                 )
+                self._db.run(
+                    "update chosen set occurrence = null, object_id = null, source = null, event_id = null"
+                    f" where person_id in ({_THEIRS})"
+                )
                 self._db.run(f"update acts set value = null where value is not null and person_id in ({_THEIRS})")
         return counts
 

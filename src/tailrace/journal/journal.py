@@ -16,6 +16,7 @@ from typing import Self
 from tailrace import clock, durable, ids
 from tailrace.errors import JournalError
 from tailrace.journal.broadcasts import Broadcasts
+from tailrace.journal.choices import Choices
 from tailrace.journal.copy import Copy
 from tailrace.journal.database import Database
 from tailrace.journal.drafts import Drafts
@@ -31,7 +32,7 @@ from tailrace.journal.unknowns import Unknowns
 from tailrace.settings import Settings
 
 
-class Journal(Plans, Drafts, Sending, Unknowns, Guards, Leases, Broadcasts, Erasures, Readings):
+class Journal(Plans, Drafts, Sending, Unknowns, Guards, Choices, Leases, Broadcasts, Erasures, Readings):
     """An open journal, at the newest schema. Reading and applying work even when it is behind its copy; sending does
     not (`start_epoch`).
     """

@@ -43,6 +43,7 @@ class Plans(Epochs):
         sync_batches: Sequence[SyncBatch],
         used_releases: Sequence[int] = (),
         acts: pa.Table | None = None,
+        used_choices: Sequence[int] = (),
     ) -> int:
         """Write the plan's intents, acts and batches in one transaction and return how many intents are new.
 
@@ -80,6 +81,9 @@ class Plans(Epochs):
             self._add_batches(plan_id, sync_batches, micros(at))
             self._db.many(
                 "insert into guard_uses (release_seq, plan_id) values (?, ?)", [(n, plan_id) for n in used_releases]
+            )
+            self._db.many(
+                "insert into choice_uses (choice_seq, plan_id) values (?, ?)", [(n, plan_id) for n in used_choices]
             )
         crash.here("journal.applied")
         return new

@@ -177,6 +177,19 @@ class Release:
 
 
 @dataclass(frozen=True)
+class Choice:
+    """A person's word that so many passes of a backfill's corrections go on now; `plan_id`: who considered it."""
+
+    number: int
+    backfill: str
+    who: str
+    reason: str
+    at: datetime
+    passes: int
+    plan_id: str | None
+
+
+@dataclass(frozen=True)
 class Lease:
     """The live lease as the journal has it; `held` is whether it holds for this data directory on this host."""
 

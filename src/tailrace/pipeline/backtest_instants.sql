@@ -17,7 +17,7 @@ judged as (
         count(*) filter (where step = '(entry)') as not_entered,
         count(*) filter (where verdict = 'send') as sent,
         count(*) filter (where verdict = 'defer') as deferred,
-        count(*) filter (where verdict = 'skip' and step <> '(entry)') as skipped
+        count(*) filter (where verdict = 'skip' and step not in ('(entry)', '(correction)')) as skipped
     from verdicts
     group by as_of
 )

@@ -8,7 +8,7 @@ with each as (
         bool_or(verdict = 'defer') as is_held,
         bool_or(verdict = 'skip') as is_skipped
     from verdicts
-    where step <> '(entry)'
+    where step not in ('(entry)', '(correction)')
     group by step, intent_id
 )
 

@@ -5,6 +5,6 @@ select
     count(distinct intent_id) as n
 from verdicts
 where verdict <> 'send'
-    and step <> '(entry)'
+    and step not in ('(entry)', '(correction)')
 group by all
 order by n desc, step, why

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from tailrace import clock, durable
+from tailrace import clock, durable, engine
 from tailrace.errors import DataError
 from tailrace.journal.journal import Journal
 from tailrace.journal.records import Release
@@ -47,6 +47,7 @@ class Branch:
     _instants: Sequence[datetime]
     _loads: Sequence[Load]
     _releases: Sequence[tuple[datetime, Release]]
+    _choices: Sequence[tuple[datetime, int]]
     _apart: Mapping[str, LoadFiles]
 
     def plans(self) -> Iterator[tuple[str, Plan]]:
@@ -59,7 +60,8 @@ class Branch:
         before = None
         for instant in self._instants:
             due = [release for at, release in self._releases if (before is None or at > before) and at <= instant]
-            self.hindsight.settle(instant, due)
+            chosen = [number for at, number in self._choices if (before is None or at > before) and at <= instant]
+            self.hindsight.settle(instant, due, chosen)
             known = [load for load in self._loads if _is_known(load, instant)]
             new = [load for load in known if load.load_id not in seen]
             if parent is not None and any(load.is_history for load in new):
@@ -70,6 +72,10 @@ class Branch:
             seen |= {load.load_id for load in new}
             before = instant
             yield parent
+
+    def attach(self, connection: engine.Connection) -> None:
+        """Attach the warehouse of the plan made last as `wh`, to be read."""
+        engine.attach(connection, self._here.warehouse, "wh")
 
     def _plan(
         self, as_of: datetime, cause: str, parent: tuple[str, Plan] | None, known: Sequence[Load]
@@ -135,7 +141,7 @@ def branch(
             start = _stand_on(settings, here, first)
             with Journal.open(settings) as journal:
                 hindsight = Hindsight(settings, journal, first, folder / "mirror")
-            releases = _releases(Store(settings), first)
+            releases, choices = _releases(Store(settings), first), _choices(Store(settings), first)
             store = Store(here)
             apart: dict[str, LoadFiles] = {}
             for late in [load for load in landed if load.load_id in on_time]:
@@ -144,7 +150,9 @@ def branch(
                 landed = [load for load in landed if load is not late] + [part.load for part in parts]
                 apart |= {part.load.load_id: part.files for part in parts}
             try:
-                yield Branch(store, start, hindsight, settings, here, definitions, instants, landed, releases, apart)
+                yield Branch(
+                    store, start, hindsight, settings, here, definitions, instants, landed, releases, choices, apart
+                )
             finally:
                 hindsight.close()
         finally:
@@ -201,6 +209,16 @@ def _releases(store: Store, first: datetime) -> list[tuple[datetime, Release]]:
                 guard, subject, measured = reading["guard"], reading["subject"], reading["measured"]
                 release = Release(reading["released"], guard, subject, plan_id, measured, "", "", plan.as_of)
                 found.append((plan.as_of, release))
+    return found
+
+
+def _choices(store: Store, first: datetime) -> list[tuple[datetime, int]]:
+    """Return the choices of `send now` that applied plans have considered since, each with the as_of of the plan."""
+    found = []
+    for _, plan in store.chain(store.head()):
+        if plan.as_of < first:
+            break
+        found += [(plan.as_of, number) for number in plan.inputs.choices]
     return found
 
 

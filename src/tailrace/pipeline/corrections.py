@@ -21,10 +21,12 @@ from tailrace.errors import DataError
 from tailrace.journal.journal import Journal
 from tailrace.landing.loads import Load
 from tailrace.pipeline.backfills import find
-from tailrace.pipeline.branch import branch
+from tailrace.pipeline.branch import Branch, branch
 from tailrace.pipeline.remembered import remember
 from tailrace.pipeline.request import Definitions, load_definitions
+from tailrace.planning import relations
 from tailrace.planning.store import Plan, Store
+from tailrace.planning.trigger import BROADCAST_EVENT
 from tailrace.settings import Settings
 from tailrace.warehouse.catalog import project_fingerprint
 
@@ -36,6 +38,8 @@ KINDS = {
 """What may be wrong with a message, in words."""
 
 Progress = Callable[[int, int, datetime], None]
+
+_ASKED = pa.schema([("campaign", pa.string()), ("event", pa.string())])
 
 
 @dataclass(frozen=True)
@@ -71,6 +75,16 @@ def corrections(
 
     Raises DataError when there is no such backfill, Busy when a backtest or another report of this kind is under way.
     """
+    return with_passes(settings, backfill, progress=progress)[0]
+
+
+def with_passes(
+    settings: Settings, backfill: str, *, progress: Progress = lambda done, all_, as_of: None
+) -> tuple[Corrections, pa.Table | None]:
+    """Return the corrections, and of each message that goes with the history in time the pass that it belongs to.
+
+    The latter has the columns of `told_passes.sql`; None when no run was made again.
+    """
     load = find(settings, backfill)
     definitions = load_definitions(settings)
     runs, is_cut = _runs(settings, load)
@@ -88,8 +102,8 @@ def corrections(
         otherwise = _replay(
             settings, definitions, again, None, lambda done, as_of: progress(len(at) + done, total, as_of)
         )
-    rows = _compared(settings, told, otherwise, at)
-    return Corrections(
+    rows = _compared(settings, told and told.said, otherwise and otherwise.said, at)
+    report = Corrections(
         backfill=load.load_id,
         runs=len(at),
         first=at[0] if at else None,
@@ -98,6 +112,7 @@ def corrections(
         campaigns=tuple(_counted(rows)),
         rows=rows,
     )
+    return report, told and told.passes
 
 
 def write_list(seen: Corrections, path: Path) -> int:
@@ -135,21 +150,58 @@ def _has_changed(settings: Settings, runs: list[Plan], definitions: Definitions)
     return any((plan.inputs.definitions, plan.inputs.project) != now for plan in runs)
 
 
+@dataclass(frozen=True)
+class _Told:
+    """What runs that were made again say, and the passes of what they say."""
+
+    said: pa.Table
+    passes: pa.Table
+
+
 def _replay(
     settings: Settings,
     definitions: Definitions,
     at: list[datetime],
     load: Load | None,
     progress: Callable[[int, datetime], None],
-) -> pa.Table | None:
+) -> _Told | None:
     """Return what the runs at these instants say, with the load in time if one is given; None of no instants."""
     if not at:
         return None
     progress(0, at[0])
     with branch(settings, definitions, at, on_time=[load.load_id] if load else []) as replayed:
-        for done, _ in enumerate(replayed.plans(), start=1):
+        plans = []
+        for done, (_, plan) in enumerate(replayed.plans(), start=1):
+            plans.append(plan)
             progress(done, at[min(done, len(at) - 1)])
-        return replayed.hindsight.said()
+        return _Told(replayed.hindsight.said(), _passes(settings, definitions, replayed, plans[-1]))
+
+
+def _passes(settings: Settings, definitions: Definitions, replayed: Branch, last: Plan) -> pa.Table:
+    """Return the pass of each message that the branch has sent, as its last plan knows it."""
+    store = replayed.store
+    triggers = {slug: campaign.definition()["trigger"] for slug, campaign in definitions.campaigns.items()}
+    asked = [
+        {"campaign": slug, "event": trigger.get("event") or (BROADCAST_EVENT if trigger["kind"] == "broadcast" else "")}
+        for slug, trigger in triggers.items()
+    ]
+    with engine.connect(settings) as connection:
+        replayed.attach(connection)
+        connection.register("said", replayed.hindsight.said())
+        connection.register("asked", pa.Table.from_pylist(asked, schema=_ASKED))
+        for name, kind, empty in (
+            ("kept", "enrollments", relations.ENROLLMENTS),
+            ("versions", "versions", relations.VERSIONS),
+        ):
+            sources = [store.source(last, each, empty) for each in last.relations if each.startswith(f"{kind}:")]
+            rows = " union all by name ".join(f"select * from {source} as rows" for source in sources)
+            connection.execute(f"create temp table {name} as {rows or f'{empty} limit 0'}")
+        connection.execute("delete from kept where enrollment_id not in (select enrollment_id from said)")
+        connection.execute(
+            "create temp view expiries as select campaign, version,"
+            " json_extract(source, '$.expires')::bigint as expires from versions"
+        )
+        return connection.sql(engine.statement("tailrace.pipeline", "told_passes")).to_arrow_table()
 
 
 def _compared(settings: Settings, told: pa.Table | None, otherwise: pa.Table | None, at: list[datetime]) -> pa.Table:

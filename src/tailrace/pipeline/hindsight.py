@@ -12,6 +12,7 @@ from datetime import datetime
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from tailrace import clock, engine
@@ -37,6 +38,8 @@ class Hindsight:
         self._folder = folder
         self._files: dict[str, list[Path]] = {table: [] for table in MIRRORS}
         self._releases: list[Release] = []
+        self._ever_chosen = journal.ever_chosen()
+        self._choices: list[int] = []
         self._times = 0
         self._connection = engine.connect(settings)
         for table in ("intents", "outcomes", "acts"):
@@ -55,9 +58,12 @@ class Hindsight:
         """Let go of what was read."""
         self._connection.close()
 
-    def settle(self, until: datetime, releases: Sequence[Release] = ()) -> None:
-        """Go on to the instant `until`: know what was recorded before it. `releases` are those to count from now."""
-        self._releases = list(releases)
+    def settle(self, until: datetime, releases: Sequence[Release] = (), choices: Sequence[int] = ()) -> None:
+        """Go on to the instant `until`: know what was recorded before it.
+
+        `releases` and `choices` (of `send now`) are those to count from now.
+        """
+        self._releases, self._choices = list(releases), list(choices)
         now = {"until": clock.naive(until)}
         run = self._connection.execute
         run(engine.statement(_PACKAGE, "hindsight_real"), now)
@@ -109,6 +115,11 @@ class Hindsight:
     def releases(self) -> list[Release]:
         """Return the guard releases that `settle` was given."""
         return self._releases
+
+    def chosen(self) -> pa.Table:
+        """Return the passes of the choices that `settle` was given."""
+        numbers = pa.array(self._choices, pa.int64())
+        return self._ever_chosen.filter(pc.is_in(self._ever_chosen.column("choice"), numbers))
 
     def _write(self, table: str, schema: pa.Schema) -> None:
         """Write the table's rows that are new at this instant as one more file of the mirror."""

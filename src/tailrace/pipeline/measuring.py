@@ -28,6 +28,7 @@ from tailrace.planning import relations
 from tailrace.planning.arbitration import MARKETING
 from tailrace.planning.steps import steps_of
 from tailrace.planning.store import Plan, Store
+from tailrace.planning.verdict import Why
 from tailrace.reports.measured import ArmView, ComparisonView, FunnelView, MeasuredView, MessageView
 from tailrace.reports.measurement import MISMATCH, Group, lift, mismatch
 from tailrace.settings import Settings
@@ -199,6 +200,11 @@ def _comparisons(
     versions: Mapping[str, Mapping[str, Any]],
     definitions: Definitions,
 ) -> Iterator[ComparisonView]:
+    # Who is sent something by hand was picked among the treated alone, so nobody held out stands against them.
+    connection.execute(
+        "delete from passes where enrollment_id in (select enrollment_id from moves where why = $why)",
+        {"why": str(Why.CORRECTED)},
+    )
     connection.execute(statement(_PACKAGE, "measured_people"), {"as_of": clock.naive(plan.as_of)})
     rows = connection.execute("select version, arm, people, measured, converted from arms order by all").fetchall()
     held = {version: definition["holdout_bp"] for version, definition in versions.items()}

@@ -1,34 +1,125 @@
 """What did people decide about the messages that a backfill came too late for?
 
 landing/backfills/<load_id>/<n>.json         a decision each, from 1 on; never changed
+
+What was chosen to be sent now stands in the journal, because a plan considers it, once.
 """
 
 from __future__ import annotations
 
+from collections import Counter
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Literal
 
 import orjson
+import pyarrow as pa
 from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
 
-from tailrace import durable
+from tailrace import durable, engine
 from tailrace.errors import DataError
+from tailrace.journal.choices import CHOSEN
+from tailrace.journal.journal import Journal
 from tailrace.pipeline.backfills import find
-from tailrace.pipeline.corrections import Corrections, write_list
+from tailrace.pipeline.corrections import Corrections, Progress, with_passes, write_list
+from tailrace.pipeline.request import load_definitions
+from tailrace.planning.steps import steps_of
 from tailrace.settings import Settings
+
+_PLACES = pa.schema([("campaign", pa.string()), ("step", pa.string()), ("position", pa.int32())])
 
 
 class Remedy(BaseModel):
-    """One decision: `ignored`, or `listed` (its rows were written to a file, for people to act on)."""
+    """One decision: `ignored`, `listed` (its rows were written to a file, for people to act on), or `send_now`.
+
+    Of the last, `passes` is how many were chosen, `plan` the one that considered them; None while none has.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     backfill: str
-    remedy: Literal["ignored", "listed"]
+    remedy: Literal["ignored", "listed", "send_now"]
     who: str
     reason: str
     at: AwareDatetime
+    passes: int | None = None
+    plan: str | None = None
+
+
+@dataclass(frozen=True)
+class Sending:
+    """What was chosen to be sent now: how many passes go on at which message, by campaign and step.
+
+    `chosen` are those that the next plan considers because of it; the others (`waiting`) wait for it already.
+    """
+
+    backfill: str
+    messages: tuple[tuple[str, str, int], ...]
+    chosen: int
+    waiting: int
+    is_dry: bool
+
+
+def send_now(
+    settings: Settings,
+    backfill: str,
+    *,
+    campaign: str | None,
+    step: str | None,
+    who: str,
+    reason: str,
+    at: datetime,
+    is_dry: bool,
+    progress: Progress = lambda done, all_, as_of: None,
+) -> Sending:
+    """Have the next plan consider the messages that this backfill came too late for, of one campaign or step or of all.
+
+    What was decided before is not undone, and choosing the same again changes nothing. Raises what `corrections`
+    raises, DataError when there is no reason or no such message.
+    """
+    if not reason.strip():
+        raise DataError("there is no reason; expected one: say with `--reason` why these are to be sent now")
+    seen, passes = with_passes(settings, backfill, progress=progress)
+    found = _missed(settings, seen, passes, campaign, step)
+    if not found.num_rows:
+        missed = sorted({(one.campaign, one.missed) for one in seen.campaigns if one.missed})
+        there = ", ".join(f"{slug} {count:,}" for slug, count in missed) or "none"
+        raise DataError(
+            f"backfill {seen.backfill}: there is no such message that would have gone and did not (there are: {there});"
+            " expected some: `tailrace backfills corrections` shows them. Nothing was chosen"
+        )
+    counts = Counter(zip(found.column("campaign").to_pylist(), found.column("step").to_pylist(), strict=True))
+    with Journal.open(settings) as journal:
+        waiting = set(journal.chosen().column("enrollment_id").to_pylist())
+        known = sum(enrollment in waiting for enrollment in found.column("enrollment_id").to_pylist())
+        chosen = found.num_rows - known if is_dry else journal.choose(seen.backfill, found, who, reason, at)
+    return Sending(
+        backfill=seen.backfill,
+        messages=tuple((slug, name, counts[slug, name]) for slug, name in sorted(counts)),
+        chosen=chosen,
+        waiting=found.num_rows - chosen,
+        is_dry=is_dry,
+    )
+
+
+def _missed(
+    settings: Settings, seen: Corrections, passes: pa.Table | None, campaign: str | None, step: str | None
+) -> pa.Table:
+    """Return the passes of the messages that were missed, each with the first of them."""
+    if passes is None:
+        return CHOSEN.empty_table()
+    places = [
+        {"campaign": slug, "step": each.id, "position": each.position}
+        for slug, found in load_definitions(settings).campaigns.items()
+        for each in steps_of(found.definition()["steps"])
+    ]
+    with engine.connect(settings) as connection:
+        connection.register("missed", seen.rows)
+        connection.register("told_passes", passes)
+        connection.register("places", pa.Table.from_pylist(places, schema=_PLACES))
+        query = engine.statement("tailrace.pipeline", "missed_passes")
+        return connection.sql(query, params={"campaign": campaign, "step": step}).to_arrow_table()
 
 
 def ignore(settings: Settings, backfill: str, *, who: str, reason: str, at: datetime) -> Remedy:
@@ -49,7 +140,19 @@ def list_rows(settings: Settings, seen: Corrections, path: Path, *, who: str, at
 
 def remedies(settings: Settings, load_id: str) -> list[Remedy]:
     """Return the decisions about a backfill, the first one first. Raises DataError when one cannot be read."""
-    found = []
+    with Journal.open(settings) as journal:
+        found = [
+            Remedy(
+                backfill=load_id,
+                remedy="send_now",
+                who=choice.who,
+                reason=choice.reason,
+                at=choice.at,
+                passes=choice.passes,
+                plan=choice.plan_id,
+            )
+            for choice in journal.choices(load_id)
+        ]
     for path in sorted(_folder(settings, load_id).glob("*.json"), key=lambda path: int(path.stem)):
         try:
             found.append(Remedy.model_validate(orjson.loads(path.read_bytes())))
@@ -58,7 +161,7 @@ def remedies(settings: Settings, load_id: str) -> list[Remedy]:
                 f"{path}: this decision cannot be read ({type(error).__name__}); expected what"
                 " `tailrace backfills` wrote: restore the folder from a backup"
             ) from error
-    return found
+    return sorted(found, key=lambda remedy: remedy.at)
 
 
 def _keep(settings: Settings, remedy: Remedy) -> Remedy:

@@ -25,6 +25,7 @@ from tailrace.landing.loads import Load, own_event_files
 from tailrace.landing.packs import pack_file, packed
 from tailrace.landing.taxonomy import active_events
 from tailrace.planning import arbitration
+from tailrace.planning.corrections import Chosen
 from tailrace.planning.guards import Limits
 from tailrace.planning.plan import Request, SyncSpec
 from tailrace.planning.run import CampaignSpec, MessageSpec
@@ -50,6 +51,9 @@ class Word(Protocol):
 
     def releases(self) -> list[Release]:
         """See `Journal.releases`."""
+
+    def chosen(self) -> pa.Table:
+        """See `Journal.chosen`."""
 
 
 @dataclass(frozen=True)
@@ -196,6 +200,8 @@ def gather(
         outcomes=outcomes,
         responses=journal.responses(0),
         let_go=LetGo(*(waiting_keys(settings) or ())),
+        # A backfill's own plan says nothing to anybody.
+        chosen=Chosen(journal.chosen()) if cause == "scheduled" else Chosen(),
     )
 
 

@@ -261,6 +261,7 @@ def _make(
         parent is not None
         and is_whole
         and not journal.releases()
+        and not journal.chosen().num_rows
         and _stands(settings, parent, result.as_of, landed, definitions)
     ):
         result.plan_id, result.parent = head, parent.parent
@@ -399,7 +400,8 @@ def _write_intents(settings: Settings, journal: Journal, store: Store, plan_id: 
             )
         ]
     releases = list(found.inputs.releases)
-    return journal.apply_plan(plan_id, found.parent, found.as_of, at, intents, batches, releases, acts)
+    choices = found.inputs.choices
+    return journal.apply_plan(plan_id, found.parent, found.as_of, at, intents, batches, releases, acts, choices)
 
 
 def _deliver(

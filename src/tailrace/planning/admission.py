@@ -20,7 +20,8 @@ _PACKAGE = "tailrace.planning"
 EVERYWHERE = "*"
 """What the global holdout is drawn for, as if it were a campaign's slug."""
 
-_BY_STATUS = {"draft": Reason.DRAFT, "paused": Reason.PAUSED, "ended": Reason.ENDED}
+BY_STATUS = {"draft": Reason.DRAFT, "paused": Reason.PAUSED, "ended": Reason.ENDED}
+"""Why nobody enters a campaign that has this status."""
 
 
 def admit(connection: duckdb.DuckDBPyConnection, run: Run, campaign: CampaignSpec) -> None:
@@ -39,8 +40,7 @@ def admit(connection: duckdb.DuckDBPyConnection, run: Run, campaign: CampaignSpe
     for name, text in (
         ("forever", relations.FOREVER),
         ("filter", _filter(run, condition) if condition else "true"),
-        ("everywhere", _bucket(f"holdout:{EVERYWHERE}")),
-        ("here", _bucket(f"holdout:{campaign.slug}")),
+        *holdouts(campaign).items(),
     ):
         query = query.replace(f"{{{name}}}", text)
     values: dict[str, Any] = {
@@ -48,7 +48,7 @@ def admit(connection: duckdb.DuckDBPyConnection, run: Run, campaign: CampaignSpe
         "repeat": repeat["kind"],
         "every": repeat["seconds"] or 0,
         "restarts": restarts,
-        "status_refusal": _BY_STATUS.get(campaign.status),
+        "status_refusal": BY_STATUS.get(campaign.status),
         "is_marketing": definition["class"] == "marketing",
         "global_holdout_bp": run.rules.holdout_bp,
         "holdout_bp": definition["holdout_bp"],
@@ -92,6 +92,11 @@ def _restart(connection: duckdb.DuckDBPyConnection, run: Run, campaign: Campaign
         f" where campaign = $campaign and status = 'active' and over is null and {again}",
         {"campaign": campaign.slug},
     )
+
+
+def holdouts(campaign: CampaignSpec) -> dict[str, str]:
+    """Return SQL for the places that decide who is held out: of everything, and of the campaign."""
+    return {"everywhere": _bucket(f"holdout:{EVERYWHERE}"), "here": _bucket(f"holdout:{campaign.slug}")}
 
 
 def _bucket(experiment: str) -> str:

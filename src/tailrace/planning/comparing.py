@@ -143,6 +143,8 @@ def _inputs(connection: duckdb.DuckDBPyConnection, store: Store, plan: Plan, oth
         yield "what the journal had answered"
     if plan.inputs.releases != other.inputs.releases:
         yield "released guards"
+    if plan.inputs.choices != other.inputs.choices:
+        yield "what was chosen to be sent now"
     if plan.cause != other.cause:
         yield f"cause ({plan.cause}, not {other.cause})"
 

@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from tailrace import clock
 from tailrace.engine import statement
-from tailrace.planning import admission, exits, passes, relations, trigger, walking
+from tailrace.planning import admission, corrections, exits, passes, relations, trigger, walking
 from tailrace.planning.doubles import end_doubles
 from tailrace.planning.migration import migrate, migration
 from tailrace.planning.passes import stir
@@ -89,6 +89,8 @@ def plan_campaigns(
     exits.note_goal_events(connection, run, versions)
     notes = _look(connection, run, campaigns, versions, news)
     _add(connection, "moves", "over", {})
+    if run.chosen is not None:
+        corrections.note_moves(connection)
     if not run.is_history:
         walking.walk(connection, run, campaigns, versions)
     for campaign in campaigns:
@@ -106,6 +108,8 @@ def _look(
     news: News,
 ) -> dict[str, dict[str, Any]]:
     """Bring to `passes` whom this run looks at, and end whom it ends before anybody walks; return notes."""
+    if run.chosen is not None:
+        corrections.show(connection, run.chosen)
     if not run.is_history:
         passes.begin(connection, run, [campaign.slug for campaign in campaigns if campaign.walks])
     merged = end_doubles(connection, run, campaigns, versions)
@@ -135,6 +139,8 @@ def _look_at(
     named, watched = trigger.name_people(connection, run, campaign, news)
     if named:
         admission.admit(connection, run, campaign)
+    if run.chosen is not None and campaign.slug in run.chosen.slugs:
+        corrections.take_up(connection, run, campaign)
     return notes | watched
 
 

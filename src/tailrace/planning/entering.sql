@@ -1,4 +1,4 @@
--- One row per pass that begins in this plan and that neither goal nor exit ended at once, of all campaigns.
+-- One row per pass that begins in this plan at its first step and that neither goal nor exit ended at once, of all campaigns.
 select
     campaign,
     version,
@@ -8,4 +8,4 @@ select
     entered_at,
     entered_at as due_at
 from passes
-where is_new and over is null
+where is_new and step is null and over is null

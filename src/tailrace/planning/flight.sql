@@ -1,4 +1,5 @@
--- One row per pass whose clock allows it to go on in this run, of all campaigns.
+-- One row per pass whose clock allows it to go on in this run, of all campaigns; one that `send now` begins stands at a
+-- step already.
 select
     campaign,
     version,
@@ -10,6 +11,6 @@ select
     arrived_at
 from passes
 where status = 'active'
-    and not is_new
+    and (not is_new or step is not null)
     and over is null
     and wake_at <= $as_of

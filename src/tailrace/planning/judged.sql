@@ -31,7 +31,8 @@ alone as (
         lower(prepared.address) as inbox,
         case when opened.intent_id is null then $as_of else opened.opens_at end as opens_at,
         case
-            when candidates.refused = 'paused' and candidates.step <> '(entry)' and $as_of > candidates.expires_at
+            when candidates.refused = 'paused' and candidates.step not in ('(entry)', '(correction)')
+                and $as_of > candidates.expires_at
                 then null
             -- Waiting for approval is not a refusal: who approves is asked after everything else.
             when candidates.refused <> 'awaiting_approval' then candidates.refused

@@ -18,11 +18,13 @@ from tailrace.engine import literal, statement
 from tailrace.errors import StalePlan
 from tailrace.planning import arbitration, enrollment, memberships, merging, payloads, relations, summary
 from tailrace.planning.arbitration import Rules
+from tailrace.planning.corrections import Chosen
 from tailrace.planning.enrollment import CampaignSpec, MessageSpec
 from tailrace.planning.erased import Correction
 from tailrace.planning.guards import Limits, Reading, Release, apply_releases, read_segment, read_source, require_people
+from tailrace.planning.inputs import Inputs
 from tailrace.planning.memberships import Bit, Cause
-from tailrace.planning.store import Inputs, Piece, Plan, Store
+from tailrace.planning.store import Piece, Plan, Store
 from tailrace.planning.syncs import LetGo, SyncModel, SyncPlanner
 from tailrace.settings import Settings
 
@@ -72,7 +74,8 @@ class Request:
     `people_left_share` and `minimum_members` are what `guards.require_people` goes by. `rules` is policy.yml for
     messages; `outcomes` (intent_id, outcome) are the journal's about messages since the parent; `responses`
     (enrollment_id, step, status_code, body) every answer to a webhook step so far. `fingerprints` has, by relation,
-    that of the SQL of what triggers watch. `let_go` are the keys of people who were erased.
+    that of the SQL of what triggers watch. `let_go` are the keys of people who were erased,
+    `chosen` what people want sent now that a backfill had come too late for.
     """
 
     as_of: datetime
@@ -97,6 +100,7 @@ class Request:
     rules: Rules = field(default_factory=Rules)
     responses: pa.Table = field(default_factory=lambda: _NO_RESPONSES)
     let_go: LetGo = field(default_factory=LetGo)
+    chosen: Chosen = field(default_factory=Chosen)
     outcomes: pa.Table = field(
         default_factory=lambda: pa.table({"intent_id": pa.array([], pa.string()), "outcome": pa.array([], pa.string())})
     )
@@ -157,6 +161,7 @@ def _make(connection: duckdb.DuckDBPyConnection, store: Store, request: Request,
             definitions=request.definitions_fingerprint,
             journal_seq=request.journal_seq,
             releases=used,
+            choices=request.chosen.numbers,
         ),
         relations={name: pieces for name, pieces in sorted(draft.relations.items()) if pieces},
         segments=draft.segments,
@@ -334,6 +339,7 @@ def _plan_campaigns(
         rules=request.rules,
         relations=draft.relations,
         fingerprints=request.fingerprints,
+        chosen=request.chosen if request.chosen.numbers else None,
     )
     notes = enrollment.plan_campaigns(connection, run, request.campaigns, request.responses)
     _keep_campaigns_without_file(request, parent, draft)

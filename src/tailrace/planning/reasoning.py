@@ -22,7 +22,7 @@ from tailrace.planning.gates_of_walk import standing_gates, way_ahead
 from tailrace.planning.run import CampaignSpec
 from tailrace.planning.steps import steps_of
 from tailrace.planning.store import Plan, Store
-from tailrace.planning.verdict import ENTRY, Verdict
+from tailrace.planning.verdict import OUTSIDE, Verdict
 from tailrace.planning.weighing import Evidence
 
 
@@ -60,7 +60,7 @@ class Reasons:
 
 def reasons(case: Case) -> Reasons:
     """Return the gates of the case, the first one shut, and the least that would open it."""
-    judged = [row for row in case.verdicts if row["step"] != ENTRY]
+    judged = [row for row in case.verdicts if row["step"] not in OUTSIDE]
     about = max(reversed(judged), key=_asked_about, default=None)
     step, verdict, gates = _gates(case, about)
     first = next((gate for gate in gates if gate.holds is False), None)

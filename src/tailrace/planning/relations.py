@@ -66,7 +66,8 @@ select
 """
 
 # person × message, action or entry considered. step is `(entry)` for a person whom a trigger named but who did not
-# enter. deliver_after is null unless the verdict is send; next_at: when what was deferred or refused is eligible again.
+# enter, `(correction)` for a pass that `send now` was chosen for and that does not begin. deliver_after is null unless
+# the verdict is send; next_at: when what was deferred or refused is eligible again.
 VERDICTS = """
 select
     ''::varchar as intent_id, ''::varchar as enrollment_id, ''::varchar as campaign, ''::varchar as version,

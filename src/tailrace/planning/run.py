@@ -12,6 +12,7 @@ from tailrace.planning.store import Piece, Plan, Store
 
 if TYPE_CHECKING:
     from tailrace.planning.arbitration import Rules
+    from tailrace.planning.corrections import Chosen
 
 GOALS_REACHED = "create temp table if not exists goals_reached (campaign varchar, enrollment_id varchar)"
 """Makes the table of the passes that reach their goal in this plan; `exits.end_early` fills it."""
@@ -68,6 +69,7 @@ class Run:
 
     `failed` are the models that did not build; `relations` are those of the plan in the making, which campaigns add to.
     `fingerprints` has, by relation, what changes when the SQL does of an object segment or a model of people.
+    `chosen` is what people want sent now that a backfill had come too late for.
     """
 
     as_of: datetime
@@ -80,6 +82,7 @@ class Run:
     rules: Rules
     relations: dict[str, tuple[Piece, ...]] = field(default_factory=dict)
     fingerprints: Mapping[str, str] = field(default_factory=dict)
+    chosen: Chosen | None = None
 
     @property
     def is_history(self) -> bool:

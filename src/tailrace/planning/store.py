@@ -31,6 +31,7 @@ from tailrace.errors import DataError, StalePlan
 from tailrace.planning import collected, erased, relations
 from tailrace.planning.collected import Collected
 from tailrace.planning.erased import Correction, Erased
+from tailrace.planning.inputs import Inputs, parse_inputs
 from tailrace.settings import Settings
 
 ROW_GROUP = 131_072
@@ -45,20 +46,6 @@ class Piece:
 
     sha256: str
     rows: int
-
-
-@dataclass(frozen=True)
-class Inputs:
-    """What a plan was made from: if all of it is equal, so is the plan.
-
-    `journal_seq` is the last sync outcome that was folded in; `releases` are the guard releases that were used.
-    """
-
-    loads: str
-    project: str
-    definitions: str
-    journal_seq: int
-    releases: tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -82,7 +69,7 @@ class Plan:
 
     def document(self) -> bytes:
         """Return plan.json: canonical, so that equal plans are equal bytes."""
-        content = asdict(self) | {"format": 1, "as_of": clock.iso(self.as_of)}
+        content = asdict(self) | {"inputs": self.inputs.document(), "format": 1, "as_of": clock.iso(self.as_of)}
         return json.dumps(content, sort_keys=True, ensure_ascii=False, indent=1).encode() + b"\n"
 
     @property
@@ -99,7 +86,7 @@ def _parse(content: bytes) -> Plan:
     document = json.loads(content)
     document.pop("format")
     document["as_of"] = clock.parse(document["as_of"])
-    document["inputs"] = Inputs(**document["inputs"] | {"releases": tuple(document["inputs"]["releases"])})
+    document["inputs"] = parse_inputs(document["inputs"])
     document["relations"] = {
         name: tuple(Piece(**piece) for piece in pieces) for name, pieces in document["relations"].items()
     }

@@ -22,7 +22,8 @@ select
     candidates.channel,
     case
         when decided.reason is null then 'send'
-        when decided.reason in ('paused', 'exclusive', 'frequency_cap') and candidates.step <> '(entry)' then 'defer'
+        when decided.reason in ('paused', 'exclusive', 'frequency_cap') and candidates.step not in ('(entry)', '(correction)')
+            then 'defer'
         else 'skip'
     end as verdict,
     coalesce(decided.reason, case when decided.is_draft then 'awaiting_approval' end) as reason,

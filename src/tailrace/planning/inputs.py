@@ -1,0 +1,36 @@
+"""What was a plan made from?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What a plan was made from: if all of it is equal, so is the plan.
+
+    `journal_seq` is the last sync outcome that was folded in; `releases` are the guard releases that were used,
+    `choices` the choices of `send now` that were considered.
+    """
+
+    loads: str
+    project: str
+    definitions: str
+    journal_seq: int
+    releases: tuple[int, ...]
+    choices: tuple[int, ...] = ()
+
+    def document(self) -> dict[str, Any]:
+        """Return what plan.json has of it: without choices where there are none, as before there were any."""
+        content = asdict(self)
+        if not self.choices:
+            del content["choices"]
+        return content
+
+
+def parse_inputs(content: Mapping[str, Any]) -> Inputs:
+    """Return the inputs that `Inputs.document` has written."""
+    numbers = {name: tuple(content.get(name, ())) for name in ("releases", "choices")}
+    return Inputs(**{**content, **numbers})
