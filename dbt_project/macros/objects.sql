@@ -17,3 +17,11 @@
         {%- endfor %}
     )
 {%- endmacro %}
+
+{#-
+    Whether an event is about an object and names nobody, not even an anonymous id: no person is missing from it. Over the
+    columns of fct_events.
+-#}
+{% macro is_object_call() -%}
+    (person_id is null and user_id is null and anonymous_id is null and group_id is not null)
+{%- endmacro %}

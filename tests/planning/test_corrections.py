@@ -181,7 +181,16 @@ def test_each_occurrence_stands_for_itself_and_of_others_only_the_newest_begins(
     each = late.plan(NOW, apply=False)
     late.campaigns = [spec(repeat=AFTER_EXIT)]
     newest = late.plan(NOW, apply=False)
+    late.campaigns = [spec(repeat=EACH)]
+    choose(late, two[0])
+    late.plan(NOW)
+    choose(late, *two)
+    again = late.plan(NOW + HOUR)
 
+    assert late.rows(again, "verdicts", "step", "enrollment_id", "reason") == [
+        ("(correction)", two[0]["enrollment_id"], "already_enrolled"),
+        ("hello", two[1]["enrollment_id"], None),
+    ]
     assert late.verdicts(each) == [("ada", "hello", "send", None)] * 2
     assert late.rows(newest, "verdicts", "step", "enrollment_id", "reason") == [
         ("(correction)", two[0]["enrollment_id"], "already_enrolled"),

@@ -37,11 +37,23 @@ def test_accounts_and_their_people_grow_with_each_load(started: Built, tmp_path:
             *at_work("ann", "bob", "cat", "dan", "eve"),
             *at_work("fay", on="2026-01-25"),
             track("ann", "payment_failed", "2026-02-26T09:00:00Z", account_id="acct_a", attempt=1),
+            call("group", "2026-02-26T09:00:00Z", groupId="acct_c", traits={"name": "Nobody's yet"}),
+            call("group", "2026-02-26T09:00:00Z", groupId="acct_c", anonymousId="somebody", traits={}),
         ],
         seq=3,
         landed_at="2026-03-01T05:30:00Z",
     )
     build(started.settings, AS_OF, (*started.loads, first))
+    # A call about an account alone lacks nobody; one with an anonymous id has a person that nobody knows.
+    assert started.ask(
+        "select n_orphans, n_anonymous_ids, n_object_calls from reports.rpt_orphans where type = 'group'"
+    ) == [(1, 1, 1)]
+    assert started.ask("select anonymous_id, n_events from reports.rpt_orphan_ids where n_tracks + n_pages = 0") == [
+        ("somebody", 1)
+    ]
+    assert started.ask("select sum(n_orphans) from reports.rpt_orphans") == started.ask(
+        "select sum(n_orphans) from reports.rpt_events_daily"
+    )
     people = set(
         started.ask(
             "select object, object_id, user_id from core.fct_object_people join core.dim_people using (person_id)"

@@ -12,7 +12,7 @@ with orphans as (
         min(event_at) as first_event_at,
         max(event_at) as last_event_at
     from {{ ref('fct_events') }}
-    where person_id is null
+    where person_id is null and not {{ is_object_call() }}
     group by source, anonymous_id
 ),
 

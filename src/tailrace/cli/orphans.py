@@ -28,9 +28,16 @@ def orphans(
         output.document(found)
         return
     output.table(
-        ["source", "type", "events", "orphans", "anonymous ids"],
+        ["source", "type", "events", "orphans", "anonymous ids", "about objects alone"],
         [
-            [row["source"], row["type"], row["n_events"], row["n_orphans"], row["n_anonymous_ids"]]
+            [
+                row["source"],
+                row["type"],
+                row["n_events"],
+                row["n_orphans"],
+                row["n_anonymous_ids"],
+                row["n_object_calls"],
+            ]
             for row in found.counts
         ],
         empty="Every event is somebody's.",

@@ -13,7 +13,10 @@ from tailrace.settings import Settings
 
 @dataclass(frozen=True)
 class Orphans:
-    """What belongs to nobody: counted per source and type of event, and of each source the ids with the most of it."""
+    """What belongs to nobody: counted per source and type of event, and of each source the ids with the most of it.
+
+    Calls about an object alone (`n_object_calls`) name nobody, and are counted apart.
+    """
 
     counts: list[dict[str, Any]]
     ids: list[dict[str, Any]]
@@ -31,6 +34,6 @@ def list_orphans(settings: Settings) -> Orphans:
                     f"{settings.published}: there is no reports.{table}; expected the model models/reports/{table}.sql"
                     " in the project: add it, and run once"
                 )
-        counts = "select * from reports.rpt_orphans where n_orphans > 0 order by source, type"
+        counts = "select * from reports.rpt_orphans where n_orphans > 0 or n_object_calls > 0 order by source, type"
         most = "select * from reports.rpt_orphan_ids order by source, n_events desc, anonymous_id"
         return Orphans(engine.rows(connection, counts), engine.rows(connection, most))
