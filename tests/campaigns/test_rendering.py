@@ -5,6 +5,7 @@ import traceback
 from collections.abc import Callable
 from typing import Any
 
+import duckdb
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -14,7 +15,11 @@ from jinja2.sandbox import SecurityError
 from tailrace.campaigns import filters, sandbox
 from tailrace.campaigns.analysis import analyse, optional_fields, required_fields
 from tailrace.campaigns.definition import Message, RenderError
+from tailrace.campaigns.personas import lacking
 from tailrace.campaigns.render import Rendered, Renderer
+from tailrace.campaigns.usage import usage
+from tailrace.engine import literal
+from tailrace.planning.payloads import first_missing
 
 Make = Callable[..., Message]
 ANN = {"customer": {"person_id": 1152921504606846975, "first_name": "Ann", "plan": "pro", "mrr": 49.5}}
@@ -151,7 +156,7 @@ def test_a_default_stands_in_for_null_and_blank(message: Make) -> None:
             {"c"},
             {"a", "b"},
         ),
-        ("{{ customer.a.b }}{% if customer.c.d %}{% endif %}", {"a", "c"}, set()),
+        ("{{ customer.a.b }}{% if customer.c.d %}{% endif %}", {"a"}, {"c"}),
     ],
 )
 def test_needed_fields_are_known_before_anybody_is_written_to(
@@ -160,6 +165,48 @@ def test_needed_fields_are_known_before_anybody_is_written_to(
     made = message(body)
     assert required_fields(made) == {("customer", name) for name in required}
     assert optional_fields(made) == {("customer", name) for name in optional}
+
+
+@pytest.mark.parametrize(
+    ("body", "event", "lacks"),
+    [
+        ("{{ event.cart.total }}", {"cart": {"total": 1}}, []),
+        ("{{ event.cart.total }}", {"cart": {}}, ["event.cart.total"]),
+        ("{{ event.cart.total }}", {}, ["event.cart"]),
+        ("{{ event.cart.total|default('none') }}", {}, []),
+        ("{{ event.items[0].name|default('none') }}", {"items": []}, []),
+        ("{{ event.items[0].name }}", {"items": []}, ["event.items[0].name"]),
+        ("{{ event.items.first.name }}", {"items": [{"name": " "}]}, ["event.items.first.name"]),
+        ("{{ event.items.size }}", {"items": []}, []),
+        ("{% if event.cart.total %}{{ event.cart.total }}{% endif %}", {}, []),
+        ("{% if event.items %}{{ event.items[0].name }}{% endif %}", {"items": []}, []),
+        ("{% if event.items %}{{ event.items[0].name }}{% endif %}", {"items": [{}]}, ["event.items[0].name"]),
+        ("{% if event.gift.is_one %}{{ event.gift.to }}{% endif %}", {"gift": {"is_one": False}}, []),
+        ("{% if event.gift.is_one %}{{ event.gift.to }}{% endif %}", {"gift": {"is_one": True}}, ["event.gift.to"]),
+        ("{% if event.a.b %}{{ event.a.c }}{% endif %}", {"a": {"b": {}}}, []),
+        ("{% if event.a.b %}{{ event.a.c }}{% endif %}", {"a": {"b": 0.0}}, []),
+        ("{% if event.a.b %}{{ event.a.c }}{% endif %}", {"a": {"b": "0"}}, ["event.a.c"]),
+        ("{% if event.a.b is truthy %}{{ event.a.c }}{% endif %}", {"a": {"b": False}}, []),
+        ("{% if event.a.b is truthy %}{{ event.a.c }}{% endif %}", {"a": {"b": []}}, ["event.a.c"]),
+        ("{% if event.a.b is defined %}{{ event.a.c }}{% endif %}", {"a": {"b": False}}, ["event.a.c"]),
+        ("{% if event.a.b is not blank %}{{ event.a.c }}{% endif %}", {"a": {"b": {}}}, []),
+        ("{% if event.a.b is not blank %}{{ event.a.c }}{% endif %}", {"a": {"b": 0}}, ["event.a.c"]),
+        ("{% for item in event.cart.items %}{{ item }}{% endfor %}", {"cart": {"n": 1}}, ["event.cart.items"]),
+    ],
+)
+def test_what_lacks_below_a_field_is_known_before_the_message_is_made(
+    message: Make, body: str, event: dict[str, Any], lacks: list[str]
+) -> None:
+    made = message(body + ".")
+    data = {"customer": {"person_id": 7}, "event": event}
+
+    assert lacking(analyse(made), data) == lacks
+    assert planned(analyse(made), data) == next(iter(lacks), None)
+    if lacks:
+        with pytest.raises(RenderError, match="missing_field"):
+            Renderer().render(made.source(), data)
+    else:
+        Renderer().render(made.source(), data)
 
 
 def test_fields_are_found_in_the_subject_and_the_layout_too(message: Make) -> None:
@@ -199,9 +246,70 @@ def test_whoever_has_the_needed_fields_gets_the_message(body: str, extra: set[st
     Renderer().render(source, person(**dict.fromkeys(fields, "v")))
 
 
-def sandbox_usage(body: str) -> set[tuple[str, str]]:
-    from tailrace.campaigns.usage import usage
+PATHS = ("event.a", "event.a.b", "event.a.b.c", "event.a[0]", "event.a.first.b", "event.b.size", "event.b.c")
+TESTED = st.builds(
+    "{}{}".format, st.sampled_from(PATHS), st.sampled_from(("", " is truthy", " is defined", " is blank"))
+)
+DEEP = st.recursive(
+    st.builds("{{{{ {}|{} }}}}".format, st.sampled_from(PATHS), st.sampled_from(("json", "json|default(1)"))).map(
+        lambda text: text.replace("|json|default", "|default").replace("|json", "")
+    ),
+    lambda inner: st.builds(
+        "{{% if {} %}}{}{{% else %}}{}{{% endif %}}{}".format,
+        st.one_of(TESTED, TESTED.map("not ({})".format), st.builds("{} and {}".format, TESTED, TESTED)),
+        *(inner, inner, inner),
+    ),
+    max_leaves=5,
+)
+VALUES = st.recursive(
+    st.sampled_from((None, "", "x", 0, 7, False, True, 0.0, "false")),
+    lambda inner: st.one_of(st.lists(inner, max_size=2), st.dictionaries(st.sampled_from("abc"), inner, max_size=3)),
+    max_leaves=6,
+)
 
+
+@given(DEEP, st.dictionaries(st.sampled_from("ab"), VALUES, max_size=2))
+def test_whoever_lacks_nothing_below_a_field_is_never_refused_for_a_missing_one(
+    body: str, event: dict[str, Any]
+) -> None:
+    source = {
+        "channel": "email", "kind": "html", "subject": "Hi", "preheader": "", "body": f"t {body}",
+        "layout_html": "{{ body }}", "layout_text": "{{ body }}", "from_email": "a@example.com", "from_name": "A",
+    }  # fmt: skip
+    found = usage(body)
+    assert found.problems == []
+    wrong = ""
+    try:
+        Renderer().render(source, {"event": event})
+    except RenderError as error:
+        wrong = error.kind
+
+    # What is not of the kind that a path needs (a name of a text) is another matter.
+    assert wrong != "missing_field" or lacking(found, {"event": event})
+
+
+@given(DEEP, st.dictionaries(st.sampled_from("ab"), VALUES, max_size=2))
+def test_a_plan_finds_missing_what_the_templates_say_is_missing(body: str, event: dict[str, Any]) -> None:
+    found = usage(body)
+    missing = planned(found, {"event": event})
+    lacks = lacking(found, {"event": event})
+    assert (missing is None) == (lacks == [])
+    assert missing is None or missing in lacks
+
+
+def planned(found: Any, data: dict[str, Any]) -> str | None:
+    """Return what a plan finds missing first."""
+
+    def value_of(root: str, name: str) -> str:
+        return f"json_extract({literal(json.dumps(data.get(root, {})))}, {literal('$.' + name)})"
+
+    with duckdb.connect() as connection:
+        query = f"select {first_missing(sorted(found.required), sorted(found.needs), value_of)}"
+        ((missing,),) = connection.execute(query).fetchall()
+    return missing
+
+
+def sandbox_usage(body: str) -> set[tuple[str, str]]:
     found = usage(body)
     assert found.problems == []
     return found.required

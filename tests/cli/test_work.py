@@ -316,6 +316,25 @@ def test_a_preview_says_which_field_a_person_lacks(day: Installation) -> None:
     assert "cannot be sent: this person lacks segment.renewal_at" in done.out
 
 
+def test_a_preview_of_a_broadcast_to_a_segment_knows_the_segments_columns(day: Installation, tmp_path: Path) -> None:
+    project = Path(shutil.copytree(day.project_dir, tmp_path / "project"))
+    file = project / "campaigns" / "renewal_reminder" / "campaign.yml"
+    said = file.read_text(encoding="utf-8")
+    broadcast = "trigger:\n  broadcast: {segment: seg_renewal_due_7d, at: 2100-01-01T00:00Z}"
+    said = said.replace("trigger:\n  segment: seg_renewal_due_7d\nexisting: skip", broadcast)
+    file.write_text(said, encoding="utf-8")
+    with engine.connect(day.settings) as connection:
+        engine.attach(connection, day.settings.published, "published")
+        row = engine.first(connection, "select min(person_id) from published.segments.seg_renewal_due_7d")
+    assert row is not None
+
+    asked = ("campaign", "preview", "renewal_reminder", "--as", user_id(day, row[0]))
+    done = call(Installation(day.data_dir, project), *asked, "--json")
+
+    assert done.code == 0, done.err
+    assert [(message["step"], message["problem"]) for message in done.json] == [("renewal_notice", None)]
+
+
 def test_the_doctor_finds_a_healthy_installation_well(day: Installation) -> None:
     done = call(day, "doctor", "--json")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -219,6 +220,27 @@ def test_what_a_person_lacks_is_what_it_takes(trial: World, facts: dict[str, Any
     found = explain(trial, "ada")
 
     assert (found.verdict, found.shut, found.change) == ("skip", shut, change)
+
+
+@pytest.mark.parametrize(("cart", "seen"), [({}, "cart.total"), ({"total": 7}, None), (None, "cart")])
+def test_what_lacks_below_a_field_is_a_gate_before_the_message_is_due_and_skips_when_it_is(
+    trial: World, cart: dict[str, Any] | None, seen: str | None
+) -> None:
+    asks = replace(message(("event", "cart")), needs=frozenset({(("event", "cart", "total"), ())}))
+    steps = [{"id": "rest", "wait": DAY.days * 86_400}, {"id": "bye", "send": "bye"}]
+    trial.campaigns = [campaign(trigger=event_trigger("ordered"), steps=steps, messages={"bye": asks})]
+    trial.plan(START + DAY)
+    trial.event("ada", "ordered", START + DAY + HOUR, load=2, **({} if cart is None else {"cart": cart}))
+    trial.plan(START + 2 * DAY)
+
+    ahead = gate(explain(trial, "ada"), "data")
+    trial.plan(START + 3 * DAY)
+    due = explain(trial, "ada")
+
+    assert ahead.holds is (seen is None)
+    assert ahead.change == (f"a value of event.{seen}" if seen else "")
+    assert (due.verdict, due.shut) == (("skip", "data") if seen else ("send", None))
+    assert due.change == (f"a value of event.{seen}" if seen else None)
 
 
 def test_consent_names_the_topic_to_opt_in_to(trial: World) -> None:

@@ -13,7 +13,7 @@ from tailrace.campaigns import callsheet, sandbox
 from tailrace.campaigns.assembly import Assembled, assemble
 from tailrace.campaigns.definition import ROOTS, Message, RenderError
 from tailrace.campaigns.render import Renderer
-from tailrace.campaigns.usage import LAYOUT_NAMES, SNIPPETS, STANDING, Field, Path, Usage, usage
+from tailrace.campaigns.usage import LAYOUT_NAMES, SNIPPETS, STANDING, Field, Need, Path, Usage, usage
 from tailrace.errors import Problem
 
 LAYOUTS = "campaigns/_layout"
@@ -21,13 +21,15 @@ LAYOUTS = "campaigns/_layout"
 
 @dataclass(frozen=True)
 class Analysis:
-    """All that is known of a message: fields, where each is named first (path, line), what stands in them, problems.
+    """All that is known of a message: fields, what must stand below them, where each is named first (path, line).
 
+    `paths` and `kinds` are how far it looks into a field and what stands there.
     `offers_unsubscribe` is true when both the HTML and the text part show the link.
     """
 
     required: frozenset[Field]
     optional: frozenset[Field]
+    needs: frozenset[Need]
     places: Mapping[Field, tuple[str, int]]
     paths: frozenset[Path]
     kinds: Mapping[Path, str]
@@ -103,6 +105,7 @@ def _analysed(message: Message) -> Analysis:
     return Analysis(
         required=frozenset(whole.required),
         optional=frozenset(whole.optional),
+        needs=frozenset(whole.needs),
         places=places,
         paths=frozenset(whole.paths),
         kinds=whole.kinds,

@@ -20,6 +20,7 @@ from tailrace.campaigns.document import read_text
 from tailrace.campaigns.markup import Protected
 from tailrace.campaigns.render import Rendered, Renderer
 from tailrace.campaigns.triggers import EventTrigger, ObjectTrigger
+from tailrace.campaigns.usage import dotted, has, reached
 from tailrace.errors import Problem
 
 Data = Mapping[str, Mapping[str, Any]]
@@ -106,12 +107,10 @@ def _hear(objects: dict[str, dict[str, dict[str, Any]]], call: Mapping[str, Any]
 
 
 def lacking(found: Analysis, data: Data) -> list[str]:
-    """Return the fields that the message needs and the data lacks, as `root.name`."""
-
-    def is_blank(value: Any) -> bool:
-        return value is None or (isinstance(value, str) and not value.strip())
-
-    return sorted(f"{root}.{name}" for root, name in found.required if is_blank(data.get(root, {}).get(name)))
+    """Return the fields that the message needs and the data lacks, as `root.name`; else what lacks below them."""
+    fields = sorted(dotted(field) for field in found.required if reached(field, data) is None)
+    below = (path for path, given in found.needs if reached(path, data) is None and all(has(it, data) for it in given))
+    return fields or sorted({dotted(path) for path in below})
 
 
 def rendered(renderer: Renderer, message: Message, found: Analysis, data: Data) -> Rendered:

@@ -89,7 +89,8 @@ class Sandbox(ImmutableSandboxedEnvironment):
         if isinstance(obj, str) and attribute == "size":
             return len(obj)
         if isinstance(obj, Absent):
-            str(obj)
+            # Nothing stands below it: a `default` behind the last name, or an `if`, is for all of the path.
+            return obj
         raise RenderError("forbidden", str(attribute))
 
     def getitem(self, obj: Any, argument: Any) -> Any:

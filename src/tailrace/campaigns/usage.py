@@ -7,9 +7,10 @@ walk, no imports, no assignment. What runs is bounded by that, by the length of 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
+from typing import Any
 
 from jinja2 import TemplateSyntaxError, nodes
 
@@ -30,14 +31,19 @@ _FIELD = re.compile(r"[^\x00-\x1f\x7f\"\\]{1,100}")
 
 Field = tuple[str, str]
 Path = tuple[str, ...]
+Guard = tuple[Path, str]
+"""A path, and the test that it passed: `true`, or the name of a test of templates; `filled` is not `blank`."""
+Need = tuple[Path, tuple[Guard, ...]]
+"""A path below a field without whose value the message cannot be made, and what is true of whom it is needed."""
 
 
 @dataclass
 class Usage:
     """What a template uses: fields it needs, fields it can do without, standing names, and what is wrong with it.
 
-    `paths` has how far it looks into each field, such as ("event", "cart", "total"); `*` is an element that a loop goes
-    over. `kinds` says of a path that a `number`, a `date`, a `zone` or a `list` stands there, where its use tells.
+    `needs` are what must stand below a field, such as ("event", "cart", "total"); what a loop prints of an element is
+    not among them. `paths` has how far it looks into each field; `*` is an element that a loop goes over. `kinds` says
+    of a path that a `number`, a `date`, a `zone` or a `list` stands there, where its use tells.
     """
 
     required: set[Field] = field(default_factory=set)
@@ -45,6 +51,7 @@ class Usage:
     names: set[str] = field(default_factory=set)
     problems: list[tuple[int, str]] = field(default_factory=list)
     lines: dict[Field, int] = field(default_factory=dict)
+    needs: set[Need] = field(default_factory=set)
     paths: set[Path] = field(default_factory=set)
     kinds: dict[Path, str] = field(default_factory=dict)
 
@@ -54,6 +61,7 @@ class Usage:
         self.optional = (self.optional | other.optional) - self.required
         self.names |= other.names
         self.problems += [(at + line - 1, message) for at, message in other.problems]
+        self.needs |= other.needs
         self.paths |= other.paths
         self.kinds |= other.kinds
         for used, at in other.lines.items():
@@ -86,12 +94,12 @@ def _usage(source: str, names: tuple[str, ...], is_compiled: bool) -> Usage:
     return found
 
 
-_Guards = frozenset[Field]
+_Guards = frozenset[Guard]
 _NONE: _Guards = frozenset()
 
 
 class _Reader:
-    """Walks a tree by an allow-list. `guarded` are fields known to be there, `loops` names of loop variables."""
+    """Walks a tree by an allow-list. `guarded` are paths known to be there, `loops` names of loop variables."""
 
     def __init__(self, found: Usage, names: tuple[str, ...], *, is_compiled: bool) -> None:
         self.found, self.names = found, names
@@ -163,12 +171,11 @@ class _Reader:
     def truth(  # noqa: PLR0911 (one return for each kind of node)
         self, node: nodes.Node, guarded: _Guards, loops: tuple[str, ...]
     ) -> tuple[_Guards, _Guards]:
-        """Visit a test; return the fields that are there when it is true, and when it is false."""
+        """Visit a test; return the paths that are there when it is true, and when it is false."""
         path = self._path(node, loops)
         if path:
             self._use(node, path, guarded, optional=True)
-            used = (path[0], path[1])
-            return frozenset({used}) if used == path else _NONE, _NONE
+            return frozenset({(path, "true")}), _NONE
         if isinstance(node, nodes.Not):
             when, otherwise = self.truth(node.node, guarded, loops)
             return otherwise, when
@@ -181,10 +188,11 @@ class _Reader:
             _, right = self.truth(node.right, guarded | left, loops)
             return _NONE, left | right
         if isinstance(node, nodes.Test) and node.name in ("defined", "truthy"):
-            return self.truth(node.node, guarded, loops)
+            when, otherwise = self.truth(node.node, guarded, loops)
+            return _tested(when, node.name), otherwise
         if isinstance(node, nodes.Test) and node.name == "blank":
             when, otherwise = self.truth(node.node, guarded, loops)
-            return otherwise, when
+            return otherwise, _tested(when, "filled")
         self.value(node, guarded, loops)
         return _NONE, _NONE
 
@@ -317,9 +325,46 @@ class _Reader:
     def _use(self, node: nodes.Node, path: Path, guarded: _Guards, *, optional: bool) -> None:
         used = (path[0], path[1])
         self.found.lines.setdefault(used, node.lineno)
-        # A deeper path can break below the field, so only a test of the field itself makes it optional.
-        is_optional = used in guarded or (optional and used == path)
-        (self.found.optional if is_optional else self.found.required).add(used)
+        given = tuple(sorted(guard for guard in guarded if guard[0][:2] == used))
+        (self.found.optional if optional or given else self.found.required).add(used)
+        is_there = any(known[: len(path)] == path for known, _ in given)
+        if path != used and not optional and not is_there:
+            self.found.needs.add((path, given))
+
+
+def _tested(guards: _Guards, test: str) -> _Guards:
+    return frozenset((path, test) for path, _ in guards)
+
+
+def has(guard: Guard, data: Mapping[str, Any]) -> bool:
+    """Return whether the data passes the test that the guard names."""
+    path, test = guard
+    value = reached(path, data)
+    if value is None or test == "defined":
+        return value is not None
+    if test == "truthy":
+        return value is not False
+    return bool(value) or (test == "filled" and value is not False and not isinstance(value, list | dict))
+
+
+def reached(path: Path, data: Mapping[str, Any]) -> Any:
+    """Return what stands at the path, as a template finds it; None of what is absent or blank."""
+    value: Any = data
+    for step in path:
+        if isinstance(value, list):
+            places = {"first": 0, "last": -1, "size": None}
+            at = int(step) if step.isdigit() else places.get(step, len(value))
+            value = len(value) if at is None else value[at] if -len(value) <= at < len(value) else None
+        elif isinstance(value, str) and step == "size":
+            value = len(value)
+        else:
+            value = value.get(step) if isinstance(value, Mapping) else None
+    return None if isinstance(value, str) and not value.strip() else value
+
+
+def dotted(path: Path) -> str:
+    """Return a path as authors write it: `event.items[0].name`."""
+    return "".join(f"[{step}]" if step.isdigit() else f".{step}" for step in path).removeprefix(".")
 
 
 def _steps(node: nodes.Node) -> tuple[str, Path] | None:

@@ -16,7 +16,7 @@ from tailrace.campaigns.definition import Campaign, RenderError, SegmentTrigger
 from tailrace.campaigns.personas import data_of, lacking, read_personas, rendered
 from tailrace.campaigns.render import Rendered, Renderer
 from tailrace.campaigns.steps import Notify, Send, Webhook
-from tailrace.campaigns.triggers import ObjectTrigger
+from tailrace.campaigns.triggers import BroadcastTrigger, ObjectTrigger
 from tailrace.errors import DataError, DefinitionError, Problem, nearest
 from tailrace.pipeline.campaigns import find
 from tailrace.pipeline.published import has, published, row_of
@@ -116,8 +116,9 @@ def _published_person(
         features = row_of(connection, "core.dim_person_features", person_id)
         segment: dict[str, Any] = {}
         trigger = campaign.trigger
-        if isinstance(trigger, SegmentTrigger) and has(connection, "segments", trigger.segment):
-            segment = row_of(connection, f"segments.{engine.identifier(trigger.segment)}", person_id)
+        starts = trigger.segment if isinstance(trigger, SegmentTrigger | BroadcastTrigger) else None
+        if starts is not None and has(connection, "segments", starts):
+            segment = row_of(connection, f"segments.{engine.identifier(starts)}", person_id)
         owned = _objects_of(connection, person_id)
     one = owned.get(trigger.object, []) if isinstance(trigger, ObjectTrigger) else []
     event = _event_of(settings, campaign, person_id)

@@ -286,6 +286,7 @@ def _message(message: Message) -> MessageSpec:
         source=json.dumps(message.source(), sort_keys=True, ensure_ascii=False),
         required=found.required,
         optional=found.optional,
+        needs=found.needs,
     )
 
 

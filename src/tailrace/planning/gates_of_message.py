@@ -9,9 +9,11 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
+from tailrace import engine
+from tailrace.engine import literal
 from tailrace.planning.arbitration import MARKETING, Limit, Sunset
 from tailrace.planning.gates import Case, Gate
-from tailrace.planning.payloads import USABLE_ADDRESS
+from tailrace.planning.payloads import USABLE_ADDRESS, first_missing
 from tailrace.planning.verdict import IN_WORDS, Reason
 from tailrace.planning.weighing import UNKNOWN, spoken
 
@@ -220,17 +222,18 @@ def _data(case: Case, message: str, standing: Mapping[str, Any]) -> Gate:
         return Gate("data", None, f"which fields it needs is {UNKNOWN}")
     event = json.loads(standing["event"] or "{}")
     person = case.evidence.row("dim_person_features") | case.evidence.row("dim_people")
-    unsure = False
-    for root, name in sorted(spec.required):
-        if root in ("event", "trigger"):
-            value = event.get(name)
-        elif root == "customer" and case.evidence.knows_people:
-            value = person.get(name)
-        else:
-            unsure = True
-            continue
-        if str("" if value is None else value).strip() == "":
-            return Gate("data", False, f"{root}.{name} is not known", f"a value of {root}.{name}")
+    known = {"event": event, "trigger": event} | ({"customer": person} if case.evidence.knows_people else {})
+    fields = {root: json.dumps(values, default=str) for root, values in known.items()}
+
+    def value_of(root: str, name: str) -> str:
+        return f"json_extract({literal(fields[root])}, {literal(chr(36) + '.' + chr(34) + name + chr(34))})"
+
+    asked = [field for field in sorted(spec.required) if field[0] in known]
+    below = [need for need in sorted(spec.needs) if need[0][0] in known]
+    missing = engine.first(case.evidence.connection, f"select {first_missing(asked, below, value_of)}")
+    if missing is not None and missing[0] is not None:
+        return Gate("data", False, f"{missing[0]} is not known", f"a value of {missing[0]}")
+    unsure = len(asked) < len(spec.required) or len(below) < len(spec.needs)
     return Gate("data", None if unsure else True, UNKNOWN if unsure else "nothing is lacking")
 
 

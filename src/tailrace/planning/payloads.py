@@ -9,7 +9,7 @@ dim_objects, of all the person's objects from there and fct_object_people.
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import NamedTuple
 
 import duckdb
@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from tailrace import engine
 from tailrace.engine import identifier, literal
-from tailrace.planning.run import MessageSpec
+from tailrace.planning.run import MessageSpec, Need, Path
 
 USABLE_ADDRESS = r"^[^@\s<>,;:\"()\[\]\\]+@[^@\s<>,;:\"()\[\]\\]+\.[^@\s<>,;:\"()\[\]\\.]+$"
 """The shape without which no destination takes an address; what is finer is the destination's to refuse."""
@@ -91,7 +91,7 @@ def prepare(
         select = _Select(
             address=_address(spec, customer),
             document=fields.document(needed),
-            missing=fields.first_missing(sorted(spec.required)),
+            missing=first_missing(sorted(spec.required), sorted(spec.needs), fields.sql),
             members=f"left join wh.{relation} as members on members.person_id = candidates.person_id"
             if relation
             else "",
@@ -174,7 +174,7 @@ class _Fields:
         self._customer = customer
         self._segment = segment
 
-    def _sql(self, root: str, name: str) -> str:
+    def sql(self, root: str, name: str) -> str:
         if root == "customer" and name in self._customer:
             return f"to_json({self._customer[name]}.{identifier(name)})"
         if root == "segment" and name in self._segment:
@@ -191,17 +191,61 @@ class _Fields:
         """Return SQL for the payload: an object per root, a value per field; `objects` only where it is asked for."""
         roots: dict[str, list[str]] = {root: [] for root in ROOTS}
         for root, name in sorted(fields):
-            roots.setdefault(root, []).append(f"{literal(name)}, {self._sql(root, name)}")
+            roots.setdefault(root, []).append(f"{literal(name)}, {self.sql(root, name)}")
         objects = ", ".join(f"{literal(root)}, json_object({', '.join(pairs)})" for root, pairs in roots.items())
         return f"json_object({objects})::varchar"
 
-    def first_missing(self, fields: Iterable[tuple[str, str]]) -> str:
-        """Return SQL for the first of the fields that is null or blank, as `root.name`."""
-        arms = [
-            f"when trim(coalesce({self._sql(root, name)} ->> '$', '')) = '' then {literal(f'{root}.{name}')}"
-            for root, name in fields
-        ]
-        return f"case {' '.join(arms)} end" if arms else "null"
+
+def first_missing(fields: Iterable[tuple[str, str]], needs: Iterable[Need], sql: Callable[[str, str], str]) -> str:
+    """Return SQL for what is null or blank first: a field, as `root.name`, else what must stand below one.
+
+    `sql` gives the SQL of a field's JSON.
+    """
+    arms = [f"when {_is_blank(sql(root, name))} then {literal(f'{root}.{name}')}" for root, name in fields]
+    for path, given in needs:
+        is_asked = [_passes(_below(known, sql), test) for known, test in given]
+        conditions = " and ".join([*is_asked, _is_blank(_below(path, sql))])
+        arms.append(f"when {conditions} then {literal(dotted(path))}")
+    return f"case {' '.join(arms)} end" if arms else "null"
+
+
+def dotted(path: Path) -> str:
+    """Return a path as authors write it: `event.items[0].name`."""
+    return "".join(f"[{step}]" if step.isdigit() else f".{step}" for step in path).removeprefix(".")
+
+
+def _is_blank(value: str) -> str:
+    return f"trim(coalesce({value} ->> '$', '')) = ''"
+
+
+def _passes(value: str, test: str) -> str:
+    """Return SQL for whether a JSON value passes a test of templates."""
+    falsy = {"defined": "", "truthy": "'false'"}.get(test, "'false', '[]', '{}'")
+    passes = [f"trim(coalesce({value} ->> '$', '')) <> ''"]
+    passes += [f"{value}::varchar not in ({falsy})"] if falsy else []
+    if test == "true":
+        passes.append(
+            f"not (json_type({value}) <> 'VARCHAR' and coalesce(try_cast({value} ->> '$' as double) = 0, false))"
+        )
+    return f"({' and '.join(passes)})"
+
+
+def _below(path: Path, sql: Callable[[str, str], str]) -> str:
+    """Return SQL for the JSON value that a path leads to, as templates go along it: by name, or into a list."""
+    value = sql(path[0], path[1])
+    for step in path[2:]:
+        named = f"json_extract({value}, {literal(chr(36) + '.' + chr(34) + step + chr(34))})"
+        at = step if step.isdigit() else {"first": "0", "last": "#-1"}.get(step)
+        if at is not None:
+            value = f"coalesce(json_extract({value}, {literal(f'$[{at}]')}), {named})"
+        elif step == "size":
+            value = (
+                f"case json_type({value}) when 'ARRAY' then to_json(json_array_length({value}))"
+                f" when 'VARCHAR' then to_json(length({value} ->> '$')) else {named} end"
+            )
+        else:
+            value = named
+    return value
 
 
 def _customer_columns(connection: duckdb.DuckDBPyConnection) -> dict[str, str]:

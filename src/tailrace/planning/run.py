@@ -18,11 +18,17 @@ GOALS_REACHED = "create temp table if not exists goals_reached (campaign varchar
 """Makes the table of the passes that reach their goal in this plan; `exits.end_early` fills it."""
 
 
+Path = tuple[str, ...]
+Need = tuple[Path, tuple[tuple[Path, str], ...]]
+
+
 @dataclass(frozen=True)
 class MessageSpec:
     """A message as planning needs it: what to keep for rendering, and which fields its payload must or may carry.
 
-    Fields are (root, name) with root `customer`, `event`, `trigger` (the same), `segment` or `object`.
+    Fields are (root, name) with root `customer`, `event`, `trigger` (the same), `segment` or `object`. `needs` are
+    paths below them that must lead to something, each with what is true of whom it is needed: paths, and the test that
+    they pass.
     """
 
     message_key: str
@@ -31,6 +37,7 @@ class MessageSpec:
     source: str
     required: frozenset[tuple[str, str]]
     optional: frozenset[tuple[str, str]]
+    needs: frozenset[Need] = frozenset()
 
 
 @dataclass(frozen=True)
