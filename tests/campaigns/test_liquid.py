@@ -3,7 +3,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from liquid import Environment, StrictUndefined
 
@@ -229,6 +229,8 @@ TESTS = st.recursive(
 
 
 @given(TESTS, st.fixed_dictionaries(dict.fromkeys("abc", VALUES)))
+@example("customer.a == true or customer.b != false", {"a": 1, "b": 0, "c": None})
+@example("customer.a == customer.b", {"a": 1, "b": True, "c": None})
 def test_every_test_goes_the_way_that_it_goes_in_liquid(test: str, customer: dict[str, Any]) -> None:
     source = f"{{% if {test} %}}yes{{% else %}}no{{% endif %}}"
     if _differs(test, customer):

@@ -281,7 +281,7 @@ class _Writer:
                 outer = replace(left, needs=left.needs[:-1])
                 return f"(not ({outer.is_there}) or ({left.text}) is blank)"
             return f"(({left.text}) is blank)"
-        same = _guarded(f"({left.text}) == ({right.text})", left, right)
+        same = _guarded(f"({left.text}) is same({right.text})", left, right)
         if left.needs and right.needs:
             return f"({same} or not ({left.is_there}) and not ({right.is_there}))"
         return same

@@ -27,7 +27,7 @@ SLACK = "_slack"
 OURS = {LINK: filters.whole_link, JSON: filters.as_json, SLACK: filters.for_slack}
 _LOOP = ("index", "index0", "first", "last", "length", "revindex", "revindex0")
 OF_LISTS = ("first", "last", "size")
-TESTS = ("defined", "even", "odd", "truthy", "blank")
+TESTS = ("defined", "even", "odd", "truthy", "blank", "same")
 _ARITHMETIC = ("+", "-", "*", "/", "//", "%")
 
 
@@ -72,7 +72,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
             cache_size=0,
         )
         self.filters = {**filters.FILTERS, **OURS}
-        own = {"truthy": _is_truthy, "blank": _is_blank}
+        own = {"truthy": _is_truthy, "blank": _is_blank, "same": _is_same}
         self.tests = {name: own.get(name) or self.tests[name] for name in TESTS}
         self.globals = {}
 
@@ -128,6 +128,11 @@ def _element(values: list[Any], at: int) -> Any:
 def _is_truthy(value: Any) -> bool:
     """Return what Liquid takes for true: all but what is absent, and `false`."""
     return not isinstance(value, Undefined) and value is not None and value is not False
+
+
+def _is_same(value: Any, other: Any) -> bool:
+    """Return whether the two are equal as Liquid has it: `true` is not 1."""
+    return isinstance(value, bool) == isinstance(other, bool) and bool(value == other)
 
 
 def _is_blank(value: Any) -> bool:

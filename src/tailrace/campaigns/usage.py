@@ -232,15 +232,17 @@ class _Reader:
 
     def _note_numbers(self, node: nodes.Node, loops: tuple[str, ...]) -> None:
         """Note that a field is a number when it is calculated with, or compared with one."""
+        compared: list[nodes.Node] = []
         if isinstance(node, nodes.Compare):
-            sides = [node.expr, *(operand.expr for operand in node.ops)]
-            numeric = any(isinstance(side, nodes.Const) and type(side.value) in (int, float) for side in sides)
+            compared = [node.expr, *(operand.expr for operand in node.ops)]
+        elif isinstance(node, nodes.Test):
+            compared = [node.node, *node.args]
+        if any(isinstance(side, nodes.Const) and type(side.value) in (int, float) for side in compared):
+            numbers = compared
         else:
-            sides = [node.left, node.right] if isinstance(node, _CALCULATIONS) else []
-            numeric = True
-        for side in sides:
-            if numeric:
-                self._note(side, loops, "number")
+            numbers = [node.left, node.right] if isinstance(node, _CALCULATIONS) else []
+        for side in numbers:
+            self._note(side, loops, "number")
 
     def _filter(self, node: nodes.Filter, guarded: _Guards, loops: tuple[str, ...]) -> None:
         if node.name not in self.filters or node.node is None or node.dyn_args or node.dyn_kwargs:
@@ -275,7 +277,9 @@ class _Reader:
         elif node.name in ("defined", "truthy", "blank"):
             self.truth(node.node, guarded, loops)
         else:
-            self.value(node.node, guarded, loops)
+            self._note_numbers(node, loops)
+            for value in (node.node, *node.args):
+                self.value(value, guarded, loops)
 
     def _name(self, node: nodes.Name, loops: tuple[str, ...]) -> None:
         if node.name in loops:
