@@ -19,7 +19,7 @@ def buyers(world: World) -> World:
     for user in ("ada", "ben"):
         world.person(user)
     world.segment("seg_vip")
-    world.plan(START)
+    world.begin()
     return world
 
 

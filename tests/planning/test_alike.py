@@ -23,7 +23,7 @@ def both(world: World) -> World:
         world.person(user)
     for segment in ("seg_trial", "seg_vip"):
         world.segment(segment)
-    world.plan(START)
+    world.begin()
     world.segment("seg_trial", "ada", "cem")
     world.segment("seg_vip", "ben", "cem")
     return world

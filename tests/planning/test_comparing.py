@@ -23,7 +23,7 @@ def trial(world: World) -> World:
     world.person("eve", email=None)
     for segment in ("seg_trial", "seg_vip"):
         world.segment(segment)
-    world.plan(START)
+    world.begin()
     world.segment("seg_trial", *PEOPLE)
     return world
 

@@ -24,7 +24,7 @@ def trial(world: World) -> World:
         world.person(user)
     for segment in ("seg_trial", "seg_vip"):
         world.segment(segment)
-    world.plan(START)
+    world.begin()
     world.segment("seg_trial", "ada", "ben")
     return world
 

@@ -20,7 +20,7 @@ def trial(world: World) -> World:
     for user in ("ada", "ben"):
         world.person(user)
     world.segment("seg_trial")
-    world.plan(START)
+    world.begin()
     return world
 
 

@@ -31,7 +31,7 @@ def trial(world: World) -> World:
     for segment in ("seg_trial", "seg_vip"):
         world.segment(segment)
     world.campaigns = [campaign(steps=STEPS)]
-    world.plan(START)
+    world.begin()
     return world
 
 

@@ -61,7 +61,7 @@ def trial(world: World) -> World:
     world.person("ben")
     for segment in ("seg_trial", "seg_vip"):
         world.segment(segment)
-    world.plan(START)
+    world.begin()
     world.segment("seg_trial", "ada")
     return world
 

@@ -21,7 +21,7 @@ def shop(world: World) -> World:
     """Ada and Ben are there before the first plan."""
     for user in ("ada", "ben"):
         world.person(user)
-    world.plan(START)
+    world.begin()
     return world
 
 

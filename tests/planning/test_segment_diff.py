@@ -17,7 +17,7 @@ def trial(world: World) -> World:
         world.person(user)
     world.segment("seg_trial", "ada")
     world.campaigns = [campaign()]
-    world.plan(START)
+    world.begin()
     return world
 
 

@@ -18,7 +18,7 @@ def people(world: World) -> World:
     """Ada and Ben; the first plan has been made."""
     for user in ("ada", "ben"):
         world.person(user)
-    world.plan(START)
+    world.begin()
     return world
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ import duckdb
 import pyarrow as pa
 
 from tailrace import ids
+from tailrace.engine import literal
 from tailrace.planning.arbitration import Rules
 from tailrace.planning.corrections import Chosen
 from tailrace.planning.enrollment import CampaignSpec, MessageSpec
@@ -134,6 +137,27 @@ def campaign(slug: str = "welcome", /, **changes: Any) -> CampaignSpec:
     return replace(base, **outer)
 
 
+_database = cache(duckdb.connect)
+"""One database in memory for the process, to write files with: to open one takes longer than to write what is in it."""
+
+
+@contextmanager
+def _writing(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Give a connection to the new database file at `path`, which has our schemas and is closed after the block."""
+    connection = _database()
+    connection.execute(f"attach {literal(str(path))} as made; use made; begin")
+    try:
+        connection.execute("create schema core; create schema segments; create schema syncs")
+        yield connection
+        connection.execute("commit")
+    finally:
+        connection.execute("use memory; detach made")
+
+
+_begun: dict[str, dict[Path, bytes]] = {}
+"""The files of each first plan, by the world that it was made of."""
+
+
 @dataclass
 class World:
     """What is in the warehouse now; `plan` makes and applies a plan over it."""
@@ -168,6 +192,7 @@ class World:
     threads: int | None = None
     let_go: LetGo = field(default_factory=LetGo)
     chosen: Chosen = field(default_factory=Chosen)
+    _written: str = field(default="", init=False)
 
     @property
     def settings(self) -> Settings:
@@ -225,6 +250,26 @@ class World:
     def edit(self, name: str, fingerprint: str) -> None:
         self.segments = [Segment(s.name, fingerprint if s.name == name else s.fingerprint) for s in self.segments]
 
+    def begin(self) -> Plan:
+        """Make the first plan, at START, as `plan` does: one over the same world is made once and copied from then on.
+
+        For what stands before a test begins. A test of planning itself calls `plan`.
+        """
+        plans = self.settings.plans
+        made = _begun.get(self._facts())
+        if made is None:
+            plan = self.plan(START)
+            files = [path for path in plans.rglob("*") if path.is_file()]
+            _begun[self._facts()] = {path.relative_to(plans): path.read_bytes() for path in files}
+            return plan
+        for path, content in made.items():
+            (plans / path).parent.mkdir(parents=True, exist_ok=True)
+            (plans / path).write_bytes(content)
+        return self.store.read("HEAD")
+
+    def _facts(self) -> str:
+        return repr([getattr(self, each.name) for each in fields(self) if each.name not in ("root", "_written")])
+
     def plan(self, as_of: datetime, *, apply: bool = True, cause: str = "scheduled") -> Plan:
         """Make the plan on top of HEAD, move HEAD to it, and return it."""
         return self.store.read(self.plan_id(as_of, apply=apply, cause=cause))
@@ -279,12 +324,14 @@ class World:
         )
 
     def _write_warehouse(self) -> None:
+        """Write the warehouse anew, unless it says already what is so now."""
         path = self.settings.warehouse
+        if path.exists() and self._written == self._facts():
+            return
+        self._written = self._facts()
         path.parent.mkdir(parents=True, exist_ok=True)
         path.unlink(missing_ok=True)
-        with duckdb.connect(str(path)) as connection:
-            for schema in ("core", "segments", "syncs"):
-                connection.execute(f"create schema {schema}")
+        with _writing(path) as connection:
             self._write_people(connection)
             if self.merges:
                 self._write_merges(connection)
