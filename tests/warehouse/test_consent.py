@@ -29,6 +29,8 @@ SEGMENTS = {
     "silent": ("received() and not " + "opened()", {"bob", "cid"}),
 }
 
+BLOCKED = ("gus", "hal", "ivo", "kim")
+
 EVENTS = [
     *(
         call("identify", "2026-01-01T00:00:00Z", user, traits={"email": f"{address}@example.com"})
@@ -58,7 +60,18 @@ EVENTS = [
         properties={"address": " EVE@example.com"},
     ),
     track("fay", "subscribed", "2026-02-01T00:00:00Z", topic="tips"),
+    # What Customer.io says of whole people: Gus stays blocked, for another source took it back; Hal was let go again.
+    *(call("identify", "2026-01-01T00:00:00Z", user, traits={"email": f"{user}@example.com"}) for user in BLOCKED),
+    call("identify", "2026-01-01T00:00:00Z", "gus2", traits={"email": "gus@example.com"}),
+    *(track(user, "User Suppressed", "2026-02-01T00:00:00Z") for user in ("gus", "hal", "ivo")),
+    track("kim@example.com", "User Deleted", "2026-02-01T00:00:00Z"),
+    track("hal", "User Unsuppressed", "2026-02-02T00:00:00Z"),
+    # At one instant, no. A lifted bounce is nothing to them, and neither is a yes.
+    track("ivo", "User Unsuppressed", "2026-02-01T00:00:00Z"),
+    track("gus", "suppression_lifted", "2026-02-03T00:00:00Z"),
+    track("gus", "subscribed", "2026-02-03T00:00:00Z"),
 ]
+FROM_ELSEWHERE = [track("gus", "User Unsuppressed", "2026-02-05T00:00:00Z")]
 
 
 def receipt(event: str, at: str, **properties: Any) -> dict[str, Any]:
@@ -146,14 +159,21 @@ def built(cast: Built, tmp_path_factory: pytest.TempPathFactory) -> Built:
     files = mirror(folder / "mirror")
     first = land(folder / "landing", EVENTS + RECEIPTS)
     build(settings, AS_OF, (first,), files)
-    loads = (first, land(folder / "landing", LATER, seq=2))
+    loads = (
+        first,
+        land(folder / "landing", LATER, seq=2),
+        land(folder / "landing", FROM_ELSEWHERE, seq=3, source="support"),
+    )
     generation = build(settings, AS_OF, loads, files)
     assert generation.failed == {}
     return Built(settings, generation, loads)
 
 
+PEOPLE = ("ann", "bob", "cid", "dan", "eve", "twin", "fay", *BLOCKED, "gus2", "kim@example.com")
+
+
 def rows(built: Built, table: str, *columns: str) -> set[tuple[Any, ...]]:
-    people = {ids.person_id(user): user for user in ("ann", "bob", "cid", "dan", "eve", "twin", "fay")}
+    people = {ids.person_id(user): user for user in PEOPLE}
     found = built.ask(f"select person_id, {', '.join(columns)} from core.{table}")
     return {(people[person], *rest) for person, *rest in found}
 
@@ -175,9 +195,23 @@ def test_consent_is_the_most_restrictive_word_of_person_and_inbox(built: Built) 
         ("fay", "email", "tips", "unsubscribed"),
         # A complaint is a farewell to marketing, besides what it does to the address.
         ("cid", "email", "", "unsubscribed"),
+        ("gus", "", "", "subscribed"),
     }
     left = built.ask("select user_id from core.dim_people where is_unsubscribed order by user_id")
     assert left == [("cid",), ("eve",)]
+
+
+BLOCKS = {
+    ("gus", "", "suppressed"),
+    ("gus", "email", "suppressed"),
+    # Who has the inbox is not written to there, whoever it is.
+    ("gus2", "email", "suppressed"),
+    ("ivo", "", "suppressed"),
+    ("ivo", "email", "suppressed"),
+    ("kim@example.com", "", "deleted"),
+    # Named by the address, the person who has it is meant.
+    ("kim", "", "deleted"),
+}
 
 
 def test_hard_bounces_complaints_and_the_list_suppress(built: Built) -> None:
@@ -186,7 +220,16 @@ def test_hard_bounces_complaints_and_the_list_suppress(built: Built) -> None:
         ("cid", "email", "complained"),
         ("fay", "sms", "erased"),
         ("ann", "push", "listed"),
+        *BLOCKS,
     }
+
+
+def test_whom_customer_io_suppressed_or_deleted_nobody_writes_to_until_the_same_source_takes_it_back(
+    built: Built,
+) -> None:
+    found = {row for row in rows(built, "dim_suppressions", "channel", "reason") if row[2] in ("suppressed", "deleted")}
+
+    assert found == BLOCKS
 
 
 def test_what_nobody_answered_is_counted_since_the_last_human_answer(built: Built) -> None:
@@ -202,4 +245,4 @@ def test_a_second_build_takes_nothing_twice(built: Built) -> None:
     counts = [built.ask(f"select count(*) from core.{table}")[0][0] for table in ("fct_sends", "fct_receipts")]
 
     assert counts == [4, 8]
-    assert built.ask("select count(*) from core.fct_consent_statements") == [(8,)]
+    assert built.ask("select count(*) from core.fct_consent_statements") == [(17,)]

@@ -49,9 +49,28 @@ told as (
     from lifted
 ),
 
+-- A whole person, as Customer.io means it: not a wish about mail, so only the same source takes it back.
+blocking as (
+    select
+        person_id,
+        address,
+        says,
+        source,
+        event_at
+    from {{ ref('fct_consent_statements') }}
+    where event_at <= {{ as_of() }}
+        and says in ('suppressed', 'deleted', 'unsuppressed')
+),
+
 nameless as (
-    select distinct person_id
+    select person_id
     from told
+    where address is null
+
+    union
+
+    select person_id
+    from blocking
     where address is null
 ),
 
@@ -90,6 +109,42 @@ subjects as (
     where person_id is not null
 ),
 
+placed as (
+    select
+        blocking.person_id,
+        blocking.says,
+        blocking.source,
+        blocking.event_at,
+        blocking.address is not null as is_by_address,
+        coalesce(blocking.address, addresses.address) as inbox
+    from blocking
+    left join addresses
+        on blocking.person_id = addresses.person_id
+            and blocking.address is null
+            and blocking.event_at >= addresses.since
+            and (addresses.until is null or blocking.event_at < addresses.until)
+),
+
+blocked as (
+    select
+        placed.person_id,
+        placed.inbox,
+        placed.is_by_address,
+        placed.says as reason,
+        placed.source,
+        placed.event_at
+    from placed
+    where placed.says != 'unsuppressed'
+        and not exists (
+            select 1
+            from placed as freed
+            where freed.says = 'unsuppressed'
+                and freed.source = placed.source
+                and freed.event_at > placed.event_at
+                and (freed.person_id = placed.person_id or freed.inbox = placed.inbox)
+        )
+),
+
 standing as (
     select
         subjects.subject,
@@ -107,6 +162,28 @@ standing as (
                 and freed.channel in ('', subjects.channel)
                 and freed.event_at > subjects.event_at
         )
+
+    union all
+
+    select
+        'p:' || {{ as_text('person_id') }} as subject,
+        '' as channel,
+        reason,
+        source,
+        event_at as suppressed_at
+    from blocked
+
+    union all
+
+    -- Whoever has the inbox is not written to there; named by it, the person is meant.
+    select
+        'a:' || inbox as subject,
+        case when is_by_address then '' else 'email' end as channel,
+        reason,
+        source,
+        event_at as suppressed_at
+    from blocked
+    where inbox is not null
 
     union all
 

@@ -1,5 +1,7 @@
 -- One row per event that says whether somebody wants to be written to, as it was said; append-only.
 -- Spoken by a person, for an address, or both; about a channel and a topic, or all of them (''). Incremental by load.
+-- Customer.io's words about a whole person (`User Suppressed`) stand here too: they name the person, or the address that is
+-- the person's user id there.
 {{ config(materialized='incremental', tags=['by_load'], pre_hook="{{ forget_events() }}") }}
 
 with said as (
@@ -60,4 +62,28 @@ select
     'trait' as kind
 from {{ ref('fct_person_facts') }}
 where consent_about = 'trait'
+    and {{ is_to_be_read() }}
+
+union all
+
+select
+    event_id,
+    source,
+    load_id,
+    attributed_in,
+    event_at,
+    person_id,
+    case when user_id like '%@%' then lower(trim(user_id)) end as address,
+    '' as channel,
+    '' as topic,
+    case event
+        when 'User Suppressed' then 'suppressed'
+        when 'User Deleted' then 'deleted'
+        else 'unsuppressed'
+    end as says,
+    'import' as kind
+from {{ ref('fct_events') }}
+where type = 'track'
+    and event in ('User Suppressed', 'User Deleted', 'User Unsuppressed')
+    and person_id is not null
     and {{ is_to_be_read() }}
