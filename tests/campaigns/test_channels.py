@@ -281,9 +281,15 @@ def test_a_mail_to_staff_names_them_and_offers_no_way_out(project: Project) -> N
         "---\nsubject: Call {{ customer.first_name }}\nto: cs@example.com\n---\nNow.\n",
         "notify",
     )
+    (problem,) = project.complaints()
+    assert "welcome.email.md:5: campaigns/_layout/email.html prints `unsubscribe_url`" in problem
+    assert "layout: staff" in problem
+
+    project.write("campaigns/_layout/email.html", "<p>{{ body }}</p>")
     project.write("campaigns/_layout/email.txt", "{{ body }}")
     assert message(project).to == "cs@example.com"
     assert made(project).subject == "Call Ann"
+    assert "List-Unsubscribe" not in made(project).headers
 
 
 @pytest.mark.parametrize(

@@ -268,9 +268,10 @@ def test_transactional_mail_and_mail_to_staff_is_not_tagged(project: Project) ->
     project.write("campaigns/hello/campaign.yml", transactional)
     assert "utm" not in made(message(project, "[a](https://example.com/a)")).html
     project.write("campaigns/hello/campaign.yml", CAMPAIGN.replace("- send: welcome", "- notify: welcome"))
-    assert (
-        "utm" not in made(message(project, "[a](https://example.com/a)", header="subject: Hi\nto: cs@example.com")).html
-    )
+    for kind in ("html", "txt"):
+        project.write(f"campaigns/_layout/staff.{kind}", "{{ body }}")
+    header = "subject: Hi\nto: cs@example.com\nlayout: staff"
+    assert "utm" not in made(message(project, "[a](https://example.com/a)", header=header)).html
 
 
 WORDS = st.text("abc123-._~", max_size=6)

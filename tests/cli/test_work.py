@@ -343,6 +343,15 @@ def test_the_doctor_finds_a_healthy_installation_well(day: Installation) -> None
     assert {"versions", "landing", "warehouse", "published", "plans", "journal", "destinations", "locks"} <= subjects
 
 
+def test_the_doctor_names_every_channel_that_goes_to_a_connection(tmp_path: Path) -> None:
+    project = Path(shutil.copytree(PROJECT, tmp_path / "project"))
+    (project / "destinations.yml").write_text("connections: {}\nchannels: {email: outbox, sms: outbox}\n")
+
+    found = call(Installation(tmp_path / "data", project), "doctor", "--json").json
+
+    assert "outbox (outbox), for email, sms" in [row["text"] for row in found if row["subject"] == "destinations"]
+
+
 @pytest.mark.parametrize("store", ["warehouse.duckdb", "published.duckdb", "journal.sqlite", "plans/HEAD"])
 def test_the_doctor_names_a_damaged_store_and_goes_on(store: str, day: Installation, tmp_path: Path) -> None:
     installation = day.copy(tmp_path / "data")

@@ -10,13 +10,14 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from tailrace.campaigns.agreement import agreement
-from tailrace.campaigns.analysis import analyse, with_utm
+from tailrace.campaigns.analysis import analyse, authored, with_utm
 from tailrace.campaigns.definition import Campaign, Message, MessageFile
 from tailrace.campaigns.document import read_text
 from tailrace.campaigns.messages import Around, message_file, read_layouts, read_message, read_snippets, stranger
 from tailrace.campaigns.policy import Policy, read_policy
 from tailrace.campaigns.reading import Found, read_campaign
 from tailrace.campaigns.steps import Notify, Send
+from tailrace.campaigns.usage import usage
 from tailrace.campaigns.words import NAME
 from tailrace.errors import DefinitionError, Problem
 
@@ -148,9 +149,21 @@ def _notify_problems(campaign: Campaign) -> Iterable[Problem]:
         if isinstance(step, Notify) and message.to is None:
             what = "a message to staff needs an address; expected `to: success@example.com` in its header"
             yield Problem(message.path, 1, what)
+        elif isinstance(step, Notify):
+            yield from _way_out_for_staff(message)
         elif isinstance(step, Send) and message.to is not None:
             what = f"`to` is for staff, and the step `{step.id}` sends it to the person"
             yield Problem(message.path, 2, f"{what}; expected a `notify` step, or no `to`")
+
+
+def _way_out_for_staff(message: Message) -> Iterable[Problem]:
+    """Return where a mail to staff shows the person's own link to unsubscribe, which staff or a scanner may follow."""
+    for part in authored(message):
+        if "unsubscribe_url" in usage(part.source, part.names).names:
+            what = f"{part.path} prints `unsubscribe_url`: who follows it in a mail to staff unsubscribes the person"
+            where = message.path, message.body_line
+            yield Problem(*where, f"{what}; expected a layout without it: `layout: staff`, with the files of that name")
+            return
 
 
 def _check_unsubscribe(campaign: Campaign, problems: list[Problem]) -> None:

@@ -150,10 +150,12 @@ def _journal(settings: Settings) -> Iterator[tuple[str, str]]:
 
 def _destinations(settings: Settings) -> Iterator[tuple[str, str]]:
     connections = load_connections(settings)
-    used = {name: f"channel {channel}" for channel, name in connections.channels.items()}
+    used: dict[str, list[str]] = {}
+    for channel, name in sorted(connections.channels.items()):
+        used.setdefault(name, []).append(channel)
     for name in sorted(connections.names):
         connection = connections.by_name[name]
-        text = f"{name} ({connection.type})" + (f", {used[name]}" if name in used else "")
+        text = f"{name} ({connection.type})" + (f", for {', '.join(used[name])}" if name in used else "")
         try:
             connection.open(settings).close()
         except TailraceError as error:
