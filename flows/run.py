@@ -12,7 +12,7 @@ from prefect import flow
 
 from flows import steps
 from tailrace import clock
-from tailrace.errors import GuardStop
+from tailrace.errors import GuardStop, SourceUnread
 from tailrace.settings import Settings
 
 
@@ -25,7 +25,8 @@ def run(
 ) -> dict[str, Any]:
     """Do everything once for `as_of` (now, unless told) and return the counts of each step.
 
-    Raises GuardStop, after all the rest was done, when a guard parked something.
+    Raises, after all the rest was done, SourceUnread when a table could not be read, GuardStop when a guard parked
+    something.
     """
     settings = Settings.load(data_dir, project_dir)
     instant = as_of or clock.iso(clock.now())
@@ -34,6 +35,8 @@ def run(
     applied = steps.apply(settings, planned["plan_id"])
     delivered = steps.deliver(settings, instant, budget_seconds)
     steps.publish(settings)
+    if planned["unread_sources"]:
+        raise SourceUnread(" ".join(f"source {name}: {why}" for name, why in planned["unread_sources"].items()))
     if planned["tripped"]:
         parked = ", ".join(f"{reading['guard']} on {reading['subject']}" for reading in planned["tripped"])
         raise GuardStop(f"parked: {parked}; the rest was done. Look with `tailrace guard list`.")

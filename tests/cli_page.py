@@ -19,7 +19,8 @@ Every command takes `--data-dir` (default: `TAILRACE_DATA`, else `data`), `--pro
 else `dbt_project`), `--json` (results as one object, or one list) and `--help`. Results go to stdout, notes to stderr.
 Times are ISO 8601, UTC without a zone.
 
-Exit codes: 0 done, 1 failed, 2 something you wrote is wrong (a file, or the command), 3 stopped by a guard."""
+Exit codes: 0 done, 1 failed, 2 something you wrote is wrong (a file, or the command), 3 done but for what a
+guard parked or a source that could not be read."""
 
 
 def text() -> str:

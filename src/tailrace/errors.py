@@ -3,6 +3,7 @@
     TailraceError              exit 1
     ├─ DefinitionError         a file you own is wrong: every problem, with its line      exit 2
     ├─ DataError               what came in, or what stands on disk, cannot be used       exit 1
+    │  └─ SourceUnread         a table cannot be read now; a run goes on without it       exit 3 of that run
     ├─ BuildError              dbt failed                                                 exit 1
     ├─ GuardStop               the plan looks wrong; what was guarded is parked           exit 3
     ├─ Busy                    another process holds what this one needs                  exit 1
@@ -60,6 +61,10 @@ class DefinitionError(TailraceError):
 
 class DataError(TailraceError):
     """What came in, or what stands on disk, cannot be used."""
+
+
+class SourceUnread(DataError):
+    """A table that is a source cannot be read now; nothing of it is lost, for it is read when it can be."""
 
 
 class BuildError(TailraceError):

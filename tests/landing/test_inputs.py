@@ -91,8 +91,8 @@ def test_an_unfinished_file_in_the_inbox_waits_until_it_has_its_name(world: Worl
     path = world.settings.inbox / "app" / "day.jsonl.part"
     path.parent.mkdir(parents=True)
     path.write_bytes(event(1) + b"\n" + event(2)[:-9])
-    assert [done.load_id for done in land_inbox(world.settings, AS_OF)] == [None]
+    assert [done.load_id for done in land_inbox(world.settings, AS_OF).landed] == [None]
     path.write_bytes(event(1) + b"\n" + event(2) + b"\n")
     path.rename(path.with_suffix(""))
-    assert [done.landed for done in land_inbox(world.settings, AS_OF)] == [2]
+    assert [done.landed for done in land_inbox(world.settings, AS_OF).landed] == [2]
     assert [file.name for load in loads(world.settings) for file in load.files] == ["day.jsonl"]

@@ -98,12 +98,12 @@ def test_the_record_says_what_the_load_holds(world: World) -> None:
 
 
 def test_the_inbox_is_landed_per_source(world: World) -> None:
-    assert land_inbox(world.settings, AS_OF) == []
+    assert land_inbox(world.settings, AS_OF).landed == []
     path = world.settings.inbox / "app" / "day.jsonl.gz"
     path.parent.mkdir(parents=True)
     path.write_bytes(gzip.compress(b"\n".join(many(4))))
-    assert [(done.source, done.landed) for done in land_inbox(world.settings, AS_OF)] == [("app", 4)]
-    assert [done.load_id for done in land_inbox(world.settings, AS_OF)] == [None]
+    assert [(done.source, done.landed) for done in land_inbox(world.settings, AS_OF).landed] == [("app", 4)]
+    assert [done.load_id for done in land_inbox(world.settings, AS_OF).landed] == [None]
 
 
 def test_a_second_landing_at_once_is_refused(world: World) -> None:

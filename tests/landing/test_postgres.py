@@ -20,7 +20,7 @@ from tailrace.landing.land import Landed, land_inbox
 from tailrace.landing.loads import loads, loads_dir
 from tailrace.landing.quarantine import list_quarantine
 from tests.landing import postgres
-from tests.landing.conftest import AS_OF, World
+from tests.landing.conftest import AS_OF, World, call, compact
 
 CONTRACT = """
 format: postgres
@@ -322,9 +322,57 @@ def test_a_backfill_reads_the_whole_table_and_what_comes_then_only_what_is_new(s
 
 def test_a_run_reads_tables_and_names_what_is_missing(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     shop.add(1)
-    assert [(done.source, done.landed) for done in land_inbox(shop.world.settings, AS_OF)] == [("shop", 1)]
+    arrived = land_inbox(shop.world.settings, AS_OF)
+    assert ([(done.source, done.landed) for done in arrived.landed], arrived.unread) == ([("shop", 1)], {})
     monkeypatch.delenv("SHOP_DATABASE_URL")
     with pytest.raises(TailraceError, match="`SHOP_DATABASE_URL` is not set"):
+        shop.land()
+
+
+@pytest.mark.parametrize("trouble", ["down", "unset", "gone", "column"])
+def test_a_run_goes_on_without_a_table_that_cannot_be_read_and_the_next_takes_it_up(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch, trouble: str
+) -> None:
+    settings = shop.world.settings
+    shop.add(1)
+    assert shop.land().landed == 1
+    shop.add(2)
+    inbox = settings.inbox / "app"
+    inbox.mkdir(parents=True)
+    (inbox / "a.jsonl").write_bytes(compact(call()) + b"\n")
+    match trouble:
+        case "down":
+            monkeypatch.setenv("SHOP_DATABASE_URL", "postgresql://postgres@/postgres?host=/nowhere")
+        case "unset":
+            monkeypatch.delenv("SHOP_DATABASE_URL")
+        case "gone":
+            shop.connection.execute("alter table orders rename to orders_then")
+        case "column":
+            shop.connection.execute("alter table orders rename who to whom")
+
+    arrived = land_inbox(settings, AS_OF)
+
+    assert [(done.source, done.landed) for done in arrived.landed] == [("app", 1)]
+    assert list(arrived.unread) == ["shop"]
+    assert {"down": "cannot be reached", "unset": "is not set", "gone": "no such table", "column": "no column `who`"}[
+        trouble
+    ] in arrived.unread["shop"]
+    monkeypatch.setenv("SHOP_DATABASE_URL", shop.url)
+    if trouble == "gone":
+        shop.connection.execute("alter table orders_then rename to orders")
+    if trouble == "column":
+        shop.connection.execute("alter table orders rename whom to who")
+    arrived = land_inbox(settings, AS_OF)
+    assert ([done.landed for done in arrived.landed if done.source == "shop"], arrived.unread) == ([1], {})
+    assert shop.seen() == users(1, 2)
+
+
+def test_a_mark_that_cannot_be_read_is_no_matter_of_the_database_and_stops_the_run(shop: Shop) -> None:
+    shop.add(1)
+    (load,) = (loads_dir(shop.world.settings) / str(shop.land().load_id),)
+    (load / "mark.json").chmod(0o644)
+    (load / "mark.json").write_text("{")
+    with pytest.raises(DataError, match="how far the table was read cannot be told"):
         land_inbox(shop.world.settings, AS_OF)
 
 

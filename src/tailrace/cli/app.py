@@ -101,7 +101,7 @@ def _refusal_of_the_system(error: Exception) -> str | None:
 
 
 def run() -> None:
-    """Run the command line. Exit codes: 0 done, 1 failed, 2 a file you own is wrong, 3 stopped by a guard."""
+    """Run the command line. Exit codes: 0 done, 1 failed, 2 a file you own is wrong, 3 a guard, or a source unread."""
     try:
         app()
     except TailraceError as error:

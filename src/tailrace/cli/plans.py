@@ -219,8 +219,15 @@ def _say_what_waits(result: Result) -> None:
         output.note(f"messages that wait for approval: {delivered['drafts_now']:,}; look with `tailrace drafts list`")
     if any("no_live_lease" in code for kind in ("messages", "rows") for code in _codes(delivered, kind)):
         output.note("what was held back waits for the live lease: `tailrace live show` says why")
+    say_unread(result)
     if result.tripped:
         output.note(f"guards that parked what they guard: {len(result.tripped)}; look with `tailrace guard list`")
+
+
+def say_unread(result: Result) -> None:
+    """Note which sources the run went on without."""
+    for source, error in result.unread.items():
+        output.note(f"source {source} was not read, the rest was done without it, and the next run reads it: {error}")
 
 
 def _codes(delivered: dict[str, Any], kind: str) -> dict[str, int]:

@@ -152,6 +152,7 @@ def plan(
         result = Result(made.as_of, plan_id=plan_id, parent=made.parent)
     how = looking.Look(campaign=campaign, person=person, size=sample, other=other)
     looking.look(found, store, plan_id, result, how, as_json=json_)
+    plans.say_unread(result)
     raise typer.Exit(result.exit_code)
 
 

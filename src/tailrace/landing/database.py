@@ -21,7 +21,7 @@ import orjson
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from tailrace import durable, engine
-from tailrace.errors import DataError, TailraceError, nearest
+from tailrace.errors import DataError, SourceUnread, TailraceError, nearest
 from tailrace.landing.contract import Contract
 from tailrace.landing.loads import Load, loads_dir
 from tailrace.landing.origin import Origin
@@ -60,8 +60,8 @@ class Pulled:
 def pull(contract: Contract, before: Iterable[Load], settings: Settings, folder: Path, *, whole: bool) -> Pulled:
     """Read the rows that may be new since the last load of the source, or all, into a file in `folder`.
 
-    Raises DataError when the database cannot be read, or has not what the contract names, and TailraceError when the
-    variable with the URL is not set.
+    Raises SourceUnread when the database cannot be read, or has not what the contract names, or the variable with the
+    URL is not set.
     """
     origin = contract.origin
     assert origin is not None
@@ -114,7 +114,7 @@ def changes(origin: Origin, before: dict[str, str], now: dict[str, str]) -> tupl
 def _settle(connection: Any) -> None:
     version = connection.info.server_version
     if version < _OLDEST:
-        raise DataError(f"the server is PostgreSQL {version // 10000}; expected 13 or later. Nothing was landed.")
+        raise SourceUnread(f"the server is PostgreSQL {version // 10000}; expected 13 or later. Nothing was landed.")
     # One snapshot for all that is asked, and one way of writing values whatever the role's own settings.
     connection.execute("set transaction isolation level repeatable read read only")
     connection.execute("set local timezone = 'UTC'; set local extra_float_digits = 1; set local bytea_output = 'hex'")
@@ -125,13 +125,13 @@ def _table(connection: Any, origin: Origin) -> int:
     name = ".".join(engine.identifier(part) for part in origin.table)
     ((oid,),) = connection.execute("select to_regclass(%s)::oid", [name]).fetchall()
     if oid is None:
-        raise DataError(
+        raise SourceUnread(
             f"{origin.name}: there is no such table in the database of `{origin.url_env}`; expected it, by its name as"
             " the database writes it: correct `table`, or the search path. Nothing was landed."
         )
     ((kind,),) = connection.execute("select relkind from pg_class where oid = %s", [oid]).fetchall()
     if kind not in ("r", "p"):
-        raise DataError(
+        raise SourceUnread(
             f"{origin.name}: this is no table but a relation of kind `{kind}`; expected a table, whose rows know which"
             " transaction wrote them: name the table below the view. Nothing was landed."
         )
@@ -158,7 +158,7 @@ def _require(contract: Contract, columns: dict[str, str]) -> None:
     assert contract.mapping is not None
     for name in (*contract.mapping.columns(), *contract.origin.key):
         if name not in columns:
-            raise DataError(
+            raise SourceUnread(
                 f"{contract.origin.name}: there is no column `{name}`; expected it, as {contract.path} says."
                 f"{nearest(name, columns)} Correct the contract or the table. Nothing was landed, and nothing is lost:"
                 " what is new is read when the two agree."
@@ -192,20 +192,23 @@ def _connected(origin: Origin) -> Iterator[Any]:
     try:
         psycopg = import_module("psycopg")
     except ImportError as error:
-        raise TailraceError(
+        raise SourceUnread(
             "psycopg is not installed; expected it to read a table: install the extra, `pip install"
             " 'tailrace[postgres]'`"
         ) from error
-    url = secret(origin.url_env)
+    try:
+        url = secret(origin.url_env)
+    except TailraceError as error:
+        raise SourceUnread(str(error)) from error
     try:
         connection = psycopg.connect(url, connect_timeout=10, client_encoding="UTF8", application_name="tailrace")
     except psycopg.ProgrammingError:
-        raise DataError(
+        raise SourceUnread(
             f"{origin.name}: what `{origin.url_env}` holds is no URL of a database; expected one such as"
             " `postgresql://user@host/database`. Nothing was landed."
         ) from None
     except psycopg.OperationalError as error:
-        raise DataError(
+        raise SourceUnread(
             f"{origin.name}: the database of `{origin.url_env}` cannot be reached ({_kind(error)}); expected it to"
             " answer: see that it is up, and that role and password are right. Nothing was landed."
         ) from None
@@ -213,7 +216,7 @@ def _connected(origin: Origin) -> Iterator[Any]:
         with connection:
             yield connection
     except psycopg.Error as error:
-        raise DataError(
+        raise SourceUnread(
             f"{origin.name}: the database stopped the reading ({_kind(error)}); expected rows: see its log, then land"
             " again. Nothing was landed."
         ) from None

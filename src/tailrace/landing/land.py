@@ -12,7 +12,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from tailrace import clock, crash, durable, engine, ids
-from tailrace.errors import DataError
+from tailrace.errors import DataError, SourceUnread
 from tailrace.landing import backfills, chunks, database, erased, inputs, schema
 from tailrace.landing.backfills import Asked
 from tailrace.landing.breaches import REASON
@@ -432,12 +432,30 @@ class Draft:
         return ParquetFile(name=target.name, rows=copied[0], bytes=target.stat().st_size, sha256=chunks.sha256(target))
 
 
-def land_inbox(settings: Settings, as_of: datetime) -> list[Landed]:
-    """Land what waits in `inbox/<source>/`, where the files stay, and what is new in tables: one load per source."""
+@dataclass(frozen=True)
+class Arrived:
+    """What came of all that waited: a load per source at most, and why tables could not be read, by source."""
+
+    landed: list[Landed]
+    unread: dict[str, str]
+
+
+def land_inbox(settings: Settings, as_of: datetime) -> Arrived:
+    """Land what waits in `inbox/<source>/`, where the files stay, and what is new in tables: one load per source.
+
+    A table that cannot be read stops nothing: it is read the next time, from where it was read to.
+    """
     waiting: dict[str, list[Path | str]] = {
         source: [] for source in sources(settings) if load_contract(settings, source).origin is not None
     }
     if settings.inbox.is_dir():
         folders = (path for path in settings.inbox.iterdir() if path.is_dir() and not path.name.startswith("."))
         waiting |= {path.name: [path] for path in folders}
-    return [land(settings, paths, source, as_of=as_of) for source, paths in sorted(waiting.items())]
+    landed: list[Landed] = []
+    unread: dict[str, str] = {}
+    for source, paths in sorted(waiting.items()):
+        try:
+            landed.append(land(settings, paths, source, as_of=as_of))
+        except SourceUnread as error:
+            unread[source] = str(error)
+    return Arrived(landed, unread)

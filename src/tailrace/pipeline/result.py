@@ -35,7 +35,7 @@ class Result:
 
     `ignored` are the writes of attributes by sources that do not own them, as the warehouse counts them.
     `broken` are the rules of events' contracts that loads new to the plan broke, by property and source.
-    `tell` hears the name of each step as it begins.
+    `unread` says, by source, why a table could not be read. `tell` hears the name of each step as it begins.
     """
 
     as_of: datetime
@@ -48,12 +48,13 @@ class Result:
     tripped: list[dict[str, Any]] = field(default_factory=list)
     ignored: list[dict[str, Any]] = field(default_factory=list)
     broken: list[dict[str, Any]] = field(default_factory=list)
+    unread: dict[str, str] = field(default_factory=dict)
     tell: Callable[[str], None] = field(default=quiet, repr=False, compare=False)
 
     @property
     def exit_code(self) -> int:
-        """Return 3 when a guard parked something, else 0."""
-        return 3 if self.tripped else 0
+        """Return 3 when a guard parked something or a source could not be read, else 0."""
+        return 3 if self.tripped or self.unread else 0
 
     def add(self, balance: Balance) -> None:
         """Note the balance.
@@ -81,5 +82,6 @@ class Result:
             "tripped": self.tripped,
             "ownership_violations": self.ignored,
             "contract_breaches": self.broken,
+            "unread_sources": self.unread,
             "exit_code": self.exit_code,
         }

@@ -177,7 +177,9 @@ def _prepare(settings: Settings, journal: Journal, result: Result) -> None:
     # dbt is imported while files are landed.
     runner.warm_up()
     with _timed(result, "land"):
-        _note_landing(result, land_inbox(settings, as_of=result.as_of))
+        arrived = land_inbox(settings, as_of=result.as_of)
+        _note_landing(result, arrived.landed)
+        result.unread = arrived.unread
     _plan_history(settings, journal, Result(result.as_of))
     _make(settings, journal, result, loads(settings))
 
