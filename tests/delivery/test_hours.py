@@ -67,6 +67,24 @@ def planners_time() -> Iterator[duckdb.DuckDBPyConnection]:
         yield connection
 
 
+def is_open_to_planning(connection: duckdb.DuckDBPyConnection, hours: dict[str, Any], at: datetime) -> bool:
+    found = connection.execute(
+        "select coalesce(in_hours(local_time($zone, $at), $days::integer[], $begins, $ends), true)"
+        " and not coalesce("
+        "in_hours(local_time($zone, $at), $quiet_days::integer[], $quiet_from, $quiet_to), false)",
+        {
+            "zone": hours["zone"],
+            "at": at,
+            "days": hours["days"],
+            "begins": hours["from"],
+            "ends": hours["to"],
+            **{name: hours[name] for name in NO_QUIET},
+        },
+    ).fetchone()
+    assert found is not None
+    return bool(found[0])
+
+
 @settings(max_examples=300, deadline=None)
 @given(
     st.sampled_from(ZONES),
@@ -78,18 +96,24 @@ def test_delivery_and_planning_agree_on_what_is_open(
     planners_time: duckdb.DuckDBPyConnection, zone: str, window: Any, quiet: Any, at: datetime
 ) -> None:
     hours = hours_of(zone, window, quiet)
-    found = planners_time.execute(
-        "select coalesce(in_hours(local_time($zone, $at), $days::integer[], $begins, $ends), true)"
-        " and not coalesce("
-        "in_hours(local_time($zone, $at), $quiet_days::integer[], $quiet_from, $quiet_to), false)",
-        {
-            "zone": zone,
-            "at": at,
-            "days": hours["days"],
-            "begins": hours["from"],
-            "ends": hours["to"],
-            **{name: hours[name] for name in NO_QUIET},
-        },
-    ).fetchone()
-    assert found is not None
-    assert is_open(hours, at.replace(tzinfo=UTC)) == found[0]
+    assert is_open(hours, at.replace(tzinfo=UTC)) == is_open_to_planning(planners_time, hours, at)
+
+
+@pytest.mark.parametrize("span", [([1], 540, 1080), ([1], 1320, 360)], ids=["by day", "over midnight"])
+@pytest.mark.parametrize(
+    ("minute", "second", "is_within"), [(-1, 59, False), (0, 0, True), ("last", 59, True), ("end", 0, False)]
+)
+def test_hours_begin_with_their_first_minute_and_are_over_when_they_end(
+    planners_time: duckdb.DuckDBPyConnection, span: Any, minute: Any, second: int, is_within: bool
+) -> None:
+    _, begins, ends = span
+    lasts = (ends - begins) % 1440
+    after = {"last": lasts - 1, "end": lasts}.get(minute, minute)
+    at = datetime(2026, 1, 5) + timedelta(minutes=begins + after, seconds=second)  # noqa: DTZ001 (a Monday)
+
+    for hours, expected in (
+        (hours_of("UTC", span, None), is_within),
+        (hours_of("UTC", None, span), not is_within),
+    ):
+        assert is_open(hours, at.replace(tzinfo=UTC)) is expected
+        assert is_open_to_planning(planners_time, hours, at) is expected

@@ -8,7 +8,7 @@ from delivery_world import World
 
 from tailrace.delivery.send import deliver
 from tailrace.errors import Busy, JournalError
-from tailrace.journal import Journal
+from tailrace.journal import Journal, place
 
 PEOPLE = [f"person{n}@people.test" for n in range(5)]
 
@@ -72,6 +72,20 @@ def test_a_copied_data_directory_does_not_hold_the_lease(tmp_path, post):
     with Journal.open(clone.settings) as journal:
         assert not journal.live_show().held
         assert journal.live_show().why_not == "it was acquired for another data directory"
+
+
+def test_a_disk_that_was_moved_to_another_host_does_not_hold_the_lease(world, post, tmp_path, monkeypatch):
+    world.smtp(post.port)
+    world.apply(PEOPLE)
+    world.go_live()
+    other = tmp_path / "machine-id-of-another-host"
+    other.write_text("0" * 32 + "\n")
+    monkeypatch.setattr(place, "_MACHINE_ID", other)
+
+    assert world.deliver().messages.codes == {"blocked:no_live_lease": 5}
+    assert not post.inbox.taken
+    with Journal.open(world.settings) as journal:
+        assert journal.live_show().why_not == "it was acquired on another host"
 
 
 def test_a_journal_file_put_in_place_of_the_one_it_was_acquired_for_does_not_hold_the_lease(world):

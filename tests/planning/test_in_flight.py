@@ -99,6 +99,37 @@ def test_a_goal_by_segment_is_reached_by_entering_it_in_time(trial: World) -> No
 
 
 @pytest.mark.usefixtures("asked")
+def test_a_goal_by_segment_is_reached_up_to_the_last_second_of_its_window(trial: World) -> None:
+    trial.campaigns = [campaign(steps=STEPS[:2], goal=goal(segment="seg_vip", within=86_400))]
+    trial.plan(START + DAY)
+    trial.segment("seg_vip", "ada")
+    in_time = trial.plan(START + 2 * DAY)
+    trial.segment("seg_vip", "ada", "ben")
+    late = trial.plan(START + 2 * DAY + timedelta(seconds=1))
+
+    assert where(trial, in_time) == [("active", "rest"), ("converted", None)]
+    assert where(trial, late) == [("active", "rest"), ("converted", None)]
+
+
+@pytest.mark.usefixtures("asked")
+def test_an_edit_of_a_goals_segment_reaches_nothing_though_the_same_person_reaches_another_goal(trial: World) -> None:
+    trial.campaigns = [
+        campaign(steps=STEPS, goal=goal(segment="seg_vip")),
+        campaign("other", steps=STEPS, goal=goal(segment="seg_buyer")),
+    ]
+    trial.segment("seg_buyer")
+    trial.plan(START + DAY)
+    trial.segment("seg_buyer", "ada")
+    trial.segment("seg_vip", "ada")
+    trial.edit("seg_vip", "2")
+
+    plan = trial.plan(START + DAY + HOUR)
+
+    assert trial.rows(plan, "enrollments:other", "status") == [("active",), ("converted",)]
+    assert trial.rows(plan, "enrollments:welcome", "status", "goal_at") == [("active", None)] * 2
+
+
+@pytest.mark.usefixtures("asked")
 def test_a_goal_by_segment_is_not_reached_by_an_edit_of_the_segment_nor_by_a_backfill(trial: World) -> None:
     trial.campaigns = [campaign(steps=STEPS, goal=goal(segment="seg_vip"))]
     trial.plan(START + DAY)
@@ -274,6 +305,30 @@ def test_two_messages_in_a_row_are_considered_in_two_runs(trial: World) -> None:
 
     assert [{row[1] for row in trial.verdicts(plan)} for plan in plans] == [{"one"}, {"two"}]
     assert where(trial, plans[1]) == [("completed", None), ("completed", None)]
+
+
+@pytest.mark.parametrize(
+    ("holdout_bp", "said"),
+    [
+        (0, [("ada", "hi", "defer", "exclusive")]),
+        (10_000, [("ada", "hi", "send", None)]),
+    ],
+    ids=["treated", "held out"],
+)
+def test_who_rests_in_an_exclusive_campaign_waits_unless_it_writes_to_them_never(
+    trial: World, holdout_bp: int, said: list[tuple[Any, ...]]
+) -> None:
+    trial.rules = Rules(exclusive=[["welcome", "first"]])
+    second = campaign(trigger=event_trigger("signed_up"), steps=[{"id": "hi", "send": "hi"}], expires=9 * 86_400)
+    trial.campaigns = [campaign("first", priority=90, steps=STEPS[:2], holdout_bp=holdout_bp), second]
+    trial.plan(START + DAY)
+    trial.event("ada", "signed_up", START + DAY + HOUR, load=2)
+
+    resting = trial.plan(START + DAY + 2 * HOUR)
+    gone = trial.plan(START + 3 * DAY)
+
+    assert trial.verdicts(resting) == said
+    assert trial.verdicts(gone) == ([("ada", "hi", "send", None)] if holdout_bp == 0 else [])
 
 
 def test_what_stands_beyond_a_capped_message_is_taken_back_and_done_once_it_is_sent(trial: World) -> None:

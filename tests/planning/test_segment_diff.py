@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tailrace import ids
-from tests.planning.world import DAY, OPEN, START, World, campaign
+from tests.planning.world import DAY, HOUR, OPEN, START, World, campaign
 
 
 @pytest.fixture
@@ -112,6 +112,46 @@ def test_a_release_does_not_cover_more_than_the_person_saw(trial: World) -> None
     trial.segment("seg_trial")
 
     assert trial.plan(START + 2 * DAY).segments["seg_trial"]["parked"] == "guard"
+
+
+def test_more_people_entering_than_the_guard_allows_park_the_segment_and_as_many_do_not(trial: World) -> None:
+    everyone = [f"p{number}" for number in range(20)]
+    for user in everyone:
+        trial.person(user)
+    trial.limits["segment:seg_trial"] = replace(OPEN, segment_entered_share=0.5)
+    trial.segment("seg_trial", *everyone[:10])
+    trial.plan(START + DAY)
+    trial.segment("seg_trial", *everyone[:15])
+    allowed = trial.plan(START + 2 * DAY)
+    trial.segment("seg_trial", *everyone[5:15])
+    allowed_out = trial.plan(START + 2 * DAY + HOUR)
+    trial.segment("seg_trial", *everyone)
+
+    parked = trial.plan(START + 3 * DAY)
+
+    assert [plan.segments["seg_trial"]["parked"] for plan in (allowed, allowed_out, parked)] == [None, None, "guard"]
+    assert [(read["guard"], read["measured"], read["tripped"]) for read in parked.guards] == [
+        ("segment_entered_share", 1.0, True)
+    ]
+    assert parked.segments["seg_trial"]["size"] == 10
+
+
+def test_a_segment_that_is_smaller_than_its_minimum_is_parked_however_few_left(trial: World) -> None:
+    trial.limits["segment:seg_trial"] = replace(OPEN, segment_minimum=2)
+    trial.segment("seg_trial", "ada", "ben")
+    trial.plan(START + DAY)
+    trial.segment("seg_trial", "ada")
+
+    parked = trial.plan(START + 2 * DAY)
+    trial.segment("seg_trial", "ada", "ben")
+    again = trial.plan(START + 3 * DAY)
+
+    assert [plan.segments["seg_trial"]["parked"] for plan in (parked, again)] == ["guard", None]
+    assert [(read["guard"], read["measured"], read["tripped"]) for read in parked.guards] == [
+        ("segment_minimum", 1, True)
+    ]
+    assert trial.rows(parked, "changes", "segment") == []
+    assert trial.rows(again, "changes", "segment") == []
 
 
 def test_a_silent_source_parks_every_segment(trial: World) -> None:

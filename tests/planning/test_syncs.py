@@ -168,6 +168,22 @@ def test_a_parked_segment_parks_the_sync_that_reads_it(audience: World) -> None:
     assert _ops(audience, plan) == []
 
 
+def test_a_segment_that_a_guard_parks_parks_the_sync_that_reads_it_and_takes_nobody_out(audience: World) -> None:
+    everyone = [f"p{number}" for number in range(20)]
+    audience.segment("seg_power", *everyone)
+    audience.limits["segment:seg_power"] = replace(OPEN, segment_left_share=0.3)
+    _hold(audience, *everyone)
+    _answer(audience, audience.plan(START), "accepted")
+    audience.segment("seg_power")
+    _hold(audience)
+
+    plan = audience.plan(START + DAY)
+
+    assert plan.segments["seg_power"]["parked"] == "guard"
+    assert plan.syncs[NAME]["parked"] == "seg_power is parked"
+    assert _ops(audience, plan) == []
+
+
 def test_rows_that_repeat_a_key_park_the_sync(audience: World) -> None:
     _hold(audience, "ada", "ada", "ben")
 

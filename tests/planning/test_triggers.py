@@ -229,6 +229,16 @@ def test_an_offset_counts_days_and_the_hour_is_the_persons(world: World) -> None
     ]
 
 
+def test_a_moment_belongs_to_the_plan_that_is_made_at_it_and_to_no_other(world: World) -> None:
+    world.person("ada", born_on=date(1990, 3, 10))
+    world.campaigns = [campaign(trigger=dated(), repeat=EACH)]
+    world.plan(at("2026-03-10T08:00"))
+
+    said = [world.verdicts(world.plan(at(f"2026-03-10T{hour}:00"))) for hour in ("09", "10")]
+
+    assert said == [[("ada", "hello", "send", None)], []]
+
+
 def test_nothing_is_celebrated_before_the_day_itself(world: World) -> None:
     world.person("ada", born_on=date(2027, 3, 10))
     world.campaigns = [campaign(trigger=dated(), repeat=EACH)]
