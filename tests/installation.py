@@ -1,7 +1,7 @@
 """An installation as a user has it: a data directory of its own, the real dbt project, and its command line.
 
-`Installation.cli` runs the command line in a process of its own; `call` runs it in this one, as a user calls it but
-without a new interpreter each time.
+`Installation.cli` runs the command line in a process of its own, `forked` in one that has imported all before; `call`
+runs it in this one, as a user calls it but without a new interpreter each time.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from typing import Any
 from tailrace.cli import main
 from tailrace.samples.company import Sample, generate
 from tailrace.settings import Settings
+from tests import forks
 
 ROOT = Path(__file__).parent.parent
 PROJECT = ROOT / "dbt_project"
@@ -70,6 +71,12 @@ class Installation:
             check=False,
         )
         return Done(done.returncode, done.stdout, done.stderr)
+
+    def forked(self, *arguments: str, **environment: str) -> Done:
+        """Run the command line in a process that has imported all it needs: one of many, most of them to be killed."""
+        process = forks.start(arguments, self.environment(**environment), ROOT)
+        out, err = process.communicate()
+        return Done(process.wait(), out, err)
 
     def copy(self, to: Path, project_dir: Path | None = None) -> Installation:
         """Return a copy of the data directory: another installation in the same state."""

@@ -197,7 +197,7 @@ def test_a_message_of_unknown_fate_is_listed_and_settled_by_a_person(
     held = call(installation, "deliver", "--as-of", next_day)
     assert "`tailrace live show`" in held.err
     call(installation, "live", "acquire", "--reason", "a test")
-    died = installation.cli("deliver", "--as-of", next_day, TAILRACE_CRASH_AT="deliver.copied:1")
+    died = installation.forked("deliver", "--as-of", next_day, TAILRACE_CRASH_AT="deliver.copied:1")
     assert died.code == -9
 
     told = call(installation, "deliver", "--as-of", next_day)

@@ -83,7 +83,7 @@ def test_killed_at_any_point_the_same_command_does_the_rest_and_says_what_it_fou
     installation = behind.copy(tmp_path / "data")
     path = behind.sample.daily[0].path
 
-    killed = installation.cli("backfill", str(path), "--source", "app", "--reason", "lost", TAILRACE_CRASH_AT=point)
+    killed = installation.forked("backfill", str(path), "--source", "app", "--reason", "lost", TAILRACE_CRASH_AT=point)
     assert killed.code == -signal.SIGKILL, killed.err
     again = _backfill(installation, path).json
 
@@ -98,7 +98,7 @@ def test_killed_and_left_alone_the_next_run_takes_it_for_history(behind: Company
     installation = behind.copy(tmp_path / "data")
     first, second = behind.sample.daily[:2]
     words = ("backfill", str(first.path), "--source", "app", "--reason", "lost")
-    killed = installation.cli(*words, TAILRACE_CRASH_AT="plan.saved")
+    killed = installation.forked(*words, TAILRACE_CRASH_AT="plan.saved")
     assert killed.code == -signal.SIGKILL, killed.err
 
     spine.run(installation.settings, at(second.last_on, 23))

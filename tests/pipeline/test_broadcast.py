@@ -201,14 +201,14 @@ def test_killed_in_the_middle_and_run_again_everybody_is_asked_for_once(
     path = file("user_id,n\n" + "".join(f"person{n},{n}\n" for n in range(500)))
     command = ("broadcast", "news", "--key", "march", "--data", str(path), "--as-of", "2026-03-01T06:00:00Z")
 
-    killed = installation.cli(*command, TAILRACE_CRASH_AT=point)
+    killed = installation.forked(*command, TAILRACE_CRASH_AT=point)
     assert killed.code == -9
     with pytest.raises(JournalError, match="with other data"):
         ask(installation, file(TWO, "other.csv"))
-    done = installation.cli(*command, "--json")
+    done = installation.forked(*command, "--json")
 
     assert done.code == 0, done.err
     rows = events(installation.settings)
     assert len(rows) == len({row["user_id"] for row in rows}) == 500
     assert done.json["landed"] == (0 if point == "land.moved" else 500)
-    assert installation.cli(*command).out.startswith("this was done already, by ")
+    assert installation.forked(*command).out.startswith("this was done already, by ")

@@ -266,7 +266,7 @@ def test_killed_at_every_step_one_after_the_other_it_ends_as_one_that_was_not(
             for pack in packs(killed.settings):
                 _age(pack_file(killed.settings, pack), 3 * HOUR)
             _age(killed.settings.warehouse, 2 * HOUR)
-        assert killed.cli(*line, TAILRACE_CRASH_AT=f"gc.{point}").code == -signal.SIGKILL, point
+        assert killed.forked(*line, TAILRACE_CRASH_AT=f"gc.{point}").code == -signal.SIGKILL, point
         rows = call(killed, "doctor", "--json").json
         assert not [row for row in rows if row["subject"] in ("plans", "landing") and row["status"] == "bad"], point
         assert len(list(Store(killed.settings).chain(Store(killed.settings).head()))) >= 2

@@ -348,7 +348,7 @@ def test_killed_at_every_step_one_after_the_other_it_ends_as_one_that_was_not(
     killed = days.installation.copy(tmp_path / "data")
     passed = []
     for point in POINTS:
-        done = killed.cli("erase", USER, "--reason", REASON, TAILRACE_CRASH_AT=f"erase.{point}")
+        done = killed.forked("erase", USER, "--reason", REASON, TAILRACE_CRASH_AT=f"erase.{point}")
         assert done.code in (0, -signal.SIGKILL), (point, done.err)
         if done.code == 0:
             passed.append(point)
@@ -389,7 +389,7 @@ def _shape(installation: Installation) -> dict[str, Any]:
 def test_a_run_finishes_what_was_killed_before_it_decides_anything(days: Days, tmp_path: Path) -> None:
     installation = days.installation.copy(tmp_path / "data")
     installation.drop(days.next_file)
-    done = installation.cli("erase", USER, "--reason", REASON, TAILRACE_CRASH_AT="erase.begun")
+    done = installation.forked("erase", USER, "--reason", REASON, TAILRACE_CRASH_AT="erase.begun")
     assert done.code == -signal.SIGKILL
     (said,) = (row for row in call(installation, "doctor", "--json").json if row["status"] == "bad")
     assert (said["subject"], "is not finished" in said["text"]) == ("erasures", True)

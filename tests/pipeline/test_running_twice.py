@@ -68,7 +68,7 @@ def killed(company: Company, tmp_path_factory: pytest.TempPathFactory) -> Instal
     installation = company.copy(tmp_path_factory.mktemp("killed") / "data")
     file = company.sample.daily[0]
     installation.drop(file.path)
-    done = installation.cli("run", "--as-of", at(file.last_on, 23).isoformat(), TAILRACE_CRASH_AT="apply.moved")
+    done = installation.forked("run", "--as-of", at(file.last_on, 23).isoformat(), TAILRACE_CRASH_AT="apply.moved")
     assert done.code == -signal.SIGKILL
     return installation
 

@@ -16,6 +16,7 @@ import duckdb
 
 from tailrace.planning.store import Plan, Store
 from tailrace.settings import Settings
+from tests import forks
 from tests.installation import PROJECT, ROOT, Installation
 
 SRC = ROOT / "src" / "tailrace"
@@ -70,7 +71,7 @@ def start(installation: Installation, *arguments: str, **environment: str) -> su
     )
 
 
-def sleep_or_end(process: subprocess.Popen[str], seconds: float) -> None:
+def sleep_or_end(process: forks.Process, seconds: float) -> None:
     """Wait so long, or until the process ends."""
     until = time.monotonic() + seconds
     while process.poll() is None and time.monotonic() < until:

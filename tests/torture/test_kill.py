@@ -14,6 +14,7 @@ import psutil
 import pytest
 
 from tailrace.journal.journal import Journal
+from tests import forks
 from tests.conftest import Company
 from tests.installation import Done, Installation, at
 from tests.torture import ground
@@ -71,7 +72,7 @@ class Killer:
 
     def at_point(self, as_of: str, point: str) -> bool:
         """Run into the named point; return whether the process died there."""
-        done = self.installation.cli("run", "--as-of", as_of, TAILRACE_CRASH_AT=point)
+        done = self.installation.forked("run", "--as-of", as_of, TAILRACE_CRASH_AT=point)
         assert done.code in (-signal.SIGKILL, *DONE), done.err
         if done.code == -signal.SIGKILL:
             self.kills[point] += 1
@@ -80,16 +81,17 @@ class Killer:
     def in_step(self, as_of: str, step: str) -> bool:
         """Kill a run at a random instant within the step; return whether it was still running then.
 
-        Where a run is shows from outside: the pid in run.lock, whether dbt runs (a child of the child that has it
-        imported), HEAD, what the server took over.
+        Where a run is shows from outside: the pid in run.lock, whether dbt runs (a child of the server that has it
+        imported), HEAD, what the server of mail took over.
         """
         taken, before = self.post.n_taken, self.head
-        process = ground.start(self.installation, *self.command(step), "--as-of", as_of)
+        arguments = (*self.command(step), "--as-of", as_of)
+        process = forks.start(arguments, self.installation.environment(), ground.ROOT)
         wanted = taken + self.chance.randint(1, 2)
         reached = {
             "land": lambda: self.lock.read_text().strip() == str(process.pid),
-            "build": lambda: self.building(process.pid),
-            "plan": lambda: not self.building(process.pid) and self.seen_dbt,
+            "build": lambda: self.building(process.dbt),
+            "plan": lambda: not self.building(process.dbt) and self.seen_dbt,
             "apply": lambda: self.head != before,
             "deliver": lambda: self.post.n_taken >= wanted,
         }[step]
@@ -108,9 +110,9 @@ class Killer:
         """Return `run`; for two of three kills while delivering, `deliver`."""
         return ["deliver"] if step == "deliver" and self.kills["random:deliver"] % 3 else ["run"]
 
-    def building(self, pid: int) -> bool:
+    def building(self, server: int) -> bool:
         try:
-            found = len(psutil.Process(pid).children(recursive=True)) > 1
+            found = len(psutil.Process(server).children(recursive=True)) > 0
         except psutil.NoSuchProcess:
             return False
         self.seen_dbt |= found
@@ -125,7 +127,7 @@ class Killer:
         return (self.installation.settings.plans / "HEAD").read_text().strip()
 
     def finish(self, as_of: str) -> Done:
-        done = self.installation.cli("run", "--as-of", as_of, "--json")
+        done = self.installation.forked("run", "--as-of", as_of, "--json")
         assert done.code in DONE, done.err
         return done
 
