@@ -87,3 +87,77 @@
         )
     {%- endif -%}
 {%- endmacro %}
+
+{#- The measures of a person's days together, over rows of fct_person_days: of all, or of those up to as_of. -#}
+{% macro person_total_measures() -%}
+    min(least_user_id) as least_user_id,
+    max(greatest_user_id) as greatest_user_id,
+    cast(count(*) as integer) as n_days,
+    cast(sum(n_events) as bigint) as n_events,
+    cast(sum(n_usage_events) as bigint) as n_usage_events,
+    cast(sum(case when n_usage_events > 0 then 1 else 0 end) as integer) as n_usage_days,
+    min(first_event_at) as first_event_at,
+    max(last_event_at) as last_event_at,
+    min(first_usage_at) as first_usage_at,
+    max(last_usage_at) as last_usage_at,
+    min(first_value_at) as first_value_at
+{%- endmacro %}
+
+{#- What says which events a person's days were counted from, over rows of fct_person_days, besides n_events. -#}
+{% macro person_sums() -%}
+    cast(sum(load_seq_sum) as bigint) as load_seq_sum,
+    cast(sum(attributed_in_sum) as bigint) as attributed_in_sum
+{%- endmacro %}
+
+{#-
+    Pre-hooks of a rollup by person that keeps n_events and `person_sums`: the first names in `changed_people` of whom `counted`
+    (a relation with these columns, a row per person) says otherwise than the rollup, or one of the two nothing; the other one
+    removes them, and the model writes them again, whole. `of_person` is a condition on one row per person of the rollup.
+-#}
+{% macro name_changed_people(counted, of_person='1 = 1') -%}
+    {%- if execute and is_incremental() -%}
+        create or replace temporary table changed_people as
+        select coalesce(held.person_id, counted.person_id) as person_id
+        from (
+            select
+                person_id,
+                n_events,
+                load_seq_sum,
+                attributed_in_sum
+            from {{ this }}
+            where {{ of_person }}
+        ) as held
+        full outer join {{ counted }} as counted on held.person_id = counted.person_id
+        where held.n_events is distinct from counted.n_events
+            or held.load_seq_sum is distinct from counted.load_seq_sum
+            or held.attributed_in_sum is distinct from counted.attributed_in_sum
+    {%- endif -%}
+{%- endmacro %}
+
+{% macro forget_changed_people() -%}
+    {%- if execute and is_incremental() -%}
+        delete from {{ this }}
+        where person_id in (select person_id from changed_people)
+    {%- endif -%}
+{%- endmacro %}
+
+{#- Condition on `person_id`: one of `changed_people`; everybody in a first or full build. -#}
+{% macro is_of_changed_person(person_id='person_id') -%}
+    {%- if not (execute and is_incremental()) -%}
+        {{ person_id }} is not null
+    {%- else -%}
+        {{ person_id }} in (select person_id from changed_people)
+    {%- endif -%}
+{%- endmacro %}
+
+{#- A query: n_events and `person_sums` of everybody, from their days. -#}
+{% macro counted_days() -%}
+    (
+        select
+            person_id,
+            cast(sum(n_events) as bigint) as n_events,
+            {{ person_sums() }}
+        from {{ ref('fct_person_days') }}
+        group by person_id
+    )
+{%- endmacro %}

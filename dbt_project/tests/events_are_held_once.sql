@@ -11,7 +11,7 @@ days as (
     select distinct events.event_on
     from {{ ref('fct_events') }} as events
     cross join newest
-    where events.landed_at >= newest.since
+    where events.landed_at > newest.since
 )
 
 select

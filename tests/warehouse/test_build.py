@@ -27,8 +27,10 @@ RELATIONS = (
     ("core", "fct_events"),
     ("core", "fct_person_facts"),
     ("core", "fct_person_days"),
+    ("core", "fct_person_totals"),
     ("core", "dim_people"),
     ("core", "dim_person_features"),
+    ("states", "fct_saas_lifecycles"),
     ("states", "fct_saas_states"),
     ("segments", "seg_dormant_30d"),
     ("segments", "seg_power_users"),
@@ -138,10 +140,34 @@ def test_a_rollup_that_was_left_behind_is_healed(started: Built) -> None:
     connection.execute(
         "update core.fct_person_days set load_seq_sum = 0, n_logins = 9 where event_on = date '2026-01-22'"
     )
+    connection.execute(
+        "update core.fct_person_totals set n_events = 1000, last_event_at = null where person_id % 3 = 0;"
+        " delete from core.fct_person_totals where person_id % 3 = 1;"
+        " insert into core.fct_person_totals select * replace (7 as person_id) from core.fct_person_totals limit 1;"
+        " update states.fct_saas_lifecycles set load_seq_sum = 0, state = 'new' where person_id % 5 = 0;"
+        " delete from states.fct_saas_lifecycles where person_id % 5 = 1"
+    )
     connection.execute("update tailrace.by_load set loads_fingerprint = null")
     connection.close()
     build(settings, AS_OF, started.loads)
     assert everything(settings) == before
+
+
+@pytest.mark.parametrize("moment", ["2026-01-20T10:30:00Z", "2026-02-20T08:00:30Z"])
+def test_what_is_so_by_a_moment_is_the_same_whatever_is_known_of_later_ones(
+    started: Built, tmp_path: Path, moment: str
+) -> None:
+    as_of = clock.parse(moment)
+    by_then = [event for event in on_time() if clock.parse(event["timestamp"]) <= as_of]
+    assert 0 < len(by_then) < len(on_time())
+
+    build(started.settings, as_of, started.loads)
+    then = elsewhere(started.settings, "then")
+    build(then, as_of, [land(tmp_path / "landing", by_then)])
+
+    for schema, table in RELATIONS:
+        if table.startswith(("dim_", "seg_")) or table == "fct_saas_states":
+            assert rows(started.settings, schema, table) == rows(then, schema, table), table
 
 
 def test_event_models_start_anew_when_their_definition_changes_and_only_then(

@@ -5,13 +5,12 @@
 with people as (
     select
         person_id,
-        min(least_user_id) as user_id,
-        max(greatest_user_id) as greatest_user_id,
-        min(first_event_at) as first_seen_at
-    from {{ ref('int_person_days_as_of') }}
-    group by person_id
+        least_user_id as user_id,
+        greatest_user_id,
+        first_event_at as first_seen_at
+    from {{ ref('int_person_totals_as_of') }}
     -- What an anonymous visitor did is somebody's before they said who they are: not yet a person at as_of.
-    having min(least_user_id) is not null
+    where least_user_id is not null
 ),
 
 facts as (

@@ -1,7 +1,10 @@
 -- One row per person and UTC day on which something of theirs happened (whole days, whatever as_of is).
 -- A day whose sums differ from fct_events is written again, whole: a late load, a load that went and a build that died
 -- half-way all heal the same way.
-{{ config(materialized='incremental', tags=['by_load'], pre_hook="{{ forget_changed_days() }}") }}
+{{ config(
+    materialized='incremental', tags=['by_load'], pre_hook="{{ forget_changed_days() }}",
+    meta={'declassify': 'days and counts of all events together: when somebody was there, and not what for'},
+) }}
 
 select
     person_id,

@@ -144,15 +144,15 @@ def _keys(person: str) -> list[int]:
 
 def _events(settings: Settings, person_id: int) -> tuple[int, int, date | None, date | None]:
     with published(settings) as connection:
-        if not has(connection, "core", "fct_person_days"):
+        if not has(connection, "core", "fct_person_totals"):
             return 0, 0, None, None
-        row = engine.row(
+        row = engine.first(
             connection,
-            "select coalesce(sum(n_events), 0), count(*), min(event_on), max(event_on) from core.fct_person_days"
+            "select n_events, n_days, first_event_at::date, last_event_at::date from core.fct_person_totals"
             " where person_id = $person",
             {"person": person_id},
         )
-    return int(row[0]), row[1], row[2], row[3]
+    return (0, 0, None, None) if row is None else (row[0], row[1], row[2], row[3])
 
 
 def _states(settings: Settings, person_id: int) -> list[dict[str, Any]]:

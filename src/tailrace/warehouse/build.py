@@ -76,11 +76,10 @@ def build(
     crash.here("build.started")
 
     full_refresh = held is None
-    unchanged = held is not None and held.project_fingerprint == project_fingerprint
-    if held is not None and not unchanged:
+    quiet = held is not None and (held.project_fingerprint, held.shown) == (project_fingerprint, shown)
+    if held is not None and not quiet:
         runner.parse(settings)
-        full_refresh = catalog.by_load_definition(settings) != held.definition
-    quiet = unchanged and held is not None and held.shown == shown
+        full_refresh = _definition(settings, owners) != held.definition
     if not quiet:
         _expect_change(settings, definition_stays=not full_refresh)
     results = runner.build(settings, as_of, exclude="tag:by_load" if quiet else None, full_refresh=full_refresh)
@@ -97,7 +96,7 @@ def build(
         failed=failed,
         seconds=clock.monotonic() - started,
     )
-    definition = catalog.by_load_definition(settings)
+    definition = _definition(settings, owners)
     by_load_failed = failed.keys() & catalog.by_load_models(settings)
     _stamp(settings, generation, None if by_load_failed else _Held(shown, project_fingerprint, definition))
     crash.here("build.stamped")
@@ -141,6 +140,11 @@ def _require_space(settings: Settings) -> None:
 def _shown(loads_fingerprint: str, owners: Mapping[str, str]) -> str:
     """Return the digest of all that a by-load model may read: the loads, and who owns what."""
     return ids.digest(loads_fingerprint, *_words(owners))
+
+
+def _definition(settings: Settings, owners: Mapping[str, str]) -> str:
+    """Return the digest of all that decides what a by-load model makes of loads: its SQL, and who owns what."""
+    return ids.digest(catalog.by_load_definition(settings), *_words(owners))
 
 
 def _words(owners: Mapping[str, str]) -> list[str]:
