@@ -202,8 +202,8 @@ def test_the_number_of_a_transaction_may_have_gone_round(shop: Shop) -> None:
         (900, 899, 900, False), (901, 900, 900, True),
     ):  # fmt: skip
         asked = query.replace("pg_snapshot_xmax(pg_current_snapshot())::text::bigint", f"{next_}::bigint")
-        asked = asked.replace("xmin::text::bigint", f"{wrote % turn}::bigint").replace("tableoid::bigint", "7")
-        asked = asked.replace("{horizon}", str(horizon)).replace("{known}", "'{7}'")
+        asked = asked.replace("xmin::text::bigint", f"{wrote % turn}::bigint")
+        asked = asked.replace("{horizon}", str(horizon)).replace("{since}", "true").replace("{new}", "false")
         assert shop.connection.execute(f"select {asked}").fetchall() == [(is_new,)]
 
 
@@ -427,6 +427,7 @@ def test_a_role_that_may_only_read_is_enough(shop: Shop, monkeypatch: pytest.Mon
         ("public.orders", "a.b.c", "no name of a table"),
         ("key: id\n", "", "`key` is missing"),
         ("key: id\n", "key: []\n", "`key`"),
+        ("key: id\n", "key: id\ncursor: [at]\n", "`cursor`"),
         ("format: postgres", "format: csv", "`connection` goes with"),
         ("key: id\n", "key: id\ndelimiter: x\n", "csv"),
         ("key: id\n", "key: id\ntables: {}\n", "does not go with"),
@@ -446,3 +447,106 @@ def test_files_and_tables_are_not_taken_for_each_other(shop: Shop) -> None:
         shop.world.land(shop.world.file("a.jsonl", b"{}"), source="shop")
     with pytest.raises(DataError, match="no PATH is named"):
         shop.world.land(source="app")
+
+
+CURSOR = CONTRACT.replace("key: id\n", "key: id\ncursor: at\n")
+LONG_AGO = "2020-01-01 00:00:00+00"
+
+
+def write(shop: Shop, number: int, at: str, to: psycopg.Connection | None = None) -> None:
+    (to or shop.connection).execute("insert into orders (id, who, at) values (%s, %s, %s)", [number, f"u{number}", at])
+
+
+def scans(shop: Shop) -> tuple[int, int]:
+    """Return how often the table was read whole, and by the index on `at`."""
+    shop.connection.execute("select pg_stat_force_next_flush()")
+    shop.connection.execute("select pg_stat_clear_snapshot()")
+    ((whole, by_index),) = shop.connection.execute(
+        "select t.seq_scan, i.idx_scan from pg_stat_user_tables as t inner join pg_stat_user_indexes as i"
+        " on i.relid = t.relid and i.indexrelname = 'orders_at' where t.relname = 'orders'"
+    ).fetchall()
+    return whole, by_index
+
+
+def test_with_a_cursor_the_index_is_asked_and_the_table_is_not_read_whole(shop: Shop) -> None:
+    shop.world.contract("shop", CURSOR)
+    shop.connection.execute(
+        "insert into orders (id, who, at) select n, 'u' || n, timestamptz '2026-01-01' + n * interval '1 hour'"
+        " from generate_series(1, 4000) as n"
+    )
+    shop.connection.execute("create index orders_at on orders (at)")
+    shop.connection.execute("vacuum analyze orders")
+    assert shop.land().landed == 4000
+    shop.add(5000)
+    shop.connection.execute("update orders set at = '2026-06-16 00:00:00+00' where id = 5000")
+    before = scans(shop)
+
+    assert shop.land().landed == 1
+
+    after = scans(shop)
+    assert after[0] == before[0]
+    assert after[1] > before[1]
+
+
+def test_of_rows_with_one_cursor_all_are_read_wherever_a_reading_ended(shop: Shop) -> None:
+    shop.world.contract("shop", CURSOR)
+    shop.add(50, 7, 90)
+    assert shop.land().landed == 3
+    shop.add(8, 60, 1, 91)
+    done = shop.land()
+    assert (done.lines, done.landed) == (4, 4)
+    shop.connection.execute("update orders set total = 3 where id = 7")
+    assert shop.land().landed == 1
+
+
+def test_a_commit_is_found_by_the_cursor_that_the_table_had_when_its_writing_began_however_late_it_is(
+    shop: Shop,
+) -> None:
+    shop.world.contract("shop", CURSOR)
+    write(shop, 1, LONG_AGO)
+    assert shop.land().landed == 1
+    with psycopg.connect(shop.url) as slow:
+        write(shop, 2, "2020-01-01 12:00:00+00", to=slow)
+        # Years pass, as the cursor tells it, and they are read, one after the other.
+        for number, year in enumerate(("2021", "2022", "2023"), 3):
+            write(shop, number, f"{year}-01-01 00:00:00+00")
+            assert shop.land().landed == 1
+        slow.commit()
+    assert shop.land().landed == 1
+    assert shop.seen() == users(1, 2, 3, 4, 5)
+    write(shop, 6, "2024-01-01 00:00:00+00")
+    assert shop.land().landed == 1
+    # What the owner has promised not to do: a row that says it was written years ago, and no transaction was open then.
+    write(shop, 7, LONG_AGO)
+    assert shop.land().landed == 0
+    assert shop.land(history=True, reason="the whole table").landed == 1
+    mark = database.last_mark(shop.world.settings, "shop", loads(shop.world.settings))
+    assert mark is not None
+    assert len(mark.readings) == 1
+
+
+def test_a_cursor_without_a_value_or_in_the_future_loses_nothing(shop: Shop) -> None:
+    shop.world.contract("shop", CURSOR.replace("timestamp: at", "timestamp: {const: 2026-01-01}"))
+    write(shop, 1, "2999-01-01 00:00:00+00")
+    write(shop, 2, "infinity")
+    assert shop.land().landed == 2
+    shop.connection.execute("insert into orders (id, who, at) values (3, 'u3', now()), (4, 'u4', null)")
+    assert shop.land().landed == 2
+
+
+def test_a_number_is_a_cursor_a_text_is_none_and_a_new_cursor_or_partition_is_read_whole(shop: Shop) -> None:
+    shop.world.contract("shop", CURSOR)
+    write(shop, 1_000_000, "2026-01-01 00:00:00+00")
+    assert shop.land().landed == 1
+    shop.world.contract("shop", CURSOR.replace("cursor: at", "cursor: id"))
+    write(shop, 2, LONG_AGO)
+    assert shop.land().landed == 1
+    write(shop, 950_000, LONG_AGO)
+    write(shop, 3, LONG_AGO)
+    assert shop.land().landed == 1
+    shop.world.contract("shop", CURSOR.replace("cursor: at", "cursor: who"))
+    with pytest.raises(DataError, match="the cursor `who` is text; expected a time or a whole number"):
+        shop.land()
+    shop.world.contract("shop", CURSOR.replace("cursor: at", "cursor: att"))
+    with pytest.raises(DataError, match=r"there is no column `att`.*Did you mean `at`"):
+        shop.land()

@@ -5,6 +5,11 @@ wrote it (`xmin`), and of each moment the oldest transaction that had not ended 
 transactions wrote was there to be read then; what they did not write, and that is all that a late commit can bring, is
 read the next time. What is read twice is a duplicate by its event id.
 
+No index has that number. Where the contract names a `cursor`, a column that rises with every writing, an index on it is
+asked first: what a transaction writes that began its writing after an earlier reading cannot stand (far) below the
+cursor that the table had then. Which reading that is, the transactions tell again, so a late commit is found however
+late it is.
+
 landing/loads/<load_id>/mark.json       how far the table was read; written with the load, there when the load is
 """
 
@@ -28,6 +33,11 @@ from tailrace.landing.origin import Origin
 from tailrace.settings import Settings, secret
 
 _OLDEST = 130000
+
+# Time and sequences are not handed out in the order of writing: how far below the cursor's place is still looked at.
+_TIME_OVERLAP = "interval '1 day'"
+_NUMBER_OVERLAP = "100000"
+
 _PACKAGE = "tailrace.landing"
 
 
@@ -35,7 +45,9 @@ class Mark(BaseModel):
     """How far a table was read: every row that a transaction before `horizon` wrote has been.
 
     Where `server`, `timeline` or `database` is another one, transactions are numbered anew, and nothing has been read.
-    `tables` are the table and its partitions; `columns` are the types of its columns.
+    `tables` are the table and its partitions; `columns` are the types of its columns. `cursor` is the contract's, and
+    `readings` are what the readings found whose transactions are not all known yet: no transaction from the number on
+    had begun to write, and the cursor stood there.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -46,6 +58,8 @@ class Mark(BaseModel):
     tables: tuple[int, ...]
     horizon: int
     columns: dict[str, str]
+    cursor: str | None = None
+    readings: tuple[tuple[int, str], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -72,6 +86,7 @@ def pull(contract: Contract, before: Iterable[Load], settings: Settings, folder:
         oid = _table(connection, origin)
         mark = _mark(connection, oid)
         _require(contract, mark.columns)
+        mark = _with_readings(connection, origin, mark, last)
         query = _query(origin, mark, None if whole else last, ordered=whole)
         with path.open("wb") as handle, connection.cursor().copy(query) as rows:
             for row in rows:
@@ -156,13 +171,68 @@ def _mark(connection: Any, oid: int) -> Mark:
 def _require(contract: Contract, columns: dict[str, str]) -> None:
     assert contract.origin is not None
     assert contract.mapping is not None
-    for name in (*contract.mapping.columns(), *contract.origin.key):
+    cursor = contract.origin.cursor
+    for name in (*contract.mapping.columns(), *contract.origin.key, *([cursor] if cursor else [])):
         if name not in columns:
             raise SourceUnread(
                 f"{contract.origin.name}: there is no column `{name}`; expected it, as {contract.path} says."
                 f"{nearest(name, columns)} Correct the contract or the table. Nothing was landed, and nothing is lost:"
                 " what is new is read when the two agree."
             )
+
+
+def _with_readings(connection: Any, origin: Origin, mark: Mark, last: Mark | None) -> Mark:
+    """Return the mark with this reading and those before it that the next one may need."""
+    if origin.cursor is None:
+        return mark
+    kind = mark.columns[origin.cursor]
+    if _overlap(kind) is None:
+        raise SourceUnread(
+            f"{origin.name}: the cursor `{origin.cursor}` is {kind}; expected a time or a whole number, which rises"
+            " with every writing: name another column, or none. Nothing was landed."
+        )
+    sql = import_module("psycopg.sql")
+    is_time = _overlap(kind) == _TIME_OVERLAP
+    asked = sql.SQL(engine.statement(_PACKAGE, "database_cursor")).format(
+        cursor=sql.Identifier(origin.cursor),
+        relation=sql.Identifier(*origin.table),
+        known=sql.SQL("isfinite({})").format(sql.Identifier(origin.cursor)) if is_time else sql.SQL("true"),
+        most=sql.SQL(f"now()::{kind}") if is_time else sql.SQL("null"),
+        kind=sql.SQL(kind),
+    )
+    ((following, stands),) = connection.execute(asked).fetchall()
+    before = () if last is None or not _is_same(mark, last) or last.cursor != origin.cursor else last.readings
+    readings = [*before, *([(following, stands)] if stands is not None else [])]
+    # Everything that is not read yet was begun after the newest of those that all of it came after.
+    past = [number for number, _ in readings if number <= mark.horizon]
+    kept = tuple((number, at) for number, at in readings if not past or number >= max(past))
+    return mark.model_copy(update={"cursor": origin.cursor, "readings": kept})
+
+
+def _is_same(mark: Mark, last: Mark) -> bool:
+    return (last.server, last.timeline, last.database) == (mark.server, mark.timeline, mark.database)
+
+
+def _overlap(kind: str) -> str | None:
+    """Return how far below where it stood a cursor of this type is still looked at, as SQL; None: it is no cursor."""
+    if kind.startswith("timestamp") or kind == "date":
+        return _TIME_OVERLAP
+    return _NUMBER_OVERLAP if kind in ("smallint", "integer", "bigint") else None
+
+
+def _since(origin: Origin, mark: Mark, last: Mark) -> Any:
+    """Return the condition on the cursor that everything meets which is not read yet, or `true`."""
+    sql = import_module("psycopg.sql")
+    past = [at for number, at in last.readings if number <= last.horizon]
+    # Rows of a table that was not read before have any cursor.
+    if origin.cursor is None or origin.cursor != last.cursor or not past or set(mark.tables) - set(last.tables):
+        return sql.SQL("true")
+    kind = mark.columns[origin.cursor]
+    return sql.SQL(engine.statement(_PACKAGE, "database_since")).format(
+        cursor=sql.Identifier(origin.cursor),
+        stands=sql.SQL("{}::{}").format(sql.Literal(past[-1]), sql.SQL(kind)),
+        overlap=sql.SQL(str(_overlap(kind))),
+    )
 
 
 def _query(origin: Origin, mark: Mark, last: Mark | None, *, ordered: bool) -> Any:
@@ -173,9 +243,14 @@ def _query(origin: Origin, mark: Mark, last: Mark | None, *, ordered: bool) -> A
         sql.SQL(form).format(*[sql.Identifier(name)] * form.count("{}")) for name, form in written.items()
     )
     where = sql.SQL("true")
-    if last is not None and (last.server, last.timeline, last.database) == (mark.server, mark.timeline, mark.database):
+    if last is not None and _is_same(mark, last):
         where = sql.SQL(engine.statement(_PACKAGE, "database_new")).format(
-            horizon=sql.Literal(last.horizon), known=sql.Literal(list(last.tables))
+            horizon=sql.Literal(last.horizon),
+            since=_since(origin, mark, last),
+            # Where no table is new, nothing but the index is asked.
+            new=sql.SQL("false")
+            if not set(mark.tables) - set(last.tables)
+            else sql.SQL("not (tableoid::bigint = any({}::bigint[]))").format(sql.Literal(list(last.tables))),
         )
     order = sql.SQL(", ").join(sql.Identifier(name) for name in origin.key)
     return sql.SQL(engine.statement(_PACKAGE, "database_rows")).format(

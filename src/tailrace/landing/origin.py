@@ -9,17 +9,22 @@ from ruamel.yaml.nodes import SequenceNode
 
 from tailrace.landing.yaml_nodes import Node, Table
 
-KEYS = ("connection", "table", "key")
+NEEDED = ("connection", "table", "key")
+KEYS = (*NEEDED, "cursor")
 _VARIABLE = re.compile(r"[A-Z_][A-Z0-9_]*", re.ASCII)
 
 
 @dataclass(frozen=True)
 class Origin:
-    """A table, the variable of the environment that holds the database's URL, and what tells two rows apart."""
+    """A table, the variable of the environment that holds the database's URL, and what tells two rows apart.
+
+    `cursor` is the column that rises with every writing, so that an index on it finds what is new; None: there is none.
+    """
 
     url_env: str
     table: tuple[str, ...]
     key: tuple[str, ...]
+    cursor: str | None = None
 
     @property
     def name(self) -> str:
@@ -34,14 +39,15 @@ def read_origin(root: Node, table: Table, chosen: str | None) -> Origin | None:
             if (extra := table.get(key)) is not None and chosen is not None:
                 extra.wrong(f"`{key}` goes with `format: postgres` only; remove it")
         return None
-    for key in KEYS:
+    for key in NEEDED:
         if table.get(key) is None:
             root.wrong(f"`{key}` is missing; expected it with `format: postgres`")
-    connection, name, key_node = (table.get(key) for key in KEYS)
+    connection, name, key_node, cursor_node = (table.get(key) for key in KEYS)
     url_env = _url_env(connection) if connection else None
     parts = _parts(name) if name else None
     key_names = _key(key_node) if key_node else None
-    return Origin(url_env, parts, key_names) if url_env and parts and key_names else None
+    cursor = cursor_node.text("a column that rises with every writing, such as `updated_at`") if cursor_node else None
+    return Origin(url_env, parts, key_names, cursor) if url_env and parts and key_names else None
 
 
 def _url_env(node: Node) -> str | None:

@@ -1,0 +1,1 @@
+({cursor} >= {stands} - {overlap} or {cursor} is null)
