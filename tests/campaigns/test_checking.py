@@ -25,6 +25,23 @@ def test_a_campaign_that_fits_has_no_problems(project: Project) -> None:
     assert complaints(project) == []
 
 
+def test_a_mistake_in_the_policy_is_said_once_and_not_at_each_message(project: Project) -> None:
+    project.write("policy.yml", POLICY + "holdout: 120%\n")
+    (said,) = complaints(project)
+    assert said.startswith("policy.yml:")
+
+
+def test_people_can_only_be_put_into_a_segment_that_is_kept_by_hand(project: Project) -> None:
+    project.write("campaigns/hello/campaign.yml", CAMPAIGN + "  - add_to: seg_x\n  - remove_from: seg_beta\n")
+    shelf = project.shelf()
+
+    (said,) = check_campaigns(shelf, {"seg_x", "seg_beta"}, CUSTOMER, {}, lists={"seg_beta"})
+
+    assert "`add_to: seg_x`: the segment is not kept by hand" in said.message
+    assert "`manual_members('x')`" in said.message
+    assert check_campaigns(shelf, {"seg_x", "seg_beta"}, CUSTOMER, {}, lists={"seg_beta", "seg_x"}) == []
+
+
 def test_an_unknown_segment_is_named_with_its_line_and_the_nearest_one(project: Project) -> None:
     project.write("campaigns/hello/campaign.yml", SEGMENT.replace("seg_trial_ending", "seg_trial_endng"))
     (said,) = complaints(project)

@@ -76,6 +76,21 @@ def test_the_message_that_people_on_the_way_still_get_must_have_a_file(project: 
     assert complaints(project, flying) == []
 
 
+def test_who_is_beyond_a_message_is_not_among_those_who_may_still_get_it(project: Project) -> None:
+    project.write(FILE, BEFORE + "  - wait: 3d\n    id: last\n  - send: welcome\n    id: again\n")
+    project.write("campaigns/hello/tips.email.md", MESSAGE)
+    campaign = project.shelf().campaigns["hello"]
+    flight = Flight(
+        "event", {campaign.version: campaign.definition()}, {campaign.version: {"wait_before_tips": 2, "last": 7}}
+    )
+    project.write(FILE, BEFORE.replace("  - send: tips\n", "  - send: welcome\n    id: tips\n") + "on_edit: keep\n")
+    project.remove("campaigns/hello/tips.email.md")
+
+    (said,) = complaints(project, flight)
+
+    assert said.split(": ")[1].startswith("2 people on version")
+
+
 def test_a_message_behind_everybody_may_go(project: Project, flying: Flight) -> None:
     project.write(FILE, BEFORE.replace("  - send: welcome\n", ""))
     project.remove("campaigns/hello/welcome.email.md")

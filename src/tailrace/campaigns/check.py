@@ -10,6 +10,7 @@ from tailrace.campaigns.definition import Campaign, Message
 from tailrace.campaigns.flight import Flight, flight_problems
 from tailrace.campaigns.personas import persona_problems, read_personas
 from tailrace.campaigns.shelf import Shelf
+from tailrace.campaigns.steps import AddTo, RemoveFrom
 from tailrace.campaigns.triggers import BroadcastTrigger, ObjectTrigger, SegmentTrigger, Trigger, brings_event
 from tailrace.errors import Problem, nearest
 
@@ -23,6 +24,7 @@ def check_campaigns(
     object_segments: Collection[str] = (),
     objects: Collection[str] = (),
     off: Collection[str] = (),
+    lists: Collection[str] | None = None,
     flights: Mapping[str, Flight] = MappingProxyType({}),
 ) -> list[Problem]:
     """Return what the shelf itself found wrong, and everything in it that does not fit the warehouse, sorted.
@@ -30,6 +32,7 @@ def check_campaigns(
     `segments` and `object_segments` are the names of the models, `customer_columns` the columns of `core.dim_people`
     and `core.dim_person_features`, `segment_columns` those of each segment, `objects` the kinds of objects that the
     project knows, `flights` what HEAD knows of the campaigns.
+    `lists` are the segments that are kept by hand, None when that is not known.
     `off` are models of programmes that are off: policy.yml may speak of them, no campaign that is on may.
     `shelf.notices` are not among the problems: they stop nothing.
     """
@@ -37,12 +40,15 @@ def check_campaigns(
     personas = () if shelf.project_dir is None else tuple(read_personas(shelf.project_dir, problems).values())
     for campaign in shelf.campaigns.values():
         problems += _reference_problems(campaign, segments, object_segments, objects, off, customer_columns)
+        problems += _list_problems(campaign, segments, lists)
         problems += flight_problems(campaign, flights.get(campaign.slug, Flight()))
         for message in campaign.messages.values():
             found = analyse(message)
             wrong = list(_field_problems(campaign, found, customer_columns, segment_columns, objects))
-            wrong = wrong or _rehearsal_problems(message, found)
-            problems += wrong or persona_problems(campaign, message, found, personas)
+            if shelf.policy is not None:
+                wrong = wrong or _rehearsal_problems(message, found)
+                wrong = wrong or list(persona_problems(campaign, message, found, personas))
+            problems += wrong
     return sorted(set(problems), key=lambda problem: (problem.path, problem.line or 0, problem.message))
 
 
@@ -72,6 +78,16 @@ def _reference_problems(
         elif reference.what == "column" and columns and name not in columns:
             what = f"the person has no column `{name}`; expected one of `dim_people` or `dim_person_features`"
             yield Problem(campaign.path, reference.line, f"{what}.{nearest(name, columns)}")
+
+
+def _list_problems(campaign: Campaign, segments: Collection[str], lists: Collection[str] | None) -> Iterable[Problem]:
+    """Return the steps that put people into a segment which asks nobody for its list."""
+    for step in campaign.all_steps if lists is not None else ():
+        if isinstance(step, AddTo | RemoveFrom) and step.segment in segments and step.segment not in (lists or ()):
+            what = f"`{step.kind}: {step.segment}`: the segment is not kept by hand, so the step would change nothing"
+            asks = f"`manual_members('{step.segment.removeprefix('seg_')}')`, as `seg_beta_testers` does"
+            hint = nearest(step.segment, lists or ())
+            yield Problem(campaign.path, step.line, f"{what}; expected one that reads {asks}.{hint}")
 
 
 def _no_kind(name: str, objects: Collection[str]) -> str:

@@ -64,10 +64,15 @@ def _gone_messages(
     campaign: Campaign, version: str, resting: Mapping[str, int], before: tuple[Step, ...]
 ) -> Iterable[Problem]:
     """Yield the messages that people of a version may still get, in the order of its steps, but have no file."""
-    first = next((place for place, step in enumerate(before) if step.id in resting), len(before))
-    ahead = {step.message for step in before[first:] if isinstance(step, Send | Notify | Webhook)}
-    for name in sorted(ahead - set(campaign.files)):
-        what = f"{_people(sum(resting.values()))} on version {version} may still get the message `{name}`"
+    ahead: dict[str, int] = {}
+    come = 0
+    for step in before:
+        come += resting.get(step.id, 0)
+        if come and isinstance(step, Send | Notify | Webhook):
+            # The last step that sends it is the one that most people have before them.
+            ahead[step.message] = come
+    for name in sorted(set(ahead) - set(campaign.files)):
+        what = f"{_people(ahead[name])} on version {version} may still get the message `{name}`"
         expected = "expected its file: put it back, or end their pass with `on_edit: exit`"
         yield Problem(campaign.path, None, f"{what}, whose file is gone; {expected}")
 

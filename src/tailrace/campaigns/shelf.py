@@ -122,8 +122,9 @@ def _campaign(
     if around.policy is not None:
         problems += agreement(campaign, around.policy)
         campaign = _with_utm(campaign, around.policy)
+        # Without a policy nobody knows of a link: what is wrong with policy.yml is said once, not at each message.
+        _check_unsubscribe(campaign, problems)
     problems += _notify_problems(campaign)
-    _check_unsubscribe(campaign, problems)
     notices.extend(_notices(campaign))
     return campaign if len(problems) == before else None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -66,6 +67,7 @@ def check_project(
             object_segments=set(catalog.object_segments),
             objects=_kinds(settings, catalog),
             off=catalog.off,
+            lists=_lists(catalog),
             flights=flights,
         )
         problems += _segment_problems(catalog, settings.project_dir)
@@ -95,6 +97,16 @@ def check_project(
 def _kinds(settings: Settings, catalog: Catalog) -> set[str]:
     """Return the kinds of objects that the project knows: those of `vars: objects`, and those that segments are of."""
     return {*(read_vars(settings).get("objects") or ()), *(each.object for each in catalog.object_segments.values())}
+
+
+def _lists(catalog: Catalog) -> set[str]:
+    """Return the segments that are kept by hand: those whose SQL asks for the members of the list of their name."""
+    asked = re.compile(r"\bmanual_members\(\s*['\"](\w+)['\"]")
+    return {
+        name
+        for name, model in catalog.segments.items()
+        if name.removeprefix("seg_") in asked.findall(model.path.read_text(encoding="utf-8"))
+    }
 
 
 def _sync_problems(catalog: Catalog, connections: Connections, project: Path) -> list[Problem]:
