@@ -1,8 +1,9 @@
 """How is the command line started thirty times without importing all that it needs as often? Processes are forked.
 
-Two servers import and fork, one for the command line and one for its server of dbt (`tailrace.warehouse.child`). What
-they fork is a process as any other: with an environment, files and a life of its own, to be killed. Forks of one
-server have one seed of hashes: who compares what two processes did starts the other with `Installation.cli`.
+Two servers import and fork, one for the command line, or a short program that a test has in its place, and one for its
+server of dbt (`tailrace.warehouse.child`). What they fork is a process as any other: with an environment, files and a
+life of its own, to be killed. Forks of one server have one seed of hashes: who compares what two processes did starts
+the other with `Installation.cli`.
 """
 
 from __future__ import annotations
@@ -18,18 +19,20 @@ import socket
 import subprocess
 import sys
 import tempfile
+import traceback
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any, BinaryIO
 
+ROOT = Path(__file__).parent.parent
 LONGEST_REQUEST = 1 << 20
 
 
 class Process:
     """A command that runs in a fork, and what `subprocess.Popen` would say of it."""
 
-    def __init__(self, pid: int, dbt: int, status: int, files: Sequence[BinaryIO]) -> None:
+    def __init__(self, pid: int, dbt: int | None, status: int, files: Sequence[BinaryIO]) -> None:
         self.pid = pid
         self.dbt = dbt
         """The server that forks dbt for it."""
@@ -59,14 +62,26 @@ class Process:
         return said[0], said[1]
 
 
-def start(arguments: Sequence[str], environment: Mapping[str, str], folder: Path) -> Process:
-    """Start the command line."""
+def start(
+    arguments: Sequence[str | Path],
+    environment: Mapping[str, str],
+    folder: Path = ROOT,
+    *,
+    program: str | None = None,
+    is_building: bool = True,
+) -> Process:
+    """Start the command line, or the Python of `program`, with these arguments; a server of dbt if it `is_building`."""
     files = [tempfile.TemporaryFile() for _ in range(2)]  # noqa: SIM115 (`communicate` closes them)
     status, to_tell = os.pipe()
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    request = {"arguments": list(arguments), "environment": dict(environment), "folder": str(folder)}
+    request = {
+        "arguments": [str(argument) for argument in arguments],
+        "environment": dict(environment),
+        "folder": str(folder),
+        "program": program,
+    }
     with ours, theirs, Path(os.devnull).open("wb") as nobody, open(to_tell, "wb"):  # noqa: PTH123 (a descriptor)
-        dbt = _ask("dbt", {}, [theirs.fileno(), nobody.fileno()])
+        dbt = _ask("dbt", {}, [theirs.fileno(), nobody.fileno()]) if is_building else None
         pid = _ask("tailrace", request | {"dbt": dbt}, [*(file.fileno() for file in files), ours.fileno(), to_tell])
     return Process(pid, dbt, status, files)
 
@@ -86,7 +101,7 @@ def _server(kind: str) -> socket.socket:
         process = subprocess.Popen(
             [sys.executable, "-m", "tests.forks", kind],
             stdin=theirs.fileno(),
-            cwd=Path(__file__).parent.parent,
+            cwd=ROOT,
             env=environment,
         )
     atexit.register(_end, ours, process)
@@ -151,14 +166,22 @@ def be_tailrace(request: dict[str, Any], files: list[int]) -> int:
     for stream, file in ((1, out), (2, err)):
         os.dup2(file, stream)
         os.close(file)
-    # It stands where its own would, which `start` and `run` of `warm` use when it is there.
-    warm._servers.append(warm._Server(Server(request["dbt"]), socket.socket(fileno=control)))  # type: ignore[arg-type]
+    if request["dbt"] is not None:
+        # It stands where its own would, which `start` and `run` of `warm` use when it is there.
+        to_dbt = socket.socket(fileno=control)
+        warm._servers.append(warm._Server(Server(request["dbt"]), to_dbt))  # type: ignore[arg-type]
     sys.argv = ["tailrace", *request["arguments"]]
     code: Any = 0
     try:
-        main()
+        if request["program"] is None:
+            main()
+        else:
+            exec(request["program"], {"__name__": "__main__"})
     except SystemExit as end:
         code = end.code
+    except Exception:  # noqa: BLE001 (what Python does at the end of a process)
+        traceback.print_exc()
+        code = 1
     atexit._run_exitfuncs()
     sys.stdout.flush()
     sys.stderr.flush()

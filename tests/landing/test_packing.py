@@ -7,8 +7,6 @@ import math
 import os
 import shutil
 import signal
-import subprocess
-import sys
 from collections.abc import Callable
 
 import pytest
@@ -19,6 +17,7 @@ from tailrace.landing.packing import FEWEST, pack, remove_replaced
 from tailrace.landing.packs import packs, packs_dir
 from tailrace.landing.quarantine import list_quarantine
 from tailrace.landing.retry import retry
+from tests import forks
 from tests.landing.conftest import AS_OF, World, call, compact
 
 COLLECT = """
@@ -40,12 +39,10 @@ def land_small(world: World, first: int, last: int, source: str = "app") -> None
 
 
 def collect(world: World, at: str = "") -> int:
-    process = subprocess.run(
-        [sys.executable, "-c", COLLECT, str(world.settings.data_dir), str(world.settings.project_dir)],
-        env={**os.environ, "TAILRACE_CRASH_AT": at},
-        check=False,
-    )
-    return process.returncode
+    folders = (world.settings.data_dir, world.settings.project_dir)
+    process = forks.start(folders, {**os.environ, "TAILRACE_CRASH_AT": at}, program=COLLECT, is_building=False)
+    process.communicate()
+    return process.wait()
 
 
 def everything(world: World) -> list[object]:
@@ -62,13 +59,20 @@ def files(world: World) -> dict[str, str]:
     }
 
 
-@pytest.fixture
-def small(world: World) -> World:
-    """Twelve small loads of one source, three of another, and one that is all quarantine."""
+@pytest.fixture(scope="module")
+def landed_small(tmp_path_factory: pytest.TempPathFactory) -> World:
+    world = World(tmp_path_factory.mktemp("small"))
     world.contract("shop", "format: segment\n")
     land_small(world, 0, 12)
     land_small(world, 0, 3, source="shop")
     world.lines(b"worse", name="worse.jsonl")
+    return world
+
+
+@pytest.fixture
+def small(landed_small: World, world: World) -> World:
+    """Twelve small loads of one source, three of another, and one that is all quarantine."""
+    shutil.copytree(landed_small.folder, world.folder, dirs_exist_ok=True)
     return world
 
 

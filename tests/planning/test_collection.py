@@ -7,8 +7,6 @@ import os
 import random
 import shutil
 import signal
-import subprocess
-import sys
 from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
@@ -26,6 +24,7 @@ from tailrace.planning.reader import PlanReader
 from tailrace.planning.store import Plan, Store
 from tailrace.planning.story import tell
 from tailrace.settings import Settings
+from tests import forks
 from tests.planning.world import DAY, HOUR, START, Sync, SyncSpec, World, campaign
 
 DAYS = 12
@@ -87,11 +86,10 @@ def run(
 
 def killed(world: World, at: str, **asked: Any) -> int:
     words = {"as_of": clock.iso(LAST), "plans": None, "payloads": None, "open": {}} | asked
-    return subprocess.run(
-        [sys.executable, "-c", COLLECT, str(world.root), json.dumps(words)],
-        env={**os.environ, "TAILRACE_CRASH_AT": at},
-        check=False,
-    ).returncode
+    environment = {**os.environ, "TAILRACE_CRASH_AT": at}
+    process = forks.start([world.root, json.dumps(words)], environment, program=COLLECT, is_building=False)
+    process.communicate()
+    return process.wait()
 
 
 def lineage(world: World) -> list[tuple[str, Plan]]:

@@ -110,7 +110,7 @@ class Killer:
         """Return `run`; for two of three kills while delivering, `deliver`."""
         return ["deliver"] if step == "deliver" and self.kills["random:deliver"] % 3 else ["run"]
 
-    def building(self, server: int) -> bool:
+    def building(self, server: int | None) -> bool:
         try:
             found = len(psutil.Process(server).children(recursive=True)) > 0
         except psutil.NoSuchProcess:

@@ -19,6 +19,7 @@ from tailrace.errors import BuildError, Busy, DataError, DefinitionError
 from tailrace.settings import Settings
 from tailrace.warehouse import runner
 from tailrace.warehouse.build import Generation, build, read_generation
+from tests import forks
 from tests.warehouse.cast import PROJECT, call, land, track
 from tests.warehouse.conftest import AS_OF, Built, land_late, late, on_time, read_before
 
@@ -209,12 +210,10 @@ print(build(settings, AS_OF, [land(Path({landing!r}), on_time())]).generation_id
 """
 
 
-def start_child(settings: Settings, landing: Path, crash_at: str = "") -> subprocess.Popen[str]:
+def start_child(settings: Settings, landing: Path, crash_at: str = "") -> forks.Process:
     code = CHILD.format(root=str(PROJECT.parent), data=str(settings.data_dir), landing=str(landing))
     environment = settings_module.child_environment(TAILRACE_CRASH_AT=crash_at)
-    return subprocess.Popen(
-        [sys.executable, "-c", code], env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
+    return forks.start([], environment, program=code)
 
 
 @pytest.mark.parametrize("point", ["build.started", "build.built", "build.stamped"])
@@ -222,7 +221,7 @@ def test_a_build_killed_at_any_point_is_green_and_complete_when_run_again(
     parsed: Settings, tmp_path: Path, cast: Built, point: str
 ) -> None:
     child = start_child(parsed, tmp_path / "landing", point)
-    child.communicate(timeout=60)
+    child.communicate()
     assert child.returncode == -signal.SIGKILL
     assert (read_generation(parsed) is not None) == (point == "build.stamped")
     if point == "build.started":
@@ -259,12 +258,12 @@ def test_a_build_killed_while_dbt_works_is_green_and_complete_when_run_again(
     assert everything(parsed) == everything(cast.settings)
 
 
-def kill_once_dbt_makes(table: str, child: subprocess.Popen[str], settings: Settings) -> None:
+def kill_once_dbt_makes(table: str, child: forks.Process, settings: Settings) -> None:
     """Kill our process, not dbt's, once dbt has written down the statement that makes `table`."""
     while child.poll() is None and not list((runner.directory(settings) / "target" / "run").rglob(f"{table}.sql")):
         clock.sleep(0.01)
     os.kill(child.pid, signal.SIGKILL)
-    child.communicate(timeout=10)
+    child.communicate()
     assert child.returncode == -signal.SIGKILL
 
 
