@@ -29,6 +29,7 @@ check: $(VENV)/dev.stamp ## Lint, types, the dependency rule, SQL style, the def
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
+	$(VENV)/bin/mypy flows
 	$(VENV)/bin/lint-imports
 	$(VENV)/bin/sqlfluff lint --processes 2 dbt_project/models
 	$(VENV)/bin/tailrace check --data-dir $(VENV)/check

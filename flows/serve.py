@@ -5,7 +5,11 @@ python -m flows.serve
 
 from __future__ import annotations
 
+from collections.abc import Coroutine
+from typing import Any
+
 from prefect import serve
+from prefect.deployments.runner import RunnerDeployment
 
 from flows.backfill import backfill
 from flows.deliver import deliver
@@ -15,10 +19,16 @@ from flows.run import run
 def main() -> None:
     """Serve the flows until stopped. One run of each at a time: a second one would only find the lock taken."""
     serve(
-        run.to_deployment(name="hourly", cron="0 * * * *", concurrency_limit=1),
-        deliver.to_deployment(name="between-runs", cron="20,40 * * * *", concurrency_limit=1),
-        backfill.to_deployment(name="by-hand", concurrency_limit=1),
+        _made(run.to_deployment(name="hourly", cron="0 * * * *", concurrency_limit=1)),
+        _made(deliver.to_deployment(name="between-runs", cron="20,40 * * * *", concurrency_limit=1)),
+        _made(backfill.to_deployment(name="by-hand", concurrency_limit=1)),
     )
+
+
+def _made(deployment: RunnerDeployment | Coroutine[Any, Any, RunnerDeployment]) -> RunnerDeployment:
+    """Return the deployment: Prefect gives a coroutine in its place only where an event loop runs."""
+    assert isinstance(deployment, RunnerDeployment)
+    return deployment
 
 
 if __name__ == "__main__":
