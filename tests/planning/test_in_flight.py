@@ -385,7 +385,7 @@ def test_the_same_request_is_the_same_plan_whatever_the_thread_count(world: Worl
 
 
 def test_a_run_that_moves_few_writes_few_and_reads_back_all(world: World) -> None:
-    users = [f"u{number}" for number in range(200)]
+    users = [f"u{number}" for number in range(100)]
     for user in users:
         world.person(user)
     trigger = event_trigger("joined")
@@ -395,7 +395,7 @@ def test_a_run_that_moves_few_writes_few_and_reads_back_all(world: World) -> Non
         world.event(user, "joined", START + HOUR)
     base = world.plan(START + DAY)
     pieces = []
-    for number in range(30):
+    for number in range(15):
         world.person(f"late{number}")
         world.event(f"late{number}", "joined", START + DAY + (number + 1) * HOUR, load=2 + number)
         plan = world.plan(START + DAY + (number + 1) * HOUR)
@@ -404,9 +404,9 @@ def test_a_run_that_moves_few_writes_few_and_reads_back_all(world: World) -> Non
     assert base.relations["enrollments:welcome"][0] == pieces[0][0]
     assert pieces[0][1].rows == 1
     assert all(sum(piece.rows for piece in each[1:]) * COMPACT_AT <= each[0].rows for each in pieces)
-    assert all(len(each) <= 7 for each in pieces)
-    assert plan.counts["enrollments"] == 230
-    assert len(world.rows(plan, "enrollments:welcome", "enrollment_id")) == 230
+    assert all(len(each) <= 6 for each in pieces)
+    assert plan.counts["enrollments"] == 115
+    assert len(world.rows(plan, "enrollments:welcome", "enrollment_id")) == 115
     everybody = world.plan(START + 10 * DAY)
     assert {row[:2] for row in where(world, everybody)} == {("completed", None)}
 
