@@ -132,10 +132,27 @@
     {%- endif -%}
 {%- endmacro %}
 
-{#- Condition on a row of fct_events: its load is new to this incremental model, or it belongs to others now. -#}
-{% macro is_to_be_read() -%}
-    ({{ is_in_new_load() }}
-    {%- if execute and is_incremental() %} or attributed_in > {{ attributions_seen() }}{% endif %})
+{#-
+    The rows of `relation` (fct_events, or what is read from it) whose load is new to this incremental model, or which belong to
+    others now: a relation. Two selects and no `or`, so that a database can leave out the blocks that have neither.
+-#}
+{% macro to_be_read(relation) -%}
+    {%- if not (execute and is_incremental()) -%}
+        {{ relation }}
+    {%- else -%}
+    (
+        select *
+        from {{ relation }}
+        where {{ is_in_new_load() }}
+
+        union all
+
+        select *
+        from {{ relation }}
+        where attributed_in > {{ attributions_seen() }}
+            and not ({{ is_in_new_load() }})
+    ) as to_be_read
+    {%- endif -%}
 {%- endmacro %}
 
 {#- Who the person with this user id is now: their key. -#}

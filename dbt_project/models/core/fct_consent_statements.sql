@@ -17,10 +17,9 @@ with said as (
         lower(trim({{ json_text('properties', 'channel') }})) as channel,
         trim({{ json_text('properties', 'topic') }}) as topic,
         lower(trim({{ json_text('properties', 'by') }})) as said_by
-    from {{ ref('fct_events') }}
+    from {{ to_be_read(ref('fct_events')) }}
     where type = 'track'
         and event in ('subscribed', 'unsubscribed', 'suppression_lifted')
-        and {{ is_to_be_read() }}
 )
 
 select
@@ -60,9 +59,8 @@ select
     '' as topic,
     consent as says,
     'trait' as kind
-from {{ ref('fct_person_facts') }}
+from {{ to_be_read(ref('fct_person_facts')) }}
 where consent_about = 'trait'
-    and {{ is_to_be_read() }}
 
 union all
 
@@ -82,8 +80,7 @@ select
         else 'unsuppressed'
     end as says,
     'import' as kind
-from {{ ref('fct_events') }}
+from {{ to_be_read(ref('fct_events')) }}
 where type = 'track'
     and event in ('User Suppressed', 'User Deleted', 'User Unsuppressed')
     and person_id is not null
-    and {{ is_to_be_read() }}

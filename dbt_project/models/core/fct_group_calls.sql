@@ -16,10 +16,9 @@ with calls as (
         lower(trim({{ json_text('traits', 'is_member') }})) as is_member,
         coalesce({{ json_text('traits', 'relationship') }}, {{ json_text('traits', 'relationshipAttributes') }}) as relationship,
         traits
-    from {{ ref('fct_events') }}
+    from {{ to_be_read(ref('fct_events')) }}
     where type = 'group'
         and group_id is not null
-        and {{ is_to_be_read() }}
 )
 
 select

@@ -17,9 +17,8 @@ with facts as (
         event,
         type = 'identify' as is_identify,
         case when type = 'identify' then traits else properties end as said
-    from {{ ref('fct_events') }}
+    from {{ to_be_read(ref('fct_events')) }}
     where person_id is not null
-        and {{ is_to_be_read() }}
         and (
             (type = 'identify' and traits is not null)
             or (

@@ -20,9 +20,8 @@ with receipts as (
         trim({{ json_text('properties', 'topic') }}) as topic,
         lower(trim({{ json_text('properties', 'is_machine') }})) as is_machine,
         lower(trim({{ json_text('properties', 'kind') }})) as hardness
-    from {{ ref('fct_events') }}
+    from {{ to_be_read(ref('fct_events')) }}
     where type = 'track'
-        and {{ is_to_be_read() }}
         and event in (
             {%- for channel in channels %}{% set first = loop.first %}{% for kind in kinds %}
             {{- ", " if not (first and loop.first) }}'{{ channel }}_{{ kind }}'

@@ -17,8 +17,7 @@ select
     nullif(trim({{ json_text('properties', 'order_id') }}), '') as order_id,
     nullif(trim({{ json_text('properties', 'product') }}), '') as product,
     {{ parse_amount(json_text('properties', 'value')) }} as value
-from {{ ref('fct_events') }}
+from {{ to_be_read(ref('fct_events')) }}
 where type = 'track'
     and event in ('viewed_product', 'add_to_cart', 'checkout_started', 'payment_error', 'checkout_completed')
     and person_id is not null
-    and {{ is_to_be_read() }}

@@ -20,11 +20,10 @@ select
     lower(trim({{ json_text('properties', 'outcome') }})) as outcome,
     coalesce(lower(trim({{ json_text('properties', 'as_needed') }})), 'false') in ('true', '1', 'yes') as is_as_needed,
     {{ parse_amount(json_text('properties', 'expected_supply_days')) }} as expected_supply_days
-from {{ ref('fct_events') }}
+from {{ to_be_read(ref('fct_events')) }}
 where type = 'track'
     and event in (
         'form_submitted', 'intake_started', 'intake_completed', 'payment_completed', 'payment_failed', 'review_completed',
         'visit_completed', 'prescription_started', 'prescription_filled', 'prescription_stopped', 'care_ended'
     )
     and person_id is not null
-    and {{ is_to_be_read() }}
