@@ -12,11 +12,11 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
-import orjson
-from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
+from pydantic import AwareDatetime, BaseModel, ConfigDict
 
 from tailrace import clock, durable, ids
 from tailrace.errors import DataError
+from tailrace.landing import records
 from tailrace.landing.contract import Contract, Timestamps
 from tailrace.landing.loads import Load, loads_dir
 from tailrace.landing.stage import Stage
@@ -108,14 +108,9 @@ def read(settings: Settings, load: Load) -> Record | None:
     """
     path = _path(loads_dir(settings) / load.load_id)
     try:
-        return Record.model_validate(orjson.loads(path.read_bytes()))
+        return records.read(Record, path, "the record of this backfill", "tailrace backfill")
     except FileNotFoundError:
         return None
-    except (ValidationError, orjson.JSONDecodeError) as error:
-        raise DataError(
-            f"{path}: the record of this backfill cannot be read ({type(error).__name__}); expected what"
-            " `tailrace backfill` wrote: restore the folder from a backup"
-        ) from error
 
 
 def find(settings: Settings, request: str, some: Iterable[Load]) -> Load | None:

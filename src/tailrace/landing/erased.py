@@ -15,11 +15,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-import orjson
-from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
+from pydantic import AwareDatetime, BaseModel, ConfigDict
 
 from tailrace import clock, durable, engine, ids
 from tailrace.errors import DataError
+from tailrace.landing import records
 from tailrace.settings import Settings, erasure_salt
 
 _PACKAGE = "tailrace.landing"
@@ -109,16 +109,11 @@ class Listed:
 
 def erasures(settings: Settings) -> list[Erasure]:
     """Return all erasures, oldest first. Raises DataError when a record cannot be read."""
-    found = []
-    for path in settings.erasures.glob("[0-9a-f]*.json"):
-        try:
-            found.append(Erasure.model_validate(orjson.loads(path.read_bytes())))
-        except (ValidationError, orjson.JSONDecodeError) as error:
-            raise DataError(
-                f"{path}: the record of this erasure cannot be read ({type(error).__name__}); expected what"
-                " `tailrace erase` wrote: restore the folder from a backup. Without it people would come back: nothing"
-                " was changed."
-            ) from error
+    without = ". Without it people would come back: nothing was changed."
+    found = [
+        records.read(Erasure, path, "the record of this erasure", "tailrace erase", without)
+        for path in settings.erasures.glob("[0-9a-f]*.json")
+    ]
     return sorted(found, key=lambda each: (each.at, each.erasure_id))
 
 

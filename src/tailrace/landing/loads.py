@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-import orjson
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from tailrace.errors import DataError
+from tailrace.landing import records
 from tailrace.landing.packs import pack_file, packed
 from tailrace.settings import Settings
 
@@ -91,13 +91,7 @@ def loads(settings: Settings) -> list[Load]:
     """
     found: list[Load] = []
     for record in sorted(loads_dir(settings).glob("[0-9a-f]*/load.json")):
-        try:
-            load = Load.model_validate(orjson.loads(record.read_bytes()))
-        except (ValidationError, orjson.JSONDecodeError) as error:
-            raise DataError(
-                f"{record}: the record of this load cannot be read ({type(error).__name__}); expected what `land`"
-                " wrote: restore the folder from a backup"
-            ) from error
+        load = records.read(Load, record, "the record of this load", "land")
         if load.load_id != record.parent.name:
             raise DataError(
                 f"{record}: the record is of load {load.load_id}; expected {record.parent.name}: restore the folder"

@@ -12,10 +12,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-import orjson
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
-from tailrace.errors import DataError
+from tailrace.landing import records
 from tailrace.settings import Settings
 
 _Count = Annotated[int, Field(ge=0)]
@@ -47,15 +46,8 @@ def pack_file(settings: Settings, pack: Pack) -> Path:
 
 def packs(settings: Settings) -> list[Pack]:
     """Return all packs, those with the fewest loads first. Raises DataError when a record cannot be read."""
-    found = []
-    for record in packs_dir(settings).glob("[0-9a-f]*/pack.json"):
-        try:
-            found.append(Pack.model_validate(orjson.loads(record.read_bytes())))
-        except (ValidationError, orjson.JSONDecodeError) as error:
-            raise DataError(
-                f"{record}: the record of this pack cannot be read ({type(error).__name__}); expected what"
-                " `tailrace gc` wrote: restore the folder from a backup"
-            ) from error
+    files = packs_dir(settings).glob("[0-9a-f]*/pack.json")
+    found = [records.read(Pack, file, "the record of this pack", "tailrace gc") for file in files]
     return sorted(found, key=lambda pack: (len(pack.loads), pack.pack_id))
 
 
