@@ -13,7 +13,7 @@ from jinja2 import UndefinedError
 from jinja2.sandbox import SecurityError
 
 from tailrace.campaigns import filters, sandbox
-from tailrace.campaigns.analysis import analyse, optional_fields, required_fields
+from tailrace.campaigns.analysis import analyse
 from tailrace.campaigns.definition import Message, RenderError
 from tailrace.campaigns.personas import lacking
 from tailrace.campaigns.render import Rendered, Renderer
@@ -163,8 +163,8 @@ def test_needed_fields_are_known_before_anybody_is_written_to(
     message: Make, body: str, required: set[str], optional: set[str]
 ) -> None:
     made = message(body)
-    assert required_fields(made) == {("customer", name) for name in required}
-    assert optional_fields(made) == {("customer", name) for name in optional}
+    assert analyse(made).required == {("customer", name) for name in required}
+    assert analyse(made).optional == {("customer", name) for name in optional}
 
 
 @pytest.mark.parametrize(
@@ -216,7 +216,7 @@ def test_fields_are_found_in_the_subject_and_the_layout_too(message: Make) -> No
         page="{{ customer.plan }}{{ body }}",
         text="{{ body }}{{ unsubscribe_url }}",
     )
-    assert required_fields(made) == {
+    assert analyse(made).required == {
         ("event", "plan"),
         ("segment", "renews_on"),
         ("customer", "plan"),

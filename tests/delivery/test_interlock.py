@@ -103,7 +103,9 @@ def test_a_released_lease_is_not_held_and_its_history_is_kept(world):
     with Journal.open(world.settings) as journal:
         assert journal.live_show().held
         assert not journal.live_release("ops", "holiday", world.now).held
-        assert [line[1] for line in journal.live_history()] == ["acquire", "release"]
+        kept = journal._db.all("select action, who, reason from live_lease order by seq")
+        assert [row["action"] for row in kept] == ["acquire", "release"]
+        assert (kept[1]["who"], kept[1]["reason"]) == ("ops", "holiday")
         with pytest.raises(JournalError, match="needs a reason"):
             journal.live_acquire("ops", " ", world.now)
 

@@ -50,17 +50,17 @@ def test_the_difference_lies_in_its_interval_and_turning_it_round_turns_the_sign
         (Group(1000, 500), Group(1000, 4)),
     ],
 )
-def test_a_small_sample_says_so_and_is_never_clear(treated: Group, control: Group) -> None:
+def test_a_small_sample_says_so(treated: Group, control: Group) -> None:
     found = lift(treated, control)
     assert found is not None
     assert not found.is_enough
-    assert not found.is_clear
 
 
 def test_a_large_difference_in_a_large_sample_is_clear() -> None:
     found = lift(Group(1000, 200), Group(1000, 100))
     assert found is not None
-    assert found.is_clear
+    assert found.is_enough
+    assert found.low > 0
     assert found.relative == pytest.approx(1.0)
 
 

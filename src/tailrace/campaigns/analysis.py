@@ -23,6 +23,8 @@ LAYOUTS = "campaigns/_layout"
 class Analysis:
     """All that is known of a message: fields, what must stand below them, where each is named first (path, line).
 
+    Without a `required` one, such as ("customer", "first_name"), it is not sent; it uses an `optional` one but can do
+    without (`default`, or inside an `if` that asks for it).
     `paths` and `kinds` are how far it looks into a field and what stands there.
     `offers_unsubscribe` is true when both the HTML and the text part show the link.
     """
@@ -35,16 +37,6 @@ class Analysis:
     kinds: Mapping[Path, str]
     offers_unsubscribe: bool
     problems: tuple[Problem, ...]
-
-
-def required_fields(message: Message) -> frozenset[Field]:
-    """Return the fields without which the message is not sent, such as ("customer", "first_name")."""
-    return analyse(message).required
-
-
-def optional_fields(message: Message) -> frozenset[Field]:
-    """Return the fields that the message uses but can do without (`default`, or inside an `if` that asks for it)."""
-    return analyse(message).optional
 
 
 @dataclass(frozen=True)

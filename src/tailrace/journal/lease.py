@@ -42,11 +42,6 @@ class Leases:
             why_not = "the journal file is not the one it was acquired for (copied or restored)"
         return Lease(why_not is None, why_not, row["who"], row["reason"], moment(row["at"]))
 
-    def live_history(self) -> list[tuple[datetime, str, str, str]]:
-        """Return every change of the lease as (at, action, who, reason), oldest first."""
-        rows = self._db.all("select at, action, who, reason from live_lease order by seq")
-        return [(moment(row["at"]), row["action"], row["who"], row["reason"]) for row in rows]
-
     def _change_lease(self, action: str, who: str, reason: str, at: datetime) -> None:
         if not reason.strip():
             raise JournalError(f"to {action} the live lease needs a reason; expected one: say why")

@@ -55,11 +55,6 @@ class Lift:
     relative: float | None
     is_enough: bool
 
-    @property
-    def is_clear(self) -> bool:
-        """Return whether the sample is large enough and the interval leaves out zero."""
-        return self.is_enough and not self.low <= 0 <= self.high
-
 
 def lift(treated: Group, control: Group) -> Lift | None:
     """Return the lift of the treated over the control; None when there is nobody in one of them."""
