@@ -165,6 +165,22 @@ def test_utf16_is_quarantined_line_by_line(world: World) -> None:
     assert done.quarantined == 2
 
 
+@pytest.mark.parametrize("line", [b'{"type":"track","event":"a\x00b","userId":"u"}', GOOD + b"\x00", b"\x00" + GOOD])
+def test_a_single_nul_is_named_wherever_it_stands(world: World, line: bytes) -> None:
+    assert world.lines(line, GOOD).reasons == {"nul_character": 1}
+
+
+def test_sixty_four_levels_land_and_one_more_does_not(world: World) -> None:
+    # The line is a level, and so are its properties.
+    lines = [
+        b'{"type":"track","event":"E","userId":"u","messageId":"m%d","timestamp":"2026-10-01T08:00:00Z","properties":'
+        b'{"x":%s}}' % (levels, b"[" * levels + b"]" * levels)
+        for levels in (62, 63)
+    ]
+    landed = world.lines(*lines)
+    assert (landed.landed, landed.reasons) == (1, {"too_deep": 1})
+
+
 def test_a_tail_of_nuls_is_one_defect(world: World) -> None:
     path = world.folder / "in.jsonl"
     path.write_bytes(GOOD + b"\n" + b"\x00" * 4096)

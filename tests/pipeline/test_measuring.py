@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -90,12 +90,18 @@ class World:
         )
         return name
 
-    def plan(self, as_of: datetime, moves: Sequence[tuple[str, str | None, str | None, str]] = ()) -> None:
-        """Apply a plan in which these passes (enrollment, from, to, why) moved."""
+    def plan(
+        self, as_of: datetime, moves: Sequence[tuple[str, str | None, str | None, str]] = (), *, also: str | None = None
+    ) -> None:
+        """Apply a plan in which these passes (enrollment, from, to, why) moved, and so did passes of `also`, a campaign
+        that has the same steps.
+        """
         store = Store(self.settings)
         people = {entry["enrollment_id"]: entry["person_id"] for entry in self.passes}
         moved = [
-            (name, "notes", self.version, people[name], place, left, came, why)
+            (name if slug == "notes" else f"{slug}-{name}", slug, self.version, people[name], place, left, came, why)
+            for slug in ("notes", also)
+            if slug is not None
             for place, (name, left, came, why) in enumerate(moves)
         ]
         versions = [("notes", self.version, self.source)]
@@ -111,18 +117,20 @@ class World:
         self.parent = store.save(plan)
         store.advance(self.parent)
 
-    def send(self, names: Sequence[str], at: datetime, outcome: str = "accepted") -> list[str]:
+    def send(
+        self, names: Sequence[str], at: datetime, outcome: str = "accepted", slug: str = "notes", channel: str = "email"
+    ) -> list[str]:
         """Write a message for each of the passes into the journal, with its outcome; return the intents' ids."""
         people = {entry["enrollment_id"]: entry["person_id"] for entry in self.passes}
-        intents = [f"to-{name}" for name in names]
+        intents = [f"to-{name}" if slug == "notes" else f"{slug}-to-{name}" for name in names]
         rows = {
             "intent_id": intents,
-            "campaign": ["notes"] * len(names),
+            "campaign": [slug] * len(names),
             "version": [self.version] * len(names),
             "step": ["short_note"] * len(names),
             "enrollment_id": list(names),
             "person_id": [people[name] for name in names],
-            "channel": ["email"] * len(names),
+            "channel": [channel] * len(names),
             "message": ["short_note"] * len(names),
             "class": ["marketing"] * len(names),
             "priority": [50] * len(names),
@@ -130,20 +138,20 @@ class World:
             "expires_at": pa.array([clock.naive(at + DAY)] * len(names), pa.timestamp("us")),
         }
         with Journal.open(self.settings) as journal:
-            journal.apply_plan(f"plan-{at:%d}", None, at, at, pa.table(rows), [])
+            journal.apply_plan(f"plan-{at:%d}-{slug}-{channel}", None, at, at, pa.table(rows), [])
             with journal.sender(at) as epoch:
-                due = journal.due_messages("email", at, 1000).items
+                due = journal.due_messages(channel, at, 1000).items
                 claimed = journal.claim(epoch, at, due, destination="smtp", is_idempotent=False)
-                journal.record(epoch, at, [Record(claim, outcome, "250") for claim in claimed.claims])
+                journal.record(epoch, at, [Record(claim, outcome, "250", next_at=at) for claim in claimed.claims])
         return intents
 
-    def receive(self, *receipts: tuple[str, str, dict[str, Any]]) -> None:
+    def receive(self, *receipts: tuple[str, str, dict[str, Any]], kind: str = "track") -> None:
         """Land receipts (event, intent, more properties) as a provider would send them."""
         path = self.settings.data_dir / "receipts.jsonl"
         calls = [
             {
-                "type": "track",
-                "event": event,
+                "type": kind,
+                "event" if kind == "track" else "name": event,
                 "anonymousId": "provider",
                 "messageId": f"receipt-{number}-{event}-{intent}",
                 "timestamp": START.isoformat(),
@@ -250,6 +258,26 @@ def test_arms_of_other_sizes_than_intended_are_flagged_and_no_lift_is_believed(w
     assert finding(comparison, comparison.arms[1]).startswith("not to be trusted")
 
 
+def test_arms_of_the_sizes_that_were_meant_are_no_mismatch_and_the_held_out_are_the_control(world: World) -> None:
+    definition = json.loads(world.source)
+    definition["steps"][0]["split"][0]["weight"] = 150
+    world.source = json.dumps(definition)
+    names = [
+        world.enter(person, "holdout" if person < 20 else "treated", START, START + 2 * DAY if person % 2 else None)
+        for person in range(100)
+    ]
+    world.arms = [(person, "long" if person % 4 == 0 else "short") for person in range(20, 100)]
+    world.plan(START, [(name, "length", "short_note", "arm") for name in names])
+    world.plan(START + 10 * DAY)
+
+    seen = world.measured()
+
+    held, split = _comparison(seen, "holdout"), _comparison(seen, "split")
+    assert [(arm.name, arm.people, arm.points) for arm in held.arms] == [("holdout", 20, None), ("treated", 80, 0.0)]
+    assert [(arm.name, arm.people) for arm in split.arms] == [("short", 60), ("long", 20)]
+    assert [held.mismatch, split.mismatch] == [pytest.approx(1), pytest.approx(1)]
+
+
 def test_the_global_holdout_is_compared_apart(world: World) -> None:
     for person in range(10):
         world.enter(person, ("global_holdout", "holdout", "treated")[min(person // 2, 2)], START)
@@ -259,6 +287,22 @@ def test_the_global_holdout_is_compared_apart(world: World) -> None:
 
     assert _counts(seen, "holdout") == {"holdout": (2, 2, 0), "treated": (6, 6, 0)}
     assert _counts(seen, "global_holdout") == {"global_holdout": (2, 2, 0), "treated": (6, 6, 0)}
+
+
+def test_the_global_holdout_is_meant_to_be_the_policys_share_of_everybody(world: World, tmp_path: Path) -> None:
+    own = tmp_path / "project"
+    shutil.copytree(world.settings.project_dir, own)
+    policy = own / "policy.yml"
+    policy.write_text(policy.read_text().replace("\nholdout: 0%", "\nholdout: 5%"))
+    world.settings = replace(world.settings, project_dir=own)
+    for person in range(100):
+        world.enter(person, "global_holdout" if person < 5 else "holdout" if person < 24 else "treated", START)
+    world.plan(START + 10 * DAY)
+
+    compared = _comparison(world.measured(), "global_holdout")
+
+    assert [(arm.name, arm.people) for arm in compared.arms] == [("global_holdout", 5), ("treated", 76)]
+    assert compared.mismatch == pytest.approx(1)
 
 
 def test_arms_of_a_split_are_of_treated_people_who_had_not_reached_the_goal_before(world: World) -> None:
@@ -282,12 +326,14 @@ def test_arms_of_a_split_are_of_treated_people_who_had_not_reached_the_goal_befo
 
 def test_the_funnel_says_who_came_rests_went_on_and_ended(world: World) -> None:
     one, two, three = (world.enter(n, "treated", START, status="active" if n == 1 else "completed") for n in (1, 2, 3))
-    world.plan(START, [(name, None, "length", "entered") for name in (one, two, three)])
-    world.plan(START + DAY, [(name, "length", "short_note", "arm") for name in (two, three)])
-    world.plan(START + 2 * DAY, [(two, "short_note", None, "completed"), (three, "short_note", None, "converted")])
+    world.plan(START, [(name, None, "length", "entered") for name in (one, two, three)], also="other")
+    world.plan(START + DAY, [(name, "length", "short_note", "arm") for name in (two, three)], also="other")
+    over = [(two, "short_note", None, "completed"), (three, "short_note", None, "converted")]
+    world.plan(START + 2 * DAY, over, also="other")
 
     seen = world.measured()
 
+    assert [row.step for row in seen.funnel] == ["length", "short_note", "long_note"]
     rows = {row.step: (row.arrived, row.resting, row.went_on, row.ended) for row in seen.funnel}
     assert rows["length"] == (3, 1, 2, {})
     assert rows["short_note"] == (2, 0, 0, {"completed": 1, "converted": 1})
@@ -322,15 +368,60 @@ def test_a_count_is_unknown_until_a_receipt_of_its_kind_has_come_for_a_message_o
     )
 
     only = world.measured().messages[0]
+    assert (only.planned, only.sent) == (3, 3)
     assert (only.delivered, only.opened, only.machine_opened, only.clicked) == (2, 2, 1, 0)
     assert only.bounced is only.complained is only.unsubscribed is None
 
 
-def test_a_message_that_was_not_accepted_is_planned_and_not_sent(world: World) -> None:
+def test_each_kind_of_receipt_counts_the_messages_of_its_own_channel_and_campaign(world: World) -> None:
+    people = [world.enter(person, "treated", START) for person in range(1, 7)]
+    world.plan(START)
+    first, second, third = world.send(people[:3], START)
+    others = world.send(people[:3], START, slug="other")
+    texts = world.send(people[3:5], START, channel="sms")
+    world.receive(
+        ("email_bounced", first, {}),
+        ("email_complained", second, {}),
+        ("email_complained", first, {}),
+        ("email_unsubscribed", first, {}),
+        ("email_unsubscribed", second, {}),
+        ("email_unsubscribed", third, {}),
+        *(("email_delivered", intent, {}) for intent in others),
+        ("sms_clicked", texts[0], {"is_machine": "1"}),
+        ("sms_clicked", texts[1], {}),
+    )
+
+    told = {message.channel: message for message in world.measured().messages}
+
+    mail, text = told["email"], told["sms"]
+    assert (mail.planned, mail.bounced, mail.complained, mail.unsubscribed, mail.delivered) == (3, 1, 2, 3, 0)
+    assert (mail.opened, mail.clicked) == (None, None), "no open has been told of, nor a click on e-mail"
+    assert (text.planned, text.clicked, text.unsubscribed) == (2, 1, None)
+
+
+def test_a_receipt_is_something_that_was_told_and_no_page_of_its_name(world: World) -> None:
+    name = world.enter(1, "treated", START)
+    world.plan(START)
+    (intent,) = world.send([name], START)
+    world.receive(("email_opened", intent, {}), kind="page")
+
+    assert world.measured().messages[0].opened is None
+
+
+def test_a_message_converts_who_reached_the_goal_after_it_was_sent(world: World) -> None:
+    names = [world.enter(person, "treated", START, START + person * DAY) for person in (1, 2, 3)]
+    world.plan(START + 3 * DAY)
+    world.send(names, START + 2 * DAY)
+
+    assert world.measured().messages[0].converted == 1
+
+
+@pytest.mark.parametrize("outcome", ["rejected", "unknown", "retry_later"])
+def test_a_message_that_was_not_accepted_is_planned_and_not_sent(world: World, outcome: str) -> None:
     world.plan(START)
     name = world.enter(1, "treated", START, START + DAY)
     world.plan(START + DAY)
-    world.send([name], START, outcome="rejected")
+    world.send([name], START, outcome=outcome)
     only = world.measured().messages[0]
     assert (only.planned, only.sent, only.converted) == (1, 0, 0)
 
@@ -370,7 +461,7 @@ PASSES = st.lists(
         st.integers(1, 6),
         st.sampled_from(["treated", "holdout", "global_holdout"]),
         st.integers(0, 12),
-        st.none() | st.integers(1, 9),
+        st.none() | st.integers(-1, 9),
     ),
     max_size=25,
 )
@@ -413,3 +504,88 @@ def test_arms_are_counted_as_by_hand(passes: list[tuple[int, str, int, int | Non
         sums[1] += is_over
         sums[2] += is_over and bool(goals)
     assert counted == {arm: tuple(sums) for arm, sums in expected.items()}
+
+
+ROADS = st.lists(
+    st.tuples(
+        st.integers(1, 4),
+        st.sampled_from(["treated", "treated", "treated", "holdout"]),
+        st.integers(2, 12),
+        st.none() | st.integers(-1, 9),
+        st.lists(
+            st.tuples(
+                st.sampled_from(["notes", "notes", "notes", "other"]),
+                st.sampled_from(["length", "length", "length", "tone"]),
+                st.sampled_from(["arm", "arm", "passed"]),
+                st.integers(0, 4),
+            ),
+            max_size=3,
+        ),
+    ),
+    max_size=12,
+)
+"""Passes as (person, arm, day of entry, days to the goal, moves); moves as (campaign, from, why, days after entry)."""
+
+
+@hypothesis_settings(deadline=None, max_examples=60)
+@given(ROADS)
+def test_arms_of_a_split_are_counted_as_by_hand(roads: list[tuple[Any, ...]]) -> None:
+    as_of, within = clock.naive(START + 14 * DAY), 7 * DAY
+    begun = {number: clock.naive(START + entered * DAY) for number, (_, _, entered, *_) in enumerate(roads)}
+    reached = {
+        number: None if after is None else begun[number] + after * DAY for number, (*_, after, _) in enumerate(roads)
+    }
+    passes = [
+        (f"{number:03}", person, "v", arm, begun[number], reached[number])
+        for number, (person, arm, *_) in enumerate(roads)
+    ]
+    moves = [
+        (campaign, f"{number:03}", "v", left, why, begun[number] + days * DAY)
+        for number, (*_, moved) in enumerate(roads)
+        for campaign, left, why, days in moved
+    ]
+    arms = {person: "short" if person % 2 else "long" for person in (1, 2, 3)}
+    with duckdb.connect() as connection:
+        connection.execute(
+            "create table passes (enrollment_id varchar, person_id bigint, version varchar, arm varchar,"
+            " entered_at timestamp, goal_at timestamp);"
+            "create table moves (campaign varchar, enrollment_id varchar, version varchar, from_step varchar,"
+            " why varchar, as_of timestamp);"
+            "create table assigned (person_id bigint, step varchar, name varchar);"
+            f"create table windows as select 'v' as version, {int(within.total_seconds())} as within"
+        )
+        for table, rows in (
+            ("passes", passes),
+            ("moves", moves),
+            ("assigned", [(person, "length", name) for person, name in arms.items()]),
+            ("assigned", [(person, "tone", f"not_{name}") for person, name in arms.items()]),
+        ):
+            if rows:
+                places = ", ".join("?" for _ in rows[0])
+                connection.executemany(f"insert into {table} values ({places})", [list(row) for row in rows])
+        query = statement("tailrace.pipeline", "measured_split").format(assignments="assigned")
+        connection.execute(query, {"as_of": as_of, "campaign": "notes", "step": "length"})
+        counted = {name: tuple(numbers) for _, name, *numbers in connection.execute("from split_arms").fetchall()}
+
+    expected: dict[str, list[int]] = {}
+    for person, name in arms.items():
+        drawn = [
+            (when, pass_id)
+            for campaign, pass_id, _, left, why, when in moves
+            if (campaign, left, why) == ("notes", "length", "arm")
+            and passes[int(pass_id)][1] == person
+            and passes[int(pass_id)][3] == "treated"
+        ]
+        if not drawn:
+            continue
+        assigned_at, pass_id = min(drawn)
+        entered = begun[int(pass_id)]
+        goals = [goal for row in passes if row[1] == person and (goal := row[5]) is not None]
+        is_left_out = any(entered < goal <= assigned_at for goal in goals)
+        is_measured = entered + within <= as_of and not is_left_out
+        sums = expected.setdefault(name, [0, 0, 0, 0])
+        sums[0] += 1
+        sums[1] += is_measured
+        sums[2] += is_measured and any(assigned_at < goal <= entered + within for goal in goals)
+        sums[3] += is_left_out
+    assert counted == {name: tuple(sums) for name, sums in expected.items()}
