@@ -7,7 +7,8 @@ from datetime import UTC, date, datetime
 
 import pytest
 
-from tailrace.cli import output
+from tailrace.cli import output, people
+from tailrace.planning.story import Story
 
 
 def test_text_from_outside_is_neither_markup_nor_an_order_to_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
@@ -50,3 +51,11 @@ def test_a_name_is_never_broken_in_two(capsys: pytest.CaptureFixture[str], monke
     printed = capsys.readouterr().out
     assert [name for name in names if name not in printed] == []
     assert len(printed.splitlines()) > 2
+
+
+def test_of_who_is_on_the_way_it_is_not_said_that_no_trigger_named_them(capsys: pytest.CaptureFixture[str]) -> None:
+    story = Story(1, 1, [], [], [], [], [{"campaign": "welcome"}], None)
+
+    people._verdicts(story)
+
+    assert "Never considered for a message so far." in capsys.readouterr().out

@@ -8,14 +8,17 @@ import shutil
 from datetime import datetime, timedelta
 from pathlib import Path
 
+import duckdb
 import pytest
 
+from tailrace.engine import statement
 from tailrace.errors import DataError
 from tailrace.journal.journal import Journal
 from tailrace.pipeline import spine
 from tailrace.pipeline.backtest import Backtest, backtest, instants
 from tailrace.pipeline.branch import branch
 from tailrace.pipeline.request import load_definitions
+from tailrace.planning import relations
 from tailrace.planning.store import Plan, Store
 from tests.conftest import Company
 from tests.installation import PROJECT, Installation, at
@@ -213,6 +216,23 @@ def test_the_base_rate_counts_only_whose_time_was_over(
     assert rate.share is not None
     assert rate.low is not None
     assert rate.low <= rate.share
+
+
+def test_who_reaches_the_goal_as_they_enter_is_in_the_base_rate() -> None:
+    with duckdb.connect() as connection:
+        connection.execute(f"create table kept as {relations.ENROLLMENTS} limit 0")
+        columns = f"select timestamp '2026-01-01' as as_of, * from ({relations.TRANSITIONS}) limit 0"
+        connection.execute(f"create temp table moves as {columns}")
+        for name, goal_at, to_step, why in (("at_once", "2026-01-01", None, "converted"), ("on", None, "s", "entered")):
+            connection.execute("insert into kept by name select $1 as enrollment_id, $2 as goal_at", [name, goal_at])
+            row = [name, to_step, why]
+            connection.execute("insert into moves by name select $1 as enrollment_id, $2 as to_step, $3 as why", row)
+        query = statement("tailrace.pipeline", "backtest_passes").format(enrollments="kept")
+
+        connection.execute(query)
+
+        found = connection.execute("select enrollment_id, goal_at is not null from entered_passes order by all")
+        assert found.fetchall() == [("at_once", True), ("on", False)]
 
 
 def test_before_anything_had_landed_there_is_nothing_to_replay(really_run: Installation, days: list[datetime]) -> None:

@@ -10,7 +10,7 @@ from tailrace import engine, ids
 from tailrace.errors import DataError
 from tailrace.planning.comparing import Comparison, Decision, Shift, compare
 from tailrace.planning.sampling import sample
-from tests.planning.world import DAY, HOUR, START, World, campaign, goal
+from tests.planning.world import DAY, HOUR, START, World, campaign, event_trigger, goal
 
 PEOPLE = ("ada", "ben", "cleo", "dan", "eve")
 
@@ -46,6 +46,29 @@ def test_a_plan_counts_drafts_goals_acts_and_places_of_steps(trial: World) -> No
     assert first["acts"] == {"act": {"kind": "update", "people": 5}}
     assert (first["goals"], second["goals"]) == (0, 1)
     assert trial.plan(START + 3 * DAY).campaigns["welcome"]["goals"] == 0
+
+
+def test_who_reaches_the_goal_as_they_enter_has_entered_in_the_funnel_the_sample_and_the_difference(
+    trial: World,
+) -> None:
+    begun = event_trigger("signed_up")
+    trial.campaigns = [campaign(trigger=begun, goal=goal(event="bought"), exit=[{"in": "seg_vip"}])]
+    trial.plan(START + DAY)
+    trial.segment("seg_vip", "cleo")
+    for user in ("ada", "ben", "cleo"):
+        trial.event(user, "signed_up", START + DAY + HOUR, load=2)
+    trial.event("ada", "bought", START + DAY + 2 * HOUR, load=2)
+
+    plan_id = trial.plan_id(START + 2 * DAY)
+    plan = trial.store.read(plan_id)
+    with engine.connect(trial.settings) as connection:
+        drawn = sample(connection, trial.store, plan, 9)
+    shifts = difference(trial, plan_id, "HEAD~1").campaigns[0].shifts
+
+    assert plan.campaigns["welcome"]["moves"] == {"completed": 1, "converted": 1, "entered": 3, "exited": 1}
+    named = {ids.person_id(user) for user in ("ada", "ben", "cleo")}
+    assert set(drawn["welcome", "(entry)", "enter", ""]) == named
+    assert Shift("(entry)", None, Decision("enter", ""), 3, []) in shifts
 
 
 def test_a_sample_names_the_same_people_every_time_and_no_more_than_asked(trial: World) -> None:

@@ -152,7 +152,9 @@ def _verdicts(story: Explanation | Story) -> None:
             ]
             for row in story.verdicts
         ],
-        empty="Never considered: no trigger named this person.",
+        empty="Never considered for a message so far."
+        if story.enrollments
+        else "Never considered: no trigger named this person.",
     )
 
 

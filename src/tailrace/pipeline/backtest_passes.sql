@@ -11,4 +11,5 @@ select
     passes.step,
     passes.goal_at
 from {enrollments} as passes
-inner join moves on moves.enrollment_id = passes.enrollment_id and moves.why = 'entered'
+-- Who reached the goal, or met an exit, as they began comes from nowhere too, and rests nowhere.
+inner join moves on moves.enrollment_id = passes.enrollment_id and moves.from_step is null

@@ -16,7 +16,7 @@ select
     'enter' as verdict,
     '' as reason
 from {transitions} as transitions
-where why = 'entered'
+where from_step is null and why <> 'corrected'
 union all
 select
     md5(concat_ws(chr(31), campaign, '(end)', enrollment_id)) as item,

@@ -15,7 +15,7 @@ with considered as (
         '' as reason,
         person_id
     from {transitions} as transitions
-    where why = 'entered'
+    where from_step is null and why <> 'corrected'
 )
 
 select

@@ -12,7 +12,7 @@ from tailrace.planning.enrollment import CampaignSpec
 from tailrace.planning.run import GOALS_REACHED
 from tailrace.planning.steps import steps_of
 from tailrace.planning.store import Piece
-from tailrace.planning.verdict import ENTRY, Reason, Verdict
+from tailrace.planning.verdict import ENTRY, Reason, Verdict, Why
 
 
 def counts(
@@ -55,12 +55,18 @@ def campaigns(
 ) -> dict[str, dict[str, Any]]:
     """Return, per campaign, the funnel of this run.
 
-    How many passes enter and move and why (`moves`), how many reach their goal (`goals`), whom the trigger named in
-    vain (`not_entered`), and each message's and webhook's verdicts by reason; `drafts` of what is sent wait for
-    approval. `acts`: people per step that changes something of them. `position` is a step's place in today's version.
+    How many passes enter, those that a goal or an exit ends at once too, and move and why (`moves`), how many reach
+    their goal (`goals`), whom the trigger named in vain (`not_entered`), and each message's and webhook's verdicts by
+    reason; `drafts` of what is sent wait for approval. `acts`: people per step that changes something of them.
+    `position` is a step's place in today's version.
     """
+    # Who reached the goal, or met an exit, as they entered came from nowhere too, and never rested.
     moved = connection.execute(
-        "select campaign, why, count(*) from moves group by campaign, why order by campaign, why"
+        "select campaign, why, count(*) from ("
+        "select campaign, why from moves where why <> $entered union all"
+        " select campaign, $entered from moves where from_step is null and why <> $corrected"
+        ") group by campaign, why order by campaign, why",
+        {"entered": str(Why.ENTERED), "corrected": str(Why.CORRECTED)},
     ).fetchall()
     judged = connection.execute(
         "select campaign, step, message, verdict, coalesce(reason, ''), count(*) from verdicts"
