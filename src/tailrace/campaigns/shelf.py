@@ -6,9 +6,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
-
 from tailrace.campaigns.agreement import agreement
 from tailrace.campaigns.analysis import analyse, authored, with_utm
 from tailrace.campaigns.definition import Campaign, Message, MessageFile
@@ -20,6 +17,7 @@ from tailrace.campaigns.steps import Notify, Send
 from tailrace.campaigns.usage import usage
 from tailrace.campaigns.words import NAME
 from tailrace.errors import DefinitionError, Problem
+from tailrace.programmes import programmes
 
 
 @dataclass(frozen=True)
@@ -49,7 +47,7 @@ def load_campaigns(project_dir: Path, *, strict: bool = True) -> Shelf:
     policy = read_policy(project_dir, problems)
     folder = project_dir / "campaigns"
     around = Around(read_layouts(folder / "_layout", problems), read_snippets(folder / "_snippets", problems), policy)
-    programmes = _programmes(project_dir, problems)
+    on = _programmes(project_dir, problems)
     campaigns: dict[str, Campaign] = {}
     off: dict[str, Campaign] = {}
     for entry in sorted(folder.iterdir()) if folder.is_dir() else ():
@@ -62,7 +60,7 @@ def load_campaigns(project_dir: Path, *, strict: bool = True) -> Shelf:
             continue
         campaign = _campaign(entry, path, around, problems, notices)
         if campaign is not None:
-            is_on = campaign.programme is None or campaign.programme in programmes
+            is_on = campaign.programme is None or campaign.programme in on
             (campaigns if is_on else off)[campaign.slug] = campaign
     found = tuple(sorted(set(problems), key=lambda problem: (problem.path, problem.line or 0, problem.message)))
     if strict and found:
@@ -71,21 +69,11 @@ def load_campaigns(project_dir: Path, *, strict: bool = True) -> Shelf:
 
 
 def _programmes(project_dir: Path, problems: list[Problem]) -> frozenset[str]:
-    """Return the worked programmes that are on: the var of dbt_project.yml by which models go on and off, too."""
-    path = project_dir / "dbt_project.yml"
-    if not path.is_file():
-        return frozenset()
     try:
-        said = (YAML(typ="safe").load(path.read_text(encoding="utf-8")) or {}).get("vars") or {}
-    except (YAMLError, AttributeError):
-        # dbt says what is wrong with the file when it reads the project.
+        return programmes(project_dir)
+    except DefinitionError as error:
+        problems += error.problems
         return frozenset()
-    names = said.get("programmes", [])
-    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        what = "`vars: programmes` is not a list of names; expected such as `[saas]`, or `[]` for none"
-        problems.append(Problem("dbt_project.yml", None, what))
-        return frozenset()
-    return frozenset(names)
 
 
 def _campaign(

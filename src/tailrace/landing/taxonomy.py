@@ -8,11 +8,10 @@ from datetime import timedelta
 from functools import lru_cache
 from pathlib import Path
 
-from ruamel.yaml import YAML
-
 from tailrace.errors import DefinitionError, Problem
 from tailrace.landing.properties import Property, read_properties
 from tailrace.landing.yaml_nodes import document
+from tailrace.programmes import programmes
 from tailrace.settings import Settings
 
 SENSITIVITIES = ("health",)
@@ -57,7 +56,7 @@ def active_events(
     Raises DefinitionError with every problem of every file that is read.
     """
     found = _read(settings, about, names)
-    on = _programmes(settings) if any(contract.programme for contract in found.values()) else frozenset()
+    on = programmes(settings.project_dir) if any(contract.programme for contract in found.values()) else frozenset()
     return {name: each for name, each in found.items() if each.programme is None or each.programme in on}
 
 
@@ -70,14 +69,6 @@ def names_about(settings: Settings, *words: str) -> tuple[str, ...]:
 def events_dir(settings: Settings) -> Path:
     """Return the folder with a file per event."""
     return settings.project_dir / "contracts" / "events"
-
-
-def _programmes(settings: Settings) -> frozenset[str]:
-    path = settings.project_dir / "dbt_project.yml"
-    if not path.is_file():
-        return frozenset()
-    project = YAML(typ="safe").load(path.read_text(encoding="utf-8")) or {}
-    return frozenset((project.get("vars") or {}).get("programmes") or ())
 
 
 def _read(settings: Settings, about: str, names: Collection[str] | None) -> dict[str, EventContract]:
