@@ -52,7 +52,7 @@ def called(user: str, event: str, moment: datetime) -> list[dict[str, Any]]:
     base = {"userId": user, "timestamp": moment.isoformat()}
     return [
         base | {"type": "identify", "messageId": f"is-{user}-{event}", "traits": {"email": f"{user}@example.com"}},
-        base | {"type": "track", "event": event, "messageId": f"{event}-{user}"},
+        base | {"type": "track", "event": event, "messageId": f"{event}-{user}", "properties": {"by": user}},
     ]
 
 

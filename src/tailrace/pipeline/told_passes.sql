@@ -27,8 +27,9 @@ select
     kept.entered_at,
     said.expires_at - to_seconds(expiries.expires) as due_at,
     kept.object_id,
-    beginning.began.source as source,
-    beginning.began.event_id as event_id
+    -- What began it and cannot be found is named '': the plan refuses the pass, for its messages would lack their data.
+    case when kept.event is not null then coalesce(beginning.began.source, '') end as source,
+    case when kept.event is not null then coalesce(beginning.began.event_id, '') end as event_id
 from said
 inner join kept on kept.enrollment_id = said.enrollment_id and kept.campaign = said.campaign
 inner join expiries on expiries.campaign = said.campaign and expiries.version = said.version
