@@ -42,6 +42,16 @@ def test_a_message_that_fails_for_a_persona_names_file_line_and_persona(project:
     assert "soon" not in said
 
 
+def test_one_mistake_is_one_line_however_many_personas_meet_it(project: Project) -> None:
+    for name in ("ben", "cleo"):
+        project.write(f"personas/{name}.yml", PERSONA.replace("ada", name))
+
+    (said,) = complaints(project, "\nIt starts {{ event.at|date }}.")
+
+    assert "for the persona `ben` (and 2 more) the message cannot be made (wrong_type)" in said
+    assert "personas/ben.yml" in said
+
+
 def test_a_persona_that_lacks_what_is_needed_is_skipped_as_a_person_would_be(project: Project) -> None:
     assert complaints(project, "{{ customer.company }} {{ event.plan }} {{ customer.first_name }}") == []
     found = analyse(project.shelf().campaigns["hello"].messages["welcome"])

@@ -123,8 +123,9 @@ def rendered(renderer: Renderer, message: Message, found: Analysis, data: Data) 
 def persona_problems(
     campaign: Campaign, message: Message, found: Analysis, personas: Iterable[Persona]
 ) -> Iterable[Problem]:
-    """Return for whom the message cannot be made although nothing that it needs is missing: where, and for whom."""
+    """Return why the message cannot be made although nothing that it needs is missing: where, and for whom first."""
     renderer = Renderer()
+    found_for: dict[tuple[str, int, str], list[Persona]] = {}
     for persona in personas:
         data = data_of(persona, campaign)
         if lacking(found, data):
@@ -134,8 +135,11 @@ def persona_problems(
         except RenderError as error:
             root, _, name = error.field.partition(".")
             path, line = found.places.get((root, name)) or _place(message, data, error)
-            what = f"for the persona `{persona.name}` the message cannot be made ({error})"
-            yield Problem(path, line, f"{what}; expected a value that fits, or a default: see {persona.path}")
+            found_for.setdefault((path, line, str(error)), []).append(persona)
+    for (path, line, wrong), (first, *others) in found_for.items():
+        more = f" (and {len(others)} more)" if others else ""
+        what = f"for the persona `{first.name}`{more} the message cannot be made ({wrong})"
+        yield Problem(path, line, f"{what}; expected a value that fits, or a default: see {first.path}")
 
 
 def _place(message: Message, data: Data, error: RenderError) -> tuple[str, int]:

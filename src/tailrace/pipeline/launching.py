@@ -169,7 +169,7 @@ def _written(ground: _Ground, campaign: Campaign) -> Iterator[Item]:
     if not own:
         yield Item("definition", "ok", "as it should be written")
     if others := len(problems) - len(own):
-        yield Item("project", "failed", f"{others} problems elsewhere: no plan is made", "`tailrace check`")
+        yield Item("project", "failed", f"{others} problems elsewhere", "`tailrace check`")
 
 
 def _status(campaign: Campaign) -> Item:
