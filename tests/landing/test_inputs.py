@@ -7,7 +7,7 @@ import pytest
 
 from tailrace.errors import DataError
 from tailrace.landing import inputs
-from tailrace.landing.land import land_inbox
+from tailrace.landing.inbox import land_inbox
 from tailrace.landing.loads import loads
 from tests.landing.conftest import AS_OF, World, call, compact
 

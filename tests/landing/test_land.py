@@ -14,7 +14,8 @@ import pytest
 
 from tailrace import durable
 from tailrace.errors import Busy, DataError
-from tailrace.landing.land import land, land_inbox
+from tailrace.landing.inbox import land_inbox
+from tailrace.landing.land import land
 from tailrace.landing.loads import loads, loads_dir
 from tests.landing.conftest import AS_OF, World, call, compact
 

@@ -16,7 +16,8 @@ from tailrace import engine
 from tailrace.errors import DataError, DefinitionError, TailraceError
 from tailrace.landing import database
 from tailrace.landing.contract import load_contract
-from tailrace.landing.land import Landed, land_inbox
+from tailrace.landing.inbox import land_inbox
+from tailrace.landing.land import Landed
 from tailrace.landing.loads import loads, loads_dir
 from tailrace.landing.quarantine import list_quarantine
 from tests.landing import postgres

@@ -12,11 +12,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from tailrace import clock, crash, durable, engine, ids
-from tailrace.errors import DataError, SourceUnread
+from tailrace.errors import DataError
 from tailrace.landing import backfills, chunks, database, erased, inputs, schema
 from tailrace.landing.backfills import Asked
 from tailrace.landing.breaches import REASON
-from tailrace.landing.contract import Contract, load_contract, sources
+from tailrace.landing.contract import Contract, load_contract
 from tailrace.landing.inputs import Input
 from tailrace.landing.loads import Breach, LandedFile, Load, ParquetFile, event_files, loads, loads_dir
 from tailrace.landing.rows import stage_for
@@ -430,32 +430,3 @@ class Draft:
             " row_group_size_bytes 8388608, dictionary_size_limit 1000)",
         )
         return ParquetFile(name=target.name, rows=copied[0], bytes=target.stat().st_size, sha256=chunks.sha256(target))
-
-
-@dataclass(frozen=True)
-class Arrived:
-    """What came of all that waited: a load per source at most, and why tables could not be read, by source."""
-
-    landed: list[Landed]
-    unread: dict[str, str]
-
-
-def land_inbox(settings: Settings, as_of: datetime) -> Arrived:
-    """Land what waits in `inbox/<source>/`, where the files stay, and what is new in tables: one load per source.
-
-    A table that cannot be read stops nothing: it is read the next time, from where it was read to.
-    """
-    waiting: dict[str, list[Path | str]] = {
-        source: [] for source in sources(settings) if load_contract(settings, source).origin is not None
-    }
-    if settings.inbox.is_dir():
-        folders = (path for path in settings.inbox.iterdir() if path.is_dir() and not path.name.startswith("."))
-        waiting |= {path.name: [path] for path in folders}
-    landed: list[Landed] = []
-    unread: dict[str, str] = {}
-    for source, paths in sorted(waiting.items()):
-        try:
-            landed.append(land(settings, paths, source, as_of=as_of))
-        except SourceUnread as error:
-            unread[source] = str(error)
-    return Arrived(landed, unread)

@@ -27,7 +27,8 @@ from tailrace.journal.readings import MIRRORS
 from tailrace.journal.records import SyncBatch
 from tailrace.landing.backfills import Asked
 from tailrace.landing.census import breaches
-from tailrace.landing.land import Landed, land, land_inbox
+from tailrace.landing.inbox import land_inbox
+from tailrace.landing.land import Landed, land
 from tailrace.landing.loads import Load, loads
 from tailrace.landing.mirror import mirror, mirrored
 from tailrace.pipeline.erasing import finish_begun
