@@ -76,7 +76,7 @@ def really_run(company: Company, days: list[datetime], tmp_path_factory: pytest.
     _campaign(project, "exports_again", "draft")
     (project / "models" / "segments" / "seg_heard_lately.sql").write_text(HEARD)
     policy = project / "policy.yml"
-    policy.write_text(policy.read_text().replace("most: 4, per: 7d", "most: 1, per: 2d"))
+    policy.write_text(policy.read_text().replace("most: 4, per: 7d", "most: 1, per: 3d"))
     installation = company.copy(root / "data", project)
     for number, (day, file) in enumerate(zip(days, company.sample.daily, strict=False)):
         installation.drop(file.path)
