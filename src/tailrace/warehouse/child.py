@@ -9,6 +9,7 @@ leaves, and its forks are killed with it.
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import ctypes
 import gc
@@ -67,7 +68,9 @@ def main(control: socket.socket, parent: int) -> int:
                     os.close(other)
                     os.close(other_status)
                 os.close(status)
-                return _become_dbt(request, said, server)
+                code = _become_dbt(request, said, server)
+                _close()
+                os._exit(code)
             os.close(said)
             running[os.pidfd_open(pid)] = pid, status
 
@@ -121,6 +124,13 @@ def _become_dbt(request: dict[str, Any], said: int, server: int) -> int:
         sys.stderr.write(f"{result.exception}\n")
         return 2
     return 0 if result.success else 1
+
+
+def _close() -> None:
+    """Do what is to be done when a process ends. To take Python apart after that takes as long as many a model."""
+    atexit._run_exitfuncs()  # dbt closes the warehouse there
+    sys.stdout.flush()
+    sys.stderr.flush()
 
 
 def _leave(result: Any, file: Path) -> None:
