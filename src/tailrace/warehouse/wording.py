@@ -16,7 +16,7 @@ def plain(message: str) -> str:
     as it is.
     """
     lines = [line.strip() for line in message.splitlines() if line.strip()]
-    if len(lines) > 1 and re.match(r"(Runtime|Database|Compilation|Parsing) Error", lines[0]):
+    while len(lines) > 1 and re.match(r"(Runtime|Database|Compilation|Parsing) Error", lines[0]):
         lines = lines[1:]
     first = lines[0] if lines else "no message"
     if first.startswith(_CARRIES_VALUES):
