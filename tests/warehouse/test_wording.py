@@ -9,7 +9,7 @@ from tailrace.warehouse.wording import plain
     ("said", "kept"),
     [
         (
-            "Runtime Error\n  Compilation Error in model seg_ada (models/segments/seg_ada.sql)\n    'perfromed' is undefined",
+            "Runtime Error\n  Compilation Error in model seg_ada (models/seg_ada.sql)\n    'perfromed' is undefined",
             "'perfromed' is undefined",
         ),
         (
