@@ -95,7 +95,7 @@ def twin(company: Company, day: Installation, tmp_path_factory: pytest.TempPathF
     ("model", "old", "new", "everybody_waits"),
     [
         ("dim_people", "left join known on people.person_id", "inner join known on -people.person_id", True),
-        ("dim_person_features", "from counted", "from counted where person_id < 0", True),
+        ("dim_person_features", "from known", "from known where person_id < 0", True),
         ("sync_webhook__power_users", "on segment.person_id", "on -segment.person_id", False),
     ],
 )
