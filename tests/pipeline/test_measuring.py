@@ -485,7 +485,7 @@ def test_arms_are_counted_as_by_hand(passes: list[tuple[int, str, int, int | Non
     names = ["enrollment_id", "person_id", "version", "arm", "entered_at", "goal_at"]
     kinds = [pa.string(), pa.int64(), pa.string(), pa.string(), pa.timestamp("us"), pa.timestamp("us")]
     with duckdb.connect() as connection:
-        connection.register("passes", pa.Table.from_pylist(rows, schema=pa.schema(zip(names, kinds, strict=True))))
+        connection.register("compared", pa.Table.from_pylist(rows, schema=pa.schema(zip(names, kinds, strict=True))))
         connection.execute(f"create table windows as select 'v' as version, {int(within.total_seconds())} as within")
         connection.execute(statement("tailrace.pipeline", "measured_people"), {"as_of": clock.naive(as_of)})
         counted = {arm: tuple(numbers) for _, arm, *numbers in connection.execute("select * from arms").fetchall()}
@@ -547,7 +547,7 @@ def test_arms_of_a_split_are_counted_as_by_hand(roads: list[tuple[Any, ...]]) ->
     arms = {person: "short" if person % 2 else "long" for person in (1, 2, 3)}
     with duckdb.connect() as connection:
         connection.execute(
-            "create table passes (enrollment_id varchar, person_id bigint, version varchar, arm varchar,"
+            "create table compared (enrollment_id varchar, person_id bigint, version varchar, arm varchar,"
             " entered_at timestamp, goal_at timestamp);"
             "create table moves (campaign varchar, enrollment_id varchar, version varchar, from_step varchar,"
             " why varchar, as_of timestamp);"
@@ -555,7 +555,7 @@ def test_arms_of_a_split_are_counted_as_by_hand(roads: list[tuple[Any, ...]]) ->
             f"create table windows as select 'v' as version, {int(within.total_seconds())} as within"
         )
         for table, rows in (
-            ("passes", passes),
+            ("compared", passes),
             ("moves", moves),
             ("assigned", [(person, "length", name) for person, name in arms.items()]),
             ("assigned", [(person, "tone", f"not_{name}") for person, name in arms.items()]),

@@ -2,14 +2,14 @@
 create or replace temp table arms as
 with firsts as (
     select
-        passes.person_id,
-        passes.version,
-        passes.arm,
-        passes.entered_at,
-        passes.entered_at + to_seconds(windows.within) as over_at
-    from passes
-    inner join windows on windows.version = passes.version
-    qualify row_number() over (partition by passes.person_id order by passes.entered_at, passes.enrollment_id) = 1
+        compared.person_id,
+        compared.version,
+        compared.arm,
+        compared.entered_at,
+        compared.entered_at + to_seconds(windows.within) as over_at
+    from compared
+    inner join windows on windows.version = compared.version
+    qualify row_number() over (partition by compared.person_id order by compared.entered_at, compared.enrollment_id) = 1
 ),
 
 judged as (
@@ -17,10 +17,10 @@ judged as (
         firsts.*,
         exists (
             select 1
-            from passes
-            where passes.person_id = firsts.person_id
-                and passes.goal_at > firsts.entered_at
-                and passes.goal_at <= firsts.over_at
+            from compared
+            where compared.person_id = firsts.person_id
+                and compared.goal_at > firsts.entered_at
+                and compared.goal_at <= firsts.over_at
         ) as is_converted
     from firsts
 )

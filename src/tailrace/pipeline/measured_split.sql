@@ -3,21 +3,21 @@
 create or replace temp table split_arms as
 with firsts as (
     select
-        passes.person_id,
+        compared.person_id,
         moves.version,
         arms.name,
         moves.as_of as assigned_at,
-        passes.entered_at,
-        passes.entered_at + to_seconds(windows.within) as over_at
+        compared.entered_at,
+        compared.entered_at + to_seconds(windows.within) as over_at
     from moves
-    inner join passes on passes.enrollment_id = moves.enrollment_id
-    inner join windows on windows.version = passes.version
-    inner join {assignments} as arms on arms.person_id = passes.person_id and arms.step = $step
+    inner join compared on compared.enrollment_id = moves.enrollment_id
+    inner join windows on windows.version = compared.version
+    inner join {assignments} as arms on arms.person_id = compared.person_id and arms.step = $step
     where moves.campaign = $campaign
         and moves.from_step = $step
         and moves.why = 'arm'
-        and passes.arm = 'treated'
-    qualify row_number() over (partition by passes.person_id order by moves.as_of, passes.enrollment_id) = 1
+        and compared.arm = 'treated'
+    qualify row_number() over (partition by compared.person_id order by moves.as_of, compared.enrollment_id) = 1
 ),
 
 judged as (
@@ -25,17 +25,17 @@ judged as (
         firsts.*,
         exists (
             select 1
-            from passes
-            where passes.person_id = firsts.person_id
-                and passes.goal_at > firsts.entered_at
-                and passes.goal_at <= firsts.assigned_at
+            from compared
+            where compared.person_id = firsts.person_id
+                and compared.goal_at > firsts.entered_at
+                and compared.goal_at <= firsts.assigned_at
         ) as is_left_out,
         exists (
             select 1
-            from passes
-            where passes.person_id = firsts.person_id
-                and passes.goal_at > firsts.assigned_at
-                and passes.goal_at <= firsts.over_at
+            from compared
+            where compared.person_id = firsts.person_id
+                and compared.goal_at > firsts.assigned_at
+                and compared.goal_at <= firsts.over_at
         ) as is_converted
     from firsts
 )

@@ -202,7 +202,8 @@ def _comparisons(
 ) -> Iterator[ComparisonView]:
     # Who is sent something by hand was picked among the treated alone, so nobody held out stands against them.
     connection.execute(
-        "delete from passes where enrollment_id in (select enrollment_id from moves where why = $why)",
+        "create or replace temp table compared as from passes"
+        " where enrollment_id not in (select enrollment_id from moves where why = $why)",
         {"why": str(Why.CORRECTED)},
     )
     connection.execute(statement(_PACKAGE, "measured_people"), {"as_of": clock.naive(plan.as_of)})
