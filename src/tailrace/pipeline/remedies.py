@@ -13,14 +13,14 @@ from datetime import datetime
 from pathlib import Path
 from typing import Literal
 
-import orjson
 import pyarrow as pa
-from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
+from pydantic import AwareDatetime, BaseModel, ConfigDict
 
 from tailrace import durable, engine
 from tailrace.errors import DataError
 from tailrace.journal.choices import CHOSEN
 from tailrace.journal.journal import Journal
+from tailrace.landing import records
 from tailrace.pipeline.backfills import find
 from tailrace.pipeline.corrections import Corrections, Progress, with_passes, write_list
 from tailrace.pipeline.request import load_definitions
@@ -154,13 +154,7 @@ def remedies(settings: Settings, load_id: str) -> list[Remedy]:
             for choice in journal.choices(load_id)
         ]
     for path in sorted(_folder(settings, load_id).glob("*.json"), key=lambda path: int(path.stem)):
-        try:
-            found.append(Remedy.model_validate(orjson.loads(path.read_bytes())))
-        except (ValidationError, orjson.JSONDecodeError) as error:
-            raise DataError(
-                f"{path}: this decision cannot be read ({type(error).__name__}); expected what"
-                " `tailrace backfills` wrote: restore the folder from a backup"
-            ) from error
+        found.append(records.read(Remedy, path, "this decision", "tailrace backfills"))
     return sorted(found, key=lambda remedy: remedy.at)
 
 
