@@ -3,14 +3,16 @@
     python -m tests.benchmarks.bench_campaigns [people] [campaigns] [enrollments]
 
 - One campaign of 12 steps: an advance in which 1 % are due, against enrolling everybody. Goal: a twentieth.
-- Many live campaigns, 2 % due: the plan without the part that grows with moves (measured as the slope between 2 % and
-  4 % due), against one full scan of the enrollments' objects. Goal: twice the scan, and a peak of at most 4 GB.
+- Many live campaigns, 2 % due: the plan without the part that grows with moves (measured as the slope between 0.1 % and
+  2 % due), against one full scan of the enrollments' objects. Goal: twice the scan, and a peak of at most 4 GB.
   Once with campaigns whose steps are the same, which one statement walks, and once with steps of their own, which
   are walked one by one. A scan asks for each campaign's object alone, as somebody who reads a campaign does; what it
   costs to ask for all of them at once is printed beside it.
 
-The fixed part is what is left of two measurements, so other work on the machine doubles in it: the lesser of two
-rounds counts.
+The plan with 0.1 % due is printed against the scan as it was measured, its moves included: no line is drawn there. The
+slope is taken below 2 %, because DuckDB puts its second core to work from 122,880 rows on: a line through 2 % and more
+is flatter, and has at its foot what is due to moves. Other work on the machine is in every figure, so the lesser of
+three rounds counts, and the median is printed beside it.
 
 The enrollments that an advance begins with are written into a plan, spread over steps and clocks; everything else is
 as in a run: there polars is imported while dbt builds, and so it is before the clock of a plan starts here.
@@ -27,7 +29,9 @@ from collections import defaultdict
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from importlib import import_module
+from itertools import product
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import pyarrow as pa
@@ -43,7 +47,8 @@ from tests.planning.world import ANSWERS, OPEN, Segment, campaign, event_trigger
 START = datetime(2026, 1, 1, 6, tzinfo=UTC)
 DAY = timedelta(days=1)
 HOUR = 3600
-ROUNDS = 2
+ROUNDS = 3
+FEW, MANY = 0.001, 0.02
 SEGMENTS = [Segment(f"seg_{number}") for number in range(5)]
 
 
@@ -227,11 +232,11 @@ def measure(root: Path, people: int, slugs: list[str], scenario: str, kind: str 
         taken = clock.monotonic() - started
         used = _cpu() - cpu
         made = store.read(second)
-        wanted = (0.01,) if len(slugs) == 1 else (0.02, 0.04)
+        wanted = (0.01,) if len(slugs) == 1 else (FEW, MANY)
         shares = {share: spread(settings, store, made, campaigns, share, as_of) for share in wanted}
         state.write_text(json.dumps({str(share): plan_id for share, plan_id in shares.items()}))
     elif scenario in ("scan", "once"):
-        plan_id = json.loads(state.read_text())["0.02"]
+        plan_id = json.loads(state.read_text())[str(MANY)]
         made = store.read(plan_id)
         with engine.connect(settings) as connection:
             pieces = [made.relations[f"enrollments:{slug}"] for slug in slugs]
@@ -300,20 +305,19 @@ def _compare(people: int, campaigns: int, kind: str) -> None:
     """Print what many campaigns cost against a scan of their enrollments."""
     with tempfile.TemporaryDirectory() as folder:
         child(Path(folder), people, campaigns, "fill", kind)
-        found = {
-            each: [child(Path(folder), people, campaigns, each, kind) for _ in range(ROUNDS)]
-            for each in ("scan", "once", "0.02", "0.04")
-        }
-    for key in ("seconds", "cpu"):
-        scan, once, two, four = (min(each[key] for each in rounds) for rounds in found.values())
-        moves, more = found["0.02"][0]["moves"], found["0.04"][0]["moves"]
-        per_move = max(0.0, (four - two) / (more - moves))
-        fixed = two - per_move * moves
+        asked = ("scan", "once", str(FEW), str(MANY))
+        rounds = [{each: child(Path(folder), people, campaigns, each, kind) for each in asked} for _ in range(ROUNDS)]
+    few_moves, many_moves = (rounds[0][str(share)]["moves"] for share in (FEW, MANY))
+    for key, middle in product(("seconds", "cpu"), (min, median)):
+        scan, once, few, many = (middle(each[scenario][key] for each in rounds) for scenario in asked)
+        per_move = (many - few) / (many_moves - few_moves)
+        fixed = many - per_move * many_moves
         print(
-            f"plan of {campaigns} campaigns ({kind}) without the {per_move * 1e6:.0f} µs a move / full scan, {key}:"
-            f" {fixed / scan:.2f} (goal at most 2), / scan of all at once: {fixed / once:.2f}"
+            f"plan of {campaigns} campaigns ({kind}), {key}, {middle.__name__} of {ROUNDS}: without the"
+            f" {per_move * 1e6:.0f} µs a move / full scan {fixed / scan:.2f} (goal at most 2), / scan of all at once"
+            f" {fixed / once:.2f}; with {FEW:.1%} due and its {few_moves} moves / full scan {few / scan:.2f}"
         )
-    print(f"peak {max(each['peak_mb'] for each in found['0.02']):.0f} MB (goal at most 4096)")
+    print(f"peak {max(each[str(MANY)]['peak_mb'] for each in rounds):.0f} MB (goal at most 4096)")
 
 
 if __name__ == "__main__":
