@@ -69,6 +69,9 @@ class ParquetPlans:
     def messages(self, plan_id: str):
         return {KEY: SOURCE}
 
+    def sync_mode(self, plan_id: str, sync: str) -> str:
+        return "mirror"
+
     def sync_ops(self, plan_id: str, sync: str, batch_no: int) -> pa.Table:
         table = self._read(plan_id, f"sync_{sync}")
         return table.filter(pc.equal(table["batch_no"], batch_no))

@@ -30,6 +30,9 @@ class PlanReader(Protocol):
     def sync_ops(self, plan_id: str, sync: str, batch_no: int) -> pa.Table:
         """Return position, key, op and data of one batch, in order of position."""
 
+    def sync_mode(self, plan_id: str, sync: str) -> str:
+        """Return what the sync keeps: one of `destinations.base.MODES`."""
+
     def consents(self, plan_id: str) -> pa.Table:
         """Return person_id, channel, topic, class and reason of what people have withdrawn ('' is all)."""
 

@@ -36,6 +36,7 @@ def make_batch(store: PlanReader, item: Due, at: datetime) -> Batch:
             for row in rows
         ),
         at=at,
+        mode=store.sync_mode(item.plan_id, item.sync),
     )
 
 

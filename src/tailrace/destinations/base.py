@@ -10,7 +10,7 @@ from __future__ import annotations
 import importlib
 import pkgutil
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -18,7 +18,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from tailrace.errors import TailraceError
 
@@ -79,6 +79,11 @@ class Meaning:
     is_systemic: bool = False
 
 
+MODES = frozenset({"mirror", "upsert", "update_only", "append"})
+"""What a sync may keep: `mirror` adds, updates and removes; `upsert` never removes; `update_only` changes what is there
+and adds nothing; `append` says each row once, as an event."""
+
+
 @dataclass(frozen=True)
 class Capabilities:
     """What a destination can do.
@@ -86,6 +91,12 @@ class Capabilities:
     `is_idempotent`: it recognises a repeated id, so what is unknown may be sent again; a setting of the same name
     overrides it. `needs_live`: it reaches the world, so the live lease is needed. `slots`: items in one claim, which
     bounds what a crash can leave unknown; a setting `slots` overrides it.
+
+    Of syncs: `modes` are those that it can keep. A removal knows no more than a row's key, so the keys of a sync must
+    have one of `match_keys`, if there are any. `batch_rows`: rows of a batch, the unit that is claimed and recorded; a
+    setting overrides it. `call_rows` and `call_bytes` (of the body): the most that one call takes, to which delivery
+    cuts a batch. `names_rows` is False where a refused call does not say which row is at fault: then it is halved until
+    it is known. `calls_per_second` is what the documentation allows; a setting overrides it.
     """
 
     channels: frozenset[str]
@@ -93,6 +104,13 @@ class Capabilities:
     is_idempotent: bool
     needs_live: bool
     slots: int
+    modes: frozenset[str] = MODES
+    match_keys: frozenset[str] = frozenset()
+    batch_rows: int = 1000
+    call_rows: int | None = None
+    call_bytes: int | None = None
+    names_rows: bool = True
+    calls_per_second: float | None = None
 
 
 @dataclass(frozen=True)
@@ -132,7 +150,10 @@ class BatchRow:
 
 @dataclass(frozen=True)
 class Batch:
-    """Rows of a sync for one call, in order of position."""
+    """Rows of a sync, in order of position. A module is asked for a call for some of them: those in `rows`.
+
+    A batch that removes does nothing else.
+    """
 
     batch_id: str
     plan_id: str
@@ -141,6 +162,7 @@ class Batch:
     batch_no: int
     rows: tuple[BatchRow, ...] = field(repr=False)
     at: datetime
+    mode: str = "mirror"
 
 
 Item = Message | Batch
@@ -148,12 +170,34 @@ Item = Message | Batch
 
 @dataclass(frozen=True)
 class HttpRequest:
-    """One call over HTTP."""
+    """One call over HTTP. `acts` is False when it changes nothing there: to ask for a token, to look."""
 
     method: str
     url: str = field(repr=False)
     headers: Mapping[str, str] = field(repr=False)
     body: bytes = field(repr=False)
+    acts: bool = True
+
+
+@dataclass(frozen=True)
+class Pause:
+    """A wait between two calls of an exchange, in seconds."""
+
+    seconds: float
+
+
+Steps = Generator["HttpRequest | Pause", "HttpReply | None", "HttpReply"]
+
+
+@dataclass(frozen=True)
+class Exchange:
+    """Several calls that make one hand-over.
+
+    `steps` begins a generator that yields calls, and is sent the answer of each, or pauses; what it returns is the
+    answer that `read_response` reads.
+    """
+
+    steps: Callable[[], Steps] = field(repr=False)
 
 
 @dataclass(frozen=True)
@@ -174,7 +218,7 @@ class FileWrite:
     content: bytes = field(repr=False)
 
 
-Request = HttpRequest | Mail | FileWrite
+Request = HttpRequest | Exchange | Mail | FileWrite
 
 
 @dataclass(frozen=True)
@@ -258,6 +302,7 @@ class ConnectionSettings(BaseModel):
     """What every destination's settings have in common: strict, frozen, and secrets by environment name only.
 
     `baa`: there is a contract (a business associate agreement) under which health data may go there.
+    `calls_per_second`: how fast it may be called, by all senders together, where that differs from what is documented.
     """
 
     model_config: ClassVar[ConfigDict] = ConfigDict(
@@ -265,6 +310,7 @@ class ConnectionSettings(BaseModel):
     )
 
     baa: bool = False
+    calls_per_second: float | None = Field(default=None, gt=0)
 
 
 @runtime_checkable
@@ -284,6 +330,28 @@ class Destination(Protocol):
 
     def read_response(self, settings: Any, item: Item, reply: Any) -> Result:
         """Return what the answer means for the item. Pure."""
+
+
+@runtime_checkable
+class Probing(Protocol):
+    """A module that can ask whether it is let in, and change nothing: what `tailrace destination check` asks."""
+
+    def build_probe(self, settings: Any, secrets: Secrets) -> HttpRequest:
+        """Return the call."""
+
+    def read_probe(self, settings: Any, reply: HttpReply) -> Result:
+        """Return accepted, or why not."""
+
+
+@runtime_checkable
+class Matching(Protocol):
+    """A module whose destination says how many people of an audience it knows."""
+
+    def build_match(self, settings: Any, secrets: Secrets, target: str) -> HttpRequest:
+        """Return the call that asks for the audience `target`."""
+
+    def read_match(self, settings: Any, reply: HttpReply) -> int | None:
+        """Return how many, or None when it does not say."""
 
 
 @cache

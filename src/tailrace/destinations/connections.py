@@ -68,6 +68,17 @@ class Connection:
         return int(getattr(self.settings, "slots", self.capabilities.slots))
 
     @property
+    def batch_rows(self) -> int:
+        """How many rows of a sync make a batch."""
+        return int(getattr(self.settings, "batch_rows", self.capabilities.batch_rows))
+
+    @property
+    def calls_per_second(self) -> float | None:
+        """How fast it may be called by all senders together; None: as fast as it answers."""
+        asked: float | None = self.settings.calls_per_second
+        return asked or self.capabilities.calls_per_second
+
+    @property
     def may_have_health_data(self) -> bool:
         """Whether health data may go there: a contract covers it, or nothing leaves this machine."""
         return bool(self.settings.baa) or not self.capabilities.needs_live
@@ -129,9 +140,9 @@ class Connections:
         return ids.digest(*(f"{name}={self.batch_rows(name)}" for name in sorted(self.by_name)))
 
     def batch_rows(self, name: str) -> int:
-        """Return how many rows of a sync go to the connection in one call; 1000 where there is no such connection."""
+        """Return how many rows of a sync to the connection make a batch; 1000 where there is no such connection."""
         connection = self.by_name.get(name)
-        return 1000 if connection is None else int(getattr(connection.settings, "batch_rows", 1000))
+        return 1000 if connection is None else connection.batch_rows
 
     def of_channel(self, channel: str) -> Connection | None:
         """Return the connection that the channel goes to, or None."""

@@ -19,7 +19,18 @@ from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.exceptions import NewConnectionError
 
 from tailrace import clock, durable
-from tailrace.destinations.base import Failure, FileWrite, HttpReply, HttpRequest, Mail, Reply, SmtpReply, Written
+from tailrace.destinations.base import (
+    Exchange,
+    Failure,
+    FileWrite,
+    HttpReply,
+    HttpRequest,
+    Mail,
+    Pause,
+    Reply,
+    SmtpReply,
+    Written,
+)
 
 LONGEST_ANSWER = 8_000_000
 _CHUNK = 65_536
@@ -189,8 +200,35 @@ class HttpSession:
         self._session.mount("http://", adapter)
         self._session.mount("https://", adapter)
 
-    def perform(self, request: HttpRequest) -> Reply | Failure:
-        """Make one call. Once a connection stands, the request counts as handed over."""
+    def perform(self, request: HttpRequest | Exchange) -> Reply | Failure:
+        """Make the call, or all calls of an exchange.
+
+        Once the connection of a call that acts stands, the request counts as handed over.
+        """
+        return self._exchange(request) if isinstance(request, Exchange) else self._call(request)
+
+    def _exchange(self, exchange: Exchange) -> HttpReply | Failure:
+        steps = exchange.steps()
+        has_acted = False
+        answer: HttpReply | None = None
+        while True:
+            try:
+                step = steps.send(answer)
+            except StopIteration as end:
+                final: HttpReply = end.value
+                return final
+            if isinstance(step, Pause):
+                clock.sleep(step.seconds)
+                answer = None
+                continue
+            reply = self._call(step)
+            if isinstance(reply, Failure):
+                steps.close()
+                return Failure(has_acted or reply.handed_over, reply.code)
+            has_acted = has_acted or step.acts
+            answer = reply
+
+    def _call(self, request: HttpRequest) -> HttpReply | Failure:
         try:
             with self._session.request(
                 request.method,
@@ -203,11 +241,12 @@ class HttpSession:
             ) as response:
                 body = self._read(response)
                 if body is None:
-                    return Failure(True, "answer:too_slow_or_long")
+                    return Failure(request.acts, "answer:too_slow_or_long")
                 headers = {name.lower(): value for name, value in response.headers.items()}
                 return HttpReply(response.status_code, headers, body)
         except (requests.exceptions.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
-            return _http_failure(error)
+            failure = _http_failure(error)
+            return Failure(failure.handed_over and request.acts, failure.code)
 
     def flush(self) -> None:
         """Nothing is buffered here."""

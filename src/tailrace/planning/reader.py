@@ -51,6 +51,10 @@ class PlanReader:
         start, end = (pc.index(numbers, pa.scalar(number, pa.int32())).as_py() for number in (batch_no, batch_no + 1))
         return table.slice(0, 0) if start < 0 else table.slice(start, None if end < 0 else end - start)
 
+    def sync_mode(self, plan_id: str, sync: str) -> str:
+        """Return the sync's mode, as the plan has it."""
+        return str(self._store.read(plan_id).syncs[sync]["mode"])
+
     def consents(self, plan_id: str) -> pa.Table:
         """Return what people have withdrawn, as the plan saw it: person_id, channel, topic, class ('' is all), reason.
 
