@@ -262,6 +262,16 @@ class RefusedError(TailraceError):
         super().__init__(f"the item was refused before it was handed over: {code}")
 
 
+class RowsRefused(RefusedError):
+    """Some rows of a batch cannot be expressed; `rows` says why, a code by position. Delivery records those as
+    rejected, and asks again for the call of the others.
+    """
+
+    def __init__(self, rows: Mapping[int, str]) -> None:
+        self.rows = dict(rows)
+        super().__init__("rows_refused")
+
+
 class Session(Protocol):
     """An open line to a destination. It is used by one thread, for one item at a time."""
 
@@ -326,7 +336,7 @@ class Destination(Protocol):
         """Return a line to it; `files` is the outbox folder."""
 
     def build_request(self, settings: Any, secrets: Secrets, item: Item) -> Request:
-        """Return the request for one item. Pure; raises RefusedError."""
+        """Return the request for one item. Pure; raises RefusedError, and RowsRefused where it is some rows only."""
 
     def read_response(self, settings: Any, item: Item, reply: Any) -> Result:
         """Return what the answer means for the item. Pure."""

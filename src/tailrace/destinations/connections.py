@@ -27,6 +27,7 @@ from tailrace.destinations.base import (
     RefusedError,
     Request,
     Result,
+    RowsRefused,
     Secrets,
     Session,
     discover,
@@ -99,9 +100,14 @@ class Line:
         self._session = session
 
     def prepare(self, item: Item) -> Request | Result:
-        """Return the request for the item, or `rejected` when it cannot be expressed. No byte leaves."""
+        """Return the request for the item, or `rejected` when it cannot be expressed. No byte leaves.
+
+        Raises RowsRefused when it is some rows of a batch that cannot.
+        """
         try:
             return self.connection.module.build_request(self.connection.settings, self._secrets, item)
+        except RowsRefused:
+            raise
         except RefusedError as error:
             return Result(Outcome.REJECTED, error.code)
 
