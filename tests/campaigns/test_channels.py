@@ -233,21 +233,30 @@ def test_a_text_message_that_data_makes_too_long_is_not_sent(project: Project) -
 
 
 @pytest.mark.parametrize(
-    ("text", "parts"),
+    ("text", "encoding", "units", "parts"),
     [
-        ("x" * 160, 1),
-        ("x" * 161, 2),
-        ("x" * 306, 2),
-        ("x" * 307, 3),
-        ("€" * 80, 1),
-        ("€" * 81, 2),
-        ("я" * 70, 1),
-        ("я" * 71, 2),
-        ("😀" * 35, 1),
-        ("😀" * 36, 2),
+        ("", "GSM-7", 0, 1),
+        ("x" * 160, "GSM-7", 160, 1),
+        ("x" * 161, "GSM-7", 161, 2),
+        ("x" * 306, "GSM-7", 306, 2),
+        ("x" * 307, "GSM-7", 307, 3),
+        ("€" * 80, "GSM-7", 160, 1),
+        ("€" * 81, "GSM-7", 162, 2),
+        ("a" * 152 + "€" + "a" * 152, "GSM-7", 306, 3),
+        ("я" * 70, "UCS-2", 70, 1),
+        ("я" * 71, "UCS-2", 71, 2),
+        ("й" * 134, "UCS-2", 134, 2),
+        ("й" * 135, "UCS-2", 135, 3),
+        ("😀" * 35, "UCS-2", 70, 1),
+        ("😀" * 36, "UCS-2", 72, 2),
+        ("й" * 66 + "😀" + "й" * 66, "UCS-2", 134, 3),
+        ("It’s", "UCS-2", 4, 1),
     ],
 )
-def test_the_parts_of_a_text_are_counted_as_networks_count_them(text: str, parts: int) -> None:
+def test_the_parts_of_a_text_are_counted_as_networks_count_them(
+    text: str, encoding: str, units: int, parts: int
+) -> None:
+    assert sms.counted(text) == sms.Counted(encoding, units, parts)
     assert sms.parts(text) == parts
 
 

@@ -152,7 +152,7 @@ def test_mjml_in_a_layout_becomes_html_and_text(project: Project) -> None:
         + "</mj-column></mj-section>\n{% endif %}"
     )
     rendered = made(message(project, body, "mjml", "subject: Hi\npreheader: For {{ customer.first_name }}"))
-    assert rendered.html.startswith("<!doctype html>")
+    assert rendered.html.startswith("<!DOCTYPE html>")
     assert "Hi Ann" in rendered.html
     assert "For Ann" in rendered.html
     assert 'href="https://example.com/pro"' in rendered.html

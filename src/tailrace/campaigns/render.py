@@ -15,7 +15,7 @@ from typing import Any
 from jinja2 import TemplateError
 
 from tailrace import ids
-from tailrace.campaigns import callsheet, sandbox
+from tailrace.campaigns import callsheet, sandbox, stylesheet
 from tailrace.campaigns.assembly import Assembled, assemble
 from tailrace.campaigns.definition import ROOTS, RenderError
 from tailrace.campaigns.filters import LARGEST
@@ -38,8 +38,9 @@ Pieces = Callable[[dict[str, Any]], Iterator[str]]
 class Rendered:
     """One person's message. `headers` holds `List-Unsubscribe` when the message offers a link to unsubscribe.
 
-    Only e-mail has HTML. The text of a webhook call is JSON text of method, url, headers and body, that of a push
-    message of title, body, link and data; the subject of a push message is its title.
+    Only e-mail has HTML, the rules of its style sheet written into the elements. The text of a webhook call is JSON
+    text of method, url, headers and body, that of a push message of title, body, link and data; the subject of a push
+    message is its title.
     """
 
     subject: str
@@ -57,6 +58,7 @@ class _Ready:
     sheet: Mapping[str, Any]
     from_email: str
     from_name: str
+    has_rules: bool
 
 
 class Renderer:
@@ -99,7 +101,7 @@ def _finished(ready: _Ready, made: Mapping[str, str]) -> Rendered:
         text = _BLANK_LINES.sub("\n\n", made["text"]).strip("\n") + "\n"
     if "subject" in made:
         subject = " ".join(made["subject"].split(" ")).strip()
-        page = made["html"]
+        page = stylesheet.inlined(made["html"]) if ready.has_rules else made["html"]
     if "unsubscribe_url" in made:
         headers["List-Unsubscribe"] = f"<{made['unsubscribe_url']}>"
     has_subject = page is not None or ready.kind == "push"
@@ -115,13 +117,18 @@ def _finished(ready: _Ready, made: Mapping[str, str]) -> Rendered:
 
 def _compile(source: Mapping[str, Any]) -> _Ready:
     made: Assembled = assemble(source)
-    parts = {part: sandbox.compiled(text, autoescape=part == "html") for part, text in made.parts.items()}
+    sources = dict(made.parts)
+    has_rules = stylesheet.has_rules(sources.get("html", ""))
+    if has_rules:
+        sources["html"] = stylesheet.prepared(sources["html"])
+    parts = {part: sandbox.compiled(text, autoescape=part == "html") for part, text in sources.items()}
     return _Ready(
         kind=str(source["kind"]),
         parts=parts,
         sheet=made.sheet,
         from_email=str(source.get("from_email", "")),
         from_name=str(source.get("from_name", "")),
+        has_rules=has_rules,
     )
 
 

@@ -75,7 +75,8 @@ def _render(
     note = None if message.to is None else f"to {message.to}"
     if made is not None and message.channel == "sms":
         text = made.text.strip("\n")
-        note = f"{len(text)} characters, {sms.parts(text)} SMS"
+        found_out = sms.counted(text)
+        note = f"{len(text)} characters in {found_out.encoding}, {found_out.parts} SMS"
     return PreviewedMessage(
         step=step.id,
         message=step.message,
