@@ -25,10 +25,12 @@ from tailrace.destinations.base import (
     Written,
     discover,
 )
+from tailrace.destinations.tables import TableAnswer
 
 AT = datetime(2026, 3, 1, 6, tzinfo=UTC)
 SETTINGS = {
     "outbox": {},
+    "postgres_table": {"url_env": "TABLE_URL"},
     "slack": {"url_env": "SLACK_URL"},
     "smtp": {"host": "relay.test", "from": "Acme <hello@acme.test>"},
     "webhook": {"url": "https://hook.test/"},
@@ -36,11 +38,17 @@ SETTINGS = {
 SECRETS = Secrets({"url_env": "https://hooks.slack.test/services/T0/B0/canary"})
 REPLIES = {
     "outbox": Written(),
+    "postgres_table": TableAnswer("00000"),
     "slack": HttpReply(200, {}, b"ok"),
     "smtp": SmtpReply("end", 250),
     "webhook": HttpReply(204, {}, b""),
 }
-STRANGE = {"slack": HttpReply(777, {}, b"huh"), "smtp": SmtpReply("end", 777), "webhook": HttpReply(777, {}, b"")}
+STRANGE = {
+    "postgres_table": TableAnswer("ZZ999"),
+    "slack": HttpReply(777, {}, b"huh"),
+    "smtp": SmtpReply("end", 777),
+    "webhook": HttpReply(777, {}, b""),
+}
 MESSAGE = Message("abc", 7, "email", "welcome", "hello", "kim@people.test", Rendered("Hi", None, "Hi"), AT)
 ROWS = tuple(BatchRow(n, "add", {"id": str(n)}, {"id": str(n)}) for n in range(3))
 BATCH = Batch("p/s/0", "p", "s", "people", 0, ROWS, AT)
@@ -49,7 +57,7 @@ destinations = pytest.mark.parametrize("name", sorted(discover()))
 
 
 def test_a_module_in_the_folder_is_a_destination():
-    assert sorted(discover()) == ["outbox", "slack", "smtp", "webhook"]
+    assert sorted(discover()) == ["outbox", "postgres_table", "slack", "smtp", "webhook"]
 
 
 @destinations
@@ -69,7 +77,8 @@ def test_it_answers_for_each_item_it_can_express_and_says_unknown_to_an_unknown_
     module = discover()[name]
     settings = module.Settings(**SETTINGS[name])
     for item in (MESSAGE, BATCH):
-        if item is BATCH and not module.CAPABILITIES.takes_batches:
+        takes = module.CAPABILITIES.takes_batches if item is BATCH else module.CAPABILITIES.channels
+        if not takes:
             with pytest.raises(RefusedError):
                 module.build_request(settings, SECRETS, item)
             continue
@@ -82,8 +91,10 @@ def test_it_answers_for_each_item_it_can_express_and_says_unknown_to_an_unknown_
 @destinations
 def test_no_repr_shows_a_person(name):
     module = discover()[name]
-    request = module.build_request(module.Settings(**SETTINGS[name]), SECRETS, MESSAGE)
-    assert "kim@people.test" not in repr(MESSAGE) + repr(request)
+    people = Batch("p/s/0", "p", "s", "people", 0, (BatchRow(0, "add", {"id": MESSAGE.address}, {}),), AT)
+    item = MESSAGE if module.CAPABILITIES.channels else people
+    request = module.build_request(module.Settings(**SETTINGS[name]), SECRETS, item)
+    assert "kim@people.test" not in repr(MESSAGE) + repr(people) + repr(request)
     assert "canary" not in repr(request) + repr(SECRETS)
     assert "kim" not in repr(Result(Outcome.ACCEPTED, "http_200", status_code=200, body='"kim@people.test"'))
 
