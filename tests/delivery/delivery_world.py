@@ -54,6 +54,8 @@ class ParquetPlans:
 
     def __init__(self, root: Path) -> None:
         self.root = root
+        self.mode = "mirror"
+        self.long = ""
 
     def head(self) -> str | None:
         path = self.root / "HEAD"
@@ -70,11 +72,15 @@ class ParquetPlans:
         return {KEY: SOURCE}
 
     def sync_mode(self, plan_id: str, sync: str) -> str:
-        return "mirror"
+        return self.mode
 
     def sync_ops(self, plan_id: str, sync: str, batch_no: int) -> pa.Table:
         table = self._read(plan_id, f"sync_{sync}")
-        return table.filter(pc.equal(table["batch_no"], batch_no))
+        rows = table.filter(pc.equal(table["batch_no"], batch_no)).to_pylist()
+        for row in rows:
+            if json.loads(row["key"])["id"] == self.long:
+                row["data"] = json.dumps({"id": self.long, "plan": "pro" * 100})
+        return pa.Table.from_pylist(rows, schema=table.schema)
 
     def consents(self, plan_id: str) -> pa.Table:
         path = self.root / plan_id / "consents.json"
@@ -313,22 +319,23 @@ _CONTEXT = multiprocessing.get_context("forkserver")
 _CONTEXT.set_forkserver_preload(["delivery_world"])
 
 
-def _child(root: Path, now: datetime, crash_at: str, calls: str) -> None:
+def _child(root: Path, now: datetime, crash_at: str, calls: str, mode: str) -> None:
     if crash_at:
         os.environ["TAILRACE_CRASH_AT"] = crash_at
     world = World(root)
     world.now = now
+    world.plans.mode = mode
     if calls:
         world.renderer = CallRenderer(calls)
     world.deliver()
 
 
-def start_sender(root: Path, now: datetime, crash_at: str = "", calls: str = ""):
+def start_sender(root: Path, now: datetime, crash_at: str = "", calls: str = "", mode: str = "mirror"):
     """Return a running process that delivers from the world at `root`, and dies where `crash_at` says.
 
-    With `calls`, what it delivers are webhook steps that call this address.
+    With `calls`, what it delivers are webhook steps that call this address; `mode` is that of its syncs.
     """
-    process = _CONTEXT.Process(target=_child, args=(root, now, crash_at, calls))
+    process = _CONTEXT.Process(target=_child, args=(root, now, crash_at, calls, mode))
     process.start()
     return process
 

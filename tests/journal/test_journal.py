@@ -86,7 +86,7 @@ def test_a_dead_senders_claims_are_unknown_unless_repeats_are_recognised(journal
     dead = journal.start_epoch(at)
     claim_all(journal, dead, at)
     journal.claim(dead, at, journal.due_messages("sms", at, 9).items, destination="outbox", is_idempotent=True)
-    journal.claim(dead, at, journal.due_batches("hook", "p2", at, 9).items, destination="hook", is_idempotent=False)
+    journal.claim(dead, at, journal.due_batches("hook", "p2", at, 9).items, destination="hook", is_idempotent=True)
     swept = journal.sweep(journal.start_epoch(at), at)
     assert (swept.unknown, swept.again) == (1, 2)
     assert states(journal) == {"mail": "unknown", "file": "pending", "p1/s/0": "cancelled", "p2/s/0": "pending"}

@@ -17,13 +17,18 @@ DESTINATION_WAIT = timedelta(minutes=5)
 LONGEST_ASKED = timedelta(hours=24)
 FAILURES_TO_STOP = 3
 """So many failures of the destination in a row, and it is left alone for the rest of the run."""
+OUT_OF_TIME = "out_of_time"
+"""The code of rows that the time budget did not reach."""
 
 
 def next_at(result: Result, item_id: str, attempt: int, tries: int, now: datetime) -> datetime:
     """Return when an item that was put off is tried again: twice as long each time, or as long as was asked for.
 
-    Jitter is a hash of item and attempt, between three quarters of the wait and all of it.
+    Jitter is a hash of item and attempt, between three quarters of the wait and all of it. What only our own time did
+    not reach waits for nothing.
     """
+    if result.code == OUT_OF_TIME:
+        return now
     wait = DESTINATION_WAIT if result.is_systemic else min(LONGEST_WAIT, FIRST_WAIT * 2 ** min(tries, 16))
     share = int(ids.digest("jitter", item_id, str(attempt))[:8], 16) / 0xFFFFFFFF
     wait = wait * (0.75 + 0.25 * share)

@@ -12,18 +12,16 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from tailrace import crash
 from tailrace.delivery import pace
 from tailrace.delivery.consent import Consents
+from tailrace.delivery.handover import HandOver
 from tailrace.delivery.messages import Messages, PlanReader, Renderer
-from tailrace.delivery.sync import make_batch, row_outcomes, rows_by_outcome
+from tailrace.delivery.sync import make_batch
 from tailrace.delivery.tally import Delivered, Tally
-from tailrace.destinations.base import HttpRequest, Item, Message, Outcome, Request, Result
-from tailrace.destinations.calls import host_of
+from tailrace.destinations.base import Outcome
 from tailrace.destinations.connections import Connection, Connections, Line, load_connections
 from tailrace.errors import TailraceError
-from tailrace.journal import Due, Journal, Record
-from tailrace.journal.records import Claim
+from tailrace.journal import Due, Journal
 from tailrace.journal.sending import Page
 from tailrace.settings import Settings
 
@@ -34,7 +32,6 @@ NO_LEASE = "no_live_lease"
 OUTSIDE_HOURS = "outside_hours"
 NO_CONNECTION = "no_connection"
 CANNOT_OPEN = "cannot_open"
-NOT_TRIED = "not_tried"
 """Codes of `blocked` that are ours."""
 
 
@@ -120,6 +117,7 @@ class _Run:
             return
         words = Messages(self.store, renderer, channel)
         with closing(line):
+            desk = self._desk(line)
             for page in pages:
                 words.load(page)
                 for batch in _chunks(page, connection.slots):
@@ -133,7 +131,7 @@ class _Run:
                     if not awake:
                         continue
                     allowed = self._within_the_interlock(connection, awake, words.address)
-                    self._hand_over(line, [(due, words.make(due, at)) for due in allowed], self.done.messages)
+                    desk.messages([(due, words.make(due, at)) for due in allowed])
 
     def send_batches(self, name: str, connection: Connection | None, plan_id: str) -> None:
         """Send the plan's batches for one destination, in order, one at a time."""
@@ -145,13 +143,25 @@ class _Run:
                 self._hold_back(page, name, CANNOT_OPEN if fits else NO_CONNECTION, self.done.rows)
             return
         with closing(line):
+            desk = self._desk(line)
             for page in pages:
                 for due in page:
                     if self._must_stop(connection):
                         return
                     for allowed in self._within_the_interlock(connection, [due], lambda _: None):
-                        batch = make_batch(self.store, allowed, self.now())
-                        self._hand_over(line, [(allowed, batch)], self.done.rows)
+                        desk.batch(allowed, make_batch(self.store, allowed, self.now()))
+
+    def _desk(self, line: Line) -> HandOver:
+        return HandOver(
+            journal=self.journal,
+            epoch=self.epoch,
+            line=line,
+            now=self.now,
+            budget=self.budget,
+            consents=self.consents,
+            breaker=lambda host: self._breaker(line.connection, host),
+            done=self.done,
+        )
 
     def _open(self, connection: Connection) -> Line | None:
         """Return an open line, or None when it is not configured so that it can be: others go on without it."""
@@ -203,92 +213,6 @@ class _Run:
         for item in items:
             tally.claimed += item.n_rows or 1
             tally.add(Outcome.BLOCKED, code, item.n_rows or 1)
-
-    def _hand_over(self, line: Line, items: Sequence[tuple[Due, Item | Result]], tally: Tally) -> None:
-        """Claim the items, hand over those that were claimed, record what became of each."""
-        connection = line.connection
-        ready: dict[str, tuple[Due, Item | None, Request | Result]] = {}
-        for due, item in items:
-            if isinstance(item, Result):
-                ready[due.item_id] = (due, None, item)
-            else:
-                ready[due.item_id] = (due, item, line.prepare(item))
-        claimed = self.journal.claim(
-            self.epoch,
-            self.now(),
-            [due for due, _ in items],
-            destination=connection.name,
-            is_idempotent=connection.is_idempotent,
-            withdrawn=self.consents.withdrawn([due for due, _ in items]),
-        )
-        for code, n in claimed.cancelled.items():
-            tally.add(Outcome.CANCELLED, code, n)
-        results = [(claim, ready[claim.item_id][0], self._one(line, ready[claim.item_id])) for claim in claimed.claims]
-        line.flush()
-        at = self.now()
-        records = [self._record(connection, claim, due, result, at) for claim, due, result in results]
-        self.journal.record(self.epoch, at, records)
-        for record, (_, due, result) in zip(records, results, strict=True):
-            _count(tally, due, result, record)
-
-    def _one(self, line: Line, ready: tuple[Due, Item | None, Request | Result]) -> Result:
-        _, item, request = ready
-        if item is None or isinstance(request, Result):
-            assert isinstance(request, Result)
-            return request
-        breaker = self._breaker(line.connection, _host(item, request))
-        if breaker.why is not None:
-            return Result(Outcome.BLOCKED, NOT_TRIED, is_systemic=True)
-        # A predecessor that was paused since its claim finds out here, before its bytes leave.
-        self.journal.fence(self.epoch)
-        result = line.hand_over(item, request)
-        crash.here("deliver.handed_over")
-        breaker.saw(result)
-        return result
-
-    def _record(self, connection: Connection, claim: Claim, due: Due, result: Result, at: datetime) -> Record:
-        """Return what the journal is told: what may be repeated is, up to the number of tries."""
-        outcome, code = result.outcome, result.code
-        may_have_arrived = outcome is Outcome.UNKNOWN and connection.is_idempotent and due.n_rows == 0
-        is_last_try = not result.is_systemic and due.tries + 1 >= pace.MAX_TRIES
-        next_at = pace.next_at(result, due.item_id, claim.attempt, due.tries, at)
-        has_answer = result.status_code is not None
-        if has_answer and due.expires_at is not None and next_at > due.expires_at:
-            is_last_try = True
-        if may_have_arrived and not is_last_try:
-            outcome = Outcome.RETRY_LATER
-        elif is_last_try and (outcome is Outcome.RETRY_LATER or (may_have_arrived and has_answer)):
-            # The last answer to a webhook step is the one that its campaign branches on.
-            outcome, code = Outcome.REJECTED, f"gave_up:{code}"
-        return Record(
-            claim=claim,
-            outcome=outcome.value,
-            code=code,
-            provider_id=result.provider_id,
-            next_at=next_at,
-            counts_as_try=not result.is_systemic,
-            may_have_arrived=may_have_arrived,
-            rows=row_outcomes(result),
-            status_code=result.status_code,
-            body=result.body,
-        )
-
-
-def _host(item: Item, request: Request) -> str:
-    """Return the host that a webhook step calls; an empty text for everything else."""
-    is_step = isinstance(item, Message) and item.channel == "webhook"
-    return host_of(request.url) if is_step and isinstance(request, HttpRequest) else ""
-
-
-def _count(tally: Tally, due: Due, result: Result, record: Record) -> None:
-    tally.claimed += due.n_rows or 1
-    if due.n_rows == 0:
-        tally.add(Outcome(record.outcome), record.code)
-        return
-    told = Result(Outcome(record.outcome), record.code, rows=result.rows)
-    for outcome, code, n in rows_by_outcome(due, told):
-        if n:
-            tally.add(outcome, code, n)
 
 
 def _chunks(items: Sequence[Due], size: int) -> Iterator[Sequence[Due]]:

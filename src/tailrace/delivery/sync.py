@@ -1,4 +1,4 @@
-"""What goes out in one call of a sync? The rows of a batch, as the plan has them."""
+"""What is a batch of a sync? The rows of it, as the plan has them."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from datetime import datetime
 import orjson
 
 from tailrace.delivery.messages import PlanReader
-from tailrace.destinations.base import Batch, BatchRow, Outcome, Result
+from tailrace.destinations.base import Batch, BatchRow
 from tailrace.errors import DataError
-from tailrace.journal import Due, RowOutcome
+from tailrace.journal import Due
 
 
 def make_batch(store: PlanReader, item: Due, at: datetime) -> Batch:
@@ -38,14 +38,3 @@ def make_batch(store: PlanReader, item: Due, at: datetime) -> Batch:
         at=at,
         mode=store.sync_mode(item.plan_id, item.sync),
     )
-
-
-def row_outcomes(result: Result) -> tuple[RowOutcome, ...]:
-    """Return the rows whose outcome differs from their batch's, as the journal takes them."""
-    return tuple(RowOutcome(row.position, row.outcome.value, row.code) for row in result.rows)
-
-
-def rows_by_outcome(item: Due, result: Result) -> list[tuple[Outcome, str, int]]:
-    """Return (outcome, code, how many rows) that add up to the batch."""
-    own = [(row.outcome, row.code, 1) for row in result.rows]
-    return [(result.outcome, result.code, item.n_rows - len(own)), *own]

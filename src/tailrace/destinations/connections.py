@@ -74,6 +74,18 @@ class Connection:
         return int(getattr(self.settings, "batch_rows", self.capabilities.batch_rows))
 
     @property
+    def call_rows(self) -> int | None:
+        """How many rows of a batch one call takes at most; None: as many as there are."""
+        most: int | None = getattr(self.settings, "call_rows", self.capabilities.call_rows)
+        return most
+
+    @property
+    def call_bytes(self) -> int | None:
+        """How long the body of one call may be; None: as long as it is."""
+        most: int | None = getattr(self.settings, "call_bytes", self.capabilities.call_bytes)
+        return most
+
+    @property
     def calls_per_second(self) -> float | None:
         """How fast it may be called by all senders together; None: as fast as it answers."""
         asked: float | None = self.settings.calls_per_second

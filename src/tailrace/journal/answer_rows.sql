@@ -1,4 +1,5 @@
--- One row per row of a sync batch: its batch's outcome, or its own where that differs. answers: batch × outcome.
+-- One row per row of a sync batch that was answered: its batch's outcome, or its own where that differs.
+-- answers: batch × outcome.
 select
     answers.seq,
     answers.plan_id,
@@ -13,4 +14,5 @@ cross join unnest(range(answers.n_rows)) as places (position)
 left join exceptions
     on exceptions.outcome_seq = answers.seq
     and exceptions.position = places.position
+where coalesce(exceptions.outcome, answers.outcome) in ('accepted', 'rejected', 'unknown')
 order by answers.seq, places.position

@@ -1,4 +1,5 @@
 -- One row per plan and state of what it still has open; `answered`: batches whose outcome no plan has folded yet.
+-- Nobody settles a batch whose fate is not known: once it was folded, nothing of it is read.
 select
     items.plan_id,
     states.state,
@@ -16,7 +17,8 @@ inner join (
     from batches
 ) as items
     on items.item_id = states.item_id
-where states.state in ('draft', 'pending', 'claimed', 'unknown')
+where states.state in ('draft', 'pending', 'claimed')
+    or (states.state = 'unknown' and states.kind = 'message')
 group by items.plan_id, states.state
 union all
 select

@@ -97,6 +97,7 @@ class Record:
     `status_code` and `body` (JSON text) are the answer to a webhook step; with `accepted` and `rejected` they are kept.
     `next_at` is needed with `retry_later` and `blocked`. `counts_as_try` is false when the destination, not the
     item, was at fault. `may_have_arrived` binds a message that is tried again to its destination, which recognises it.
+    An unknown batch is driven again, unless `is_final`: its destination must not hear a row twice.
     """
 
     claim: Claim
@@ -106,6 +107,7 @@ class Record:
     next_at: datetime | None = None
     counts_as_try: bool = True
     may_have_arrived: bool = False
+    is_final: bool = False
     rows: tuple[RowOutcome, ...] = ()
     status_code: int | None = None
     body: str | None = field(default=None, repr=False)

@@ -35,7 +35,7 @@ class Claimed:
 
 @dataclass(frozen=True)
 class Swept:
-    """What dead senders left: messages now unknown, and items that go out again because repeating is harmless."""
+    """What dead senders left: items now unknown, and items that go out again because repeating is harmless."""
 
     unknown: int
     again: int
@@ -55,8 +55,8 @@ class Sending(Epochs):
     def sweep(self, epoch: int, now: datetime) -> Swept:
         """Settle the claims of dead epochs that have no outcome.
 
-        A message becomes `unknown`, unless its destination recognises repeats: then it is pending again, for that
-        destination only. A sync batch is pending again.
+        An item becomes `unknown`, unless it was claimed as one that may be repeated: then it is pending again, a
+        message for that destination only.
         """
         params = {"epoch": epoch, "now": micros(now)}
         with self._db.transaction():
@@ -190,6 +190,11 @@ class Sending(Epochs):
                 self._record(epoch, micros(at), record)
         crash.here("deliver.recorded")
 
+    def rows_said(self, batch_id: str) -> dict[int, tuple[str, str]]:
+        """Return what attempts of a batch said of single rows, the last word on each: (outcome, code) by position."""
+        rows = self._db.all(statement(_PACKAGE, "rows_said"), {"item_id": batch_id})
+        return {row["position"]: (row["outcome"], row["code"]) for row in rows}
+
     def hold_back(self, epoch: int, at: datetime, items: Sequence[Due], destination: str, code: str) -> None:
         """Note that pending items were `blocked` before any claim; they stay pending. Said once per item and code."""
         with self._db.transaction():
@@ -206,7 +211,7 @@ class Sending(Epochs):
         if is_open_again and record.next_at is None:
             raise JournalError(f"{claim.item_id}: an outcome `{record.outcome}` needs the time of the next attempt")
         kind = self._db.value("select kind from states where item_id = $item_id", {"item_id": claim.item_id})
-        again = record.outcome == "unknown" and kind == "batch"
+        again = record.outcome == "unknown" and kind == "batch" and not record.is_final
         params = {
             "item_id": claim.item_id,
             "attempt": claim.attempt,

@@ -1,8 +1,8 @@
--- One row per claim of a dead sender: a sync batch goes back (repeating it is harmless), and so does a message whose
--- destination recognises repeats, bound to that destination; any other message is unknown.
+-- One row per claim of a dead sender: what may be repeated goes back, a message bound to its destination, which
+-- recognises it; anything else is unknown.
 update states
 set
-    state = case when kind = 'batch' or attempts.is_idempotent = 1 then 'pending' else 'unknown' end,
+    state = case when attempts.is_idempotent = 1 then 'pending' else 'unknown' end,
     maybe_at = case when kind = 'message' and attempts.is_idempotent = 1 then attempts.destination end,
     next_at = $now
 from attempts
