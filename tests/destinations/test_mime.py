@@ -144,3 +144,41 @@ def test_any_text_is_an_address_or_refused(text):
     assert address.isascii()
     assert address.count("@") == 1
     assert not set(address) & set(' ,;<>"\r\n\x00')
+
+
+HTTPS, MAILTO = "<https://acme.test/u?p=7>", "<mailto:out@acme.test>"
+ONE_CLICK = "List-Unsubscribe=One-Click"
+
+
+@pytest.mark.parametrize(
+    ("link", "says"),
+    [
+        (HTTPS, ONE_CLICK),
+        (f"{MAILTO}, {HTTPS}", ONE_CLICK),
+        ("<HTTPS://acme.test/u>", ONE_CLICK),
+        (MAILTO, None),
+        ("<http://acme.test/u>", None),
+        (f"{HTTPS}, <https://acme.test/v>", None),
+    ],
+)
+def test_one_https_address_to_unsubscribe_is_one_click_and_anything_else_is_not(link, says):
+    assert parsed(headers={"List-Unsubscribe": link})["List-Unsubscribe-Post"] == says
+
+
+def test_where_the_page_takes_no_post_none_is_promised():
+    content = mime.build(message(headers={"List-Unsubscribe": HTTPS}), SENDER, one_click=False)
+    assert b"List-Unsubscribe: " in content
+    assert b"List-Unsubscribe-Post" not in content
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"List-Unsubscribe": HTTPS, "List-Unsubscribe-Post": "One-Click"},
+        {"List-Unsubscribe": MAILTO, "List-Unsubscribe-Post": ONE_CLICK},
+        {"List-Unsubscribe-Post": ONE_CLICK},
+    ],
+)
+def test_a_promise_of_one_click_that_no_address_keeps_is_refused(headers):
+    with pytest.raises(RefusedError, match="header:not_one_click"):
+        mime.build(message(headers=headers), SENDER)

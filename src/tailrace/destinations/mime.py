@@ -5,7 +5,6 @@ from __future__ import annotations
 import binascii
 import hashlib
 import re
-from collections.abc import Mapping
 from email.errors import HeaderParseError
 from email.header import Header, decode_header
 from email.utils import format_datetime, formataddr
@@ -13,14 +12,17 @@ from functools import lru_cache
 
 from email_validator import EmailNotValidError, validate_email
 
-from tailrace.destinations.base import Message, RefusedError
+from tailrace.destinations.base import Message, RefusedError, Rendered
 
 ALLOWED_HEADERS = {
     name.lower(): name for name in ("Reply-To", "List-Unsubscribe", "List-Unsubscribe-Post", "List-Id", "Feedback-ID")
 }
 """Headers that a message may bring along. Names are ours; only values come from outside."""
 
+ONE_CLICK = "List-Unsubscribe=One-Click"
 LONGEST_LINE = 998
+_UNSUBSCRIBE, _POST = "List-Unsubscribe", "List-Unsubscribe-Post"
+_SECURE = re.compile(r"<\s*https://", re.IGNORECASE)
 _SENDER = re.compile(r'(?:"?(?P<name>[^"<>]*)"?\s*<)?(?P<address>[^<>\s"]+)>?')
 # C0, DEL and C1 controls, the Unicode line and paragraph separators, and lone surrogates.
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
@@ -40,17 +42,14 @@ def sender_of(message: Message, otherwise: str | None) -> tuple[str, str]:
     return split_sender(otherwise)
 
 
-def build(message: Message, sender: tuple[str, str]) -> bytes:
+def build(message: Message, sender: tuple[str, str], *, one_click: bool = True) -> bytes:
     """Return the e-mail, lines ending in CR LF, none longer than 998 bytes. The same arguments give the same bytes.
 
     Raises RefusedError for an address that is none, a header value with a control character (also after RFC 2047
     decoding), a header that is not allowed, or a message without text.
     """
     words = message.rendered
-    if not words.text.strip():
-        raise RefusedError("message:no_text")
-    if not words.subject.strip():
-        raise RefusedError("message:no_subject")
+    check_words(words)
     name, writer = sender
     lines = [
         _header("From", formataddr((name, writer))),
@@ -58,7 +57,7 @@ def build(message: Message, sender: tuple[str, str]) -> bytes:
         _header("Subject", words.subject),
         _header("Date", format_datetime(message.at)),
         _header("Message-ID", f"<{message.intent_id}@{writer.rpartition('@')[2]}>"),
-        *_extra(words.headers),
+        *(_header(*pair) for pair in headers_of(words, one_click=one_click)),
         "MIME-Version: 1.0",
     ]
     if words.html is None:
@@ -77,6 +76,35 @@ def build(message: Message, sender: tuple[str, str]) -> bytes:
         )
     )
     return _join(lines, f'Content-Type: multipart/alternative; boundary="{boundary}"\r\n\r\n'.encode() + parts)
+
+
+def check_words(words: Rendered) -> None:
+    """Raise RefusedError for mail without text or subject, or with a subject that no header may hold."""
+    if not words.text.strip():
+        raise RefusedError("message:no_text")
+    if not words.subject.strip():
+        raise RefusedError("message:no_subject")
+    check_header(words.subject)
+
+
+def headers_of(words: Rendered, *, one_click: bool = True) -> list[tuple[str, str]]:
+    """Return the headers that a message brings along, checked, in order of their names.
+
+    With `one_click`, whoever can unsubscribe by one https address can do so by one POST to it (RFC 8058). Raises
+    RefusedError for a header that is not allowed or holds a control character, and for a promise of one click that
+    no address keeps.
+    """
+    if any(name.lower() not in ALLOWED_HEADERS for name in words.headers):
+        raise RefusedError("header:not_allowed")
+    given = {ALLOWED_HEADERS[name.lower()]: value for name, value in words.headers.items()}
+    for value in given.values():
+        check_header(value)
+    has_one = len(_SECURE.findall(given.get(_UNSUBSCRIBE, ""))) == 1
+    if _POST in given and (given[_POST] != ONE_CLICK or not has_one):
+        raise RefusedError("header:not_one_click")
+    if one_click and has_one:
+        given[_POST] = ONE_CLICK
+    return sorted(given.items())
 
 
 @lru_cache(maxsize=1024)
@@ -128,13 +156,6 @@ def check_header(value: str) -> None:
         value = decoded
     if _CONTROL.search(value) or "=?" in value:
         raise RefusedError("header:control_character")
-
-
-def _extra(headers: Mapping[str, str]) -> list[str]:
-    unknown = [name for name in headers if name.lower() not in ALLOWED_HEADERS]
-    if unknown:
-        raise RefusedError("header:not_allowed")
-    return [_header(ALLOWED_HEADERS[name.lower()], value) for name, value in sorted(headers.items())]
 
 
 def _header(name: str, value: str) -> str:

@@ -7,9 +7,9 @@ fate is unknown, and it is never repeated by itself. Rates are the relay's: it a
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from tailrace.destinations.base import (
     Batch,
@@ -24,6 +24,7 @@ from tailrace.destinations.base import (
     Secrets,
     SmtpReply,
 )
+from tailrace.destinations.dkim_signature import check_key, signed
 from tailrace.destinations.mime import build, mailbox, sender_of, split_sender
 from tailrace.destinations.transport import SmtpSession
 
@@ -34,6 +35,8 @@ class Settings(ConnectionSettings):
     """A relay. `from` is the sender of messages that name none, `bounces_to` the envelope sender when it is another.
 
     `security` is starttls, tls or none; there is never a fall-back to clear text. `name` is what we call ourselves.
+    `one_click: false` where the page behind `unsubscribe_url` takes no POST. The three of `dkim_…` go together, for a
+    relay that does not sign.
     """
 
     host: str
@@ -45,8 +48,19 @@ class Settings(ConnectionSettings):
     bounces_to: str | None = None
     name: str = "localhost"
     ca_file: str | None = None
+    one_click: bool = True
+    dkim_domain: str | None = Field(default=None, pattern=r"^[A-Za-z0-9.-]+$")
+    dkim_selector: str | None = Field(default=None, pattern=r"^[A-Za-z0-9._-]+$")
+    dkim_key_env: str | None = None
     timeout_seconds: float = Field(default=30.0, gt=0, le=300)
     slots: int = Field(default=4, ge=1, le=50)
+
+    @model_validator(mode="after")
+    def _signs_wholly(self) -> Self:
+        given = [self.dkim_domain, self.dkim_selector, self.dkim_key_env]
+        if any(given) and not all(given):
+            raise ValueError("`dkim_domain`, `dkim_selector` and `dkim_key_env` go together; expected all or none")
+        return self
 
 
 CAPABILITIES = Capabilities(
@@ -80,7 +94,9 @@ _BEFORE_ANY_RECIPIENT = frozenset({"connect", "login", "mail"})
 
 
 def connect(settings: Settings, secrets: Secrets, files: Path) -> SmtpSession:
-    """Return a session that connects when it is first used."""
+    """Return a session that connects when it is first used. Raises DestinationError when the key cannot sign."""
+    if settings.dkim_key_env is not None and "dkim_key_env" in secrets:
+        check_key(secrets["dkim_key_env"], settings.dkim_key_env)
     return SmtpSession(
         host=settings.host,
         port=settings.port,
@@ -98,7 +114,11 @@ def build_request(settings: Settings, secrets: Secrets, item: Item) -> Mail:
         raise RefusedError("destination:takes_no_batches")
     sender = sender_of(item, settings.sender)
     bounces_to = split_sender(settings.bounces_to)[1] if settings.bounces_to else sender[1]
-    return Mail(bounces_to, mailbox(item.address), build(item, sender))
+    content = build(item, sender, one_click=settings.one_click)
+    if settings.dkim_domain is not None and settings.dkim_selector is not None:
+        key = secrets["dkim_key_env"]
+        content = signed(content, selector=settings.dkim_selector, domain=settings.dkim_domain, key=key, at=item.at)
+    return Mail(bounces_to, mailbox(item.address), content)
 
 
 def read_response(settings: Settings, item: Item, reply: SmtpReply) -> Result:
