@@ -25,18 +25,28 @@ from tailrace.destinations.base import (
     Written,
     discover,
 )
+from tailrace.destinations.stores import StoreAnswer
 from tailrace.destinations.tables import TableAnswer
 
 AT = datetime(2026, 3, 1, 6, tzinfo=UTC)
 SETTINGS = {
+    "customerio": {"site_id_env": "SITE", "api_key_env": "KEY"},
+    "files": {"folder": "/exports"},
     "outbox": {},
     "postgres_table": {"url_env": "TABLE_URL"},
+    "sftp": {"host": "h", "username": "u", "folder": "/in", "known_hosts": "/dev/null", "password_env": "P"},
     "slack": {"url_env": "SLACK_URL"},
     "smtp": {"host": "relay.test", "from": "Acme <hello@acme.test>"},
     "webhook": {"url": "https://hook.test/"},
 }
-SECRETS = Secrets({"url_env": "https://hooks.slack.test/services/T0/B0/canary"})
+SECRETS = Secrets(
+    dict.fromkeys(("site_id_env", "api_key_env", "write_key_env", "token_env", "username_env", "secret_env"), "canary")
+    | {"url_env": "https://hooks.slack.test/services/T0/B0/canary"}
+)
 REPLIES = {
+    "files": StoreAnswer("stored"),
+    "sftp": StoreAnswer("stored"),
+    "customerio": HttpReply(200, {}, b"{}"),
     "outbox": Written(),
     "postgres_table": TableAnswer("00000"),
     "slack": HttpReply(200, {}, b"ok"),
@@ -44,20 +54,30 @@ REPLIES = {
     "webhook": HttpReply(204, {}, b""),
 }
 STRANGE = {
+    "files": StoreAnswer("huh"),
+    "sftp": StoreAnswer("huh"),
+    "customerio": HttpReply(777, {}, b"{}"),
     "postgres_table": TableAnswer("ZZ999"),
     "slack": HttpReply(777, {}, b"huh"),
     "smtp": SmtpReply("end", 777),
     "webhook": HttpReply(777, {}, b""),
 }
 MESSAGE = Message("abc", 7, "email", "welcome", "hello", "kim@people.test", Rendered("Hi", None, "Hi"), AT)
-ROWS = tuple(BatchRow(n, "add", {"id": str(n)}, {"id": str(n)}) for n in range(3))
-BATCH = Batch("p/s/0", "p", "s", "people", 0, ROWS, AT)
+KEYS: dict[str, str] = {}
+"""The column that is the key of a person, where that is not `id`."""
+
+
+def batch_for(name):
+    key = KEYS.get(name, "id")
+    rows = tuple(BatchRow(n, "add", {key: str(n)}, {key: str(n), "of": "kim@people.test"}) for n in range(3))
+    return Batch("p/s/0", "p", "s", "people", 0, rows, AT, mode="upsert")
+
 
 destinations = pytest.mark.parametrize("name", sorted(discover()))
 
 
 def test_a_module_in_the_folder_is_a_destination():
-    assert sorted(discover()) == ["outbox", "postgres_table", "slack", "smtp", "webhook"]
+    assert sorted(discover()) == ["customerio", "outbox", "postgres_table", "slack", "smtp", "webhook"]
 
 
 @destinations
@@ -76,8 +96,8 @@ def test_it_has_the_shape(name):
 def test_it_answers_for_each_item_it_can_express_and_says_unknown_to_an_unknown_code(name):
     module = discover()[name]
     settings = module.Settings(**SETTINGS[name])
-    for item in (MESSAGE, BATCH):
-        takes = module.CAPABILITIES.takes_batches if item is BATCH else module.CAPABILITIES.channels
+    for item in (MESSAGE, batch_for(name)):
+        takes = module.CAPABILITIES.takes_batches if isinstance(item, Batch) else module.CAPABILITIES.channels
         if not takes:
             with pytest.raises(RefusedError):
                 module.build_request(settings, SECRETS, item)
@@ -91,7 +111,7 @@ def test_it_answers_for_each_item_it_can_express_and_says_unknown_to_an_unknown_
 @destinations
 def test_no_repr_shows_a_person(name):
     module = discover()[name]
-    people = Batch("p/s/0", "p", "s", "people", 0, (BatchRow(0, "add", {"id": MESSAGE.address}, {}),), AT)
+    people = batch_for(name)
     item = MESSAGE if module.CAPABILITIES.channels else people
     request = module.build_request(module.Settings(**SETTINGS[name]), SECRETS, item)
     assert "kim@people.test" not in repr(MESSAGE) + repr(people) + repr(request)

@@ -7,6 +7,7 @@ fails too.
 
 from __future__ import annotations
 
+import os
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -24,6 +25,8 @@ from conformance.cases import Case, Wire, body_of
 from tailrace.destinations.base import Batch, BatchRow, HttpRequest, RefusedError, RowsRefused, Secrets
 
 DIFFERENCES = Path(__file__).with_name("differences.yml")
+SHOWN = int(os.environ.get("SHOWN") or 10)
+"""How many of the cases that differ a failure prints; `SHOWN=500` for all of them."""
 AT = datetime(2026, 11, 21, 8, 45, tzinfo=UTC)
 
 
@@ -102,8 +105,9 @@ class Tally:
 
 def held_against(name: str, cases: Iterable[Case], translate: Translate, opened: Opened = lambda wire: wire) -> Tally:
     """Return the tally of a destination's cases, having printed it; fails where a case differs without a reason."""
+    __tracebackhide__ = True
     entries, words = deliberate(name)
-    tally, used = Tally(), set()
+    tally, used, unexplained = Tally(), set(), Counter()
     for case in cases:
         try:
             driven = translate(case)
@@ -116,6 +120,7 @@ def held_against(name: str, cases: Iterable[Case], translate: Translate, opened:
         used |= reasons
         if None in explained.values():
             left = [one for one in found if explained[one.field] is None]
+            unexplained.update({one.field for one in left})
             tally.strange.append(f"{case.case_id} {case.label}: " + "; ".join(map(_shown, left)))
         elif found:
             tally.differing += 1
@@ -124,7 +129,7 @@ def held_against(name: str, cases: Iterable[Case], translate: Translate, opened:
             tally.equal += 1
     print(f"\n{name}: {tally.numbers}")
     if tally.strange:
-        shown = "\n".join(tally.strange[:15])
+        shown = "\n".join([f"fields: {dict(unexplained.most_common(20))}", *tally.strange[:SHOWN]])
         pytest.fail(f"{len(tally.strange)} cases of {name} differ without a reason in {DIFFERENCES.name}:\n{shown}")
     unsaid = sorted(tally.not_applicable.keys() - words.keys())
     assert not unsaid, f"{DIFFERENCES.name}: {name} gives no words for: {', '.join(unsaid)}"
