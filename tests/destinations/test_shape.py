@@ -77,7 +77,7 @@ destinations = pytest.mark.parametrize("name", sorted(discover()))
 
 
 def test_a_module_in_the_folder_is_a_destination():
-    assert sorted(discover()) == ["customerio", "outbox", "postgres_table", "slack", "smtp", "webhook"]
+    assert sorted(discover()) == ["customerio", "files", "outbox", "postgres_table", "sftp", "slack", "smtp", "webhook"]
 
 
 @destinations
