@@ -32,8 +32,12 @@ AT = datetime(2026, 3, 1, 6, tzinfo=UTC)
 SETTINGS = {
     "customerio": {"site_id_env": "SITE", "api_key_env": "KEY"},
     "files": {"folder": "/exports"},
+    "google_data_manager": {"credentials_env": "GOOGLE", "account": "1234567890"},
+    "hubspot": {"token_env": "T"},
+    "meta_ads": {"token_env": "T"},
     "outbox": {},
     "postgres_table": {"url_env": "TABLE_URL"},
+    "salesforce": {"client_id_env": "I", "client_secret_env": "S"},
     "sftp": {"host": "h", "username": "u", "folder": "/in", "known_hosts": "/dev/null", "password_env": "P"},
     "slack": {"url_env": "SLACK_URL"},
     "smtp": {"host": "relay.test", "from": "Acme <hello@acme.test>"},
@@ -41,14 +45,19 @@ SETTINGS = {
 }
 SECRETS = Secrets(
     dict.fromkeys(("site_id_env", "api_key_env", "write_key_env", "token_env", "username_env", "secret_env"), "canary")
-    | {"url_env": "https://hooks.slack.test/services/T0/B0/canary"}
+    | {"url_env": "https://hooks.slack.test/services/T0/B0/canary", "client_id_env": "canary"}
+    | {"client_secret_env": "canary", "credentials_env": '{"type": "authorized_user", "refresh_token": "canary"}'}
 )
 REPLIES = {
     "files": StoreAnswer("stored"),
     "sftp": StoreAnswer("stored"),
     "customerio": HttpReply(200, {}, b"{}"),
+    "google_data_manager": HttpReply(200, {}, b'{"requestId": "r1"}'),
+    "hubspot": HttpReply(200, {}, b'{"status": "COMPLETE", "results": [{}, {}, {}]}'),
+    "meta_ads": HttpReply(200, {}, b'{"audience_id": "123", "num_received": 3, "num_invalid_entries": 0}'),
     "outbox": Written(),
     "postgres_table": TableAnswer("00000"),
+    "salesforce": HttpReply(200, {}, b'[{"success": true}, {"success": true}, {"success": true}]'),
     "slack": HttpReply(200, {}, b"ok"),
     "smtp": SmtpReply("end", 250),
     "webhook": HttpReply(204, {}, b""),
@@ -57,27 +66,36 @@ STRANGE = {
     "files": StoreAnswer("huh"),
     "sftp": StoreAnswer("huh"),
     "customerio": HttpReply(777, {}, b"{}"),
+    "google_data_manager": HttpReply(777, {}, b"{}"),
+    "hubspot": HttpReply(777, {}, b"{}"),
+    "meta_ads": HttpReply(777, {}, b'{"error": {"code": 777}}'),
     "postgres_table": TableAnswer("ZZ999"),
+    "salesforce": HttpReply(777, {}, b"{}"),
     "slack": HttpReply(777, {}, b"huh"),
     "smtp": SmtpReply("end", 777),
     "webhook": HttpReply(777, {}, b""),
 }
 MESSAGE = Message("abc", 7, "email", "welcome", "hello", "kim@people.test", Rendered("Hi", None, "Hi"), AT)
-KEYS: dict[str, str] = {}
+KEYS: dict[str, str] = {"google_data_manager": "user_id", "meta_ads": "extern_id", "salesforce": "Ext__c"}
 """The column that is the key of a person, where that is not `id`."""
+TARGETS = {"google_data_manager": "123", "hubspot": "contacts", "meta_ads": "123", "salesforce": "Contact"}
+"""The target, where that is not `people`."""
+COLUMNS = {"google_data_manager": "email_address", "meta_ads": "email"}
+"""The column with an address, where that is not `of`."""
 
 
 def batch_for(name):
     key = KEYS.get(name, "id")
-    rows = tuple(BatchRow(n, "add", {key: str(n)}, {key: str(n), "of": "kim@people.test"}) for n in range(3))
-    return Batch("p/s/0", "p", "s", "people", 0, rows, AT, mode="upsert")
+    of = COLUMNS.get(name, "of")
+    rows = tuple(BatchRow(n, "add", {key: str(n)}, {key: str(n), of: "kim@people.test"}) for n in range(3))
+    return Batch("p/s/0", "p", "s", TARGETS.get(name, "people"), 0, rows, AT, mode="upsert")
 
 
 destinations = pytest.mark.parametrize("name", sorted(discover()))
 
 
 def test_a_module_in_the_folder_is_a_destination():
-    assert sorted(discover()) == ["customerio", "files", "outbox", "postgres_table", "sftp", "slack", "smtp", "webhook"]
+    assert sorted(discover()) == sorted(SETTINGS)
 
 
 @destinations
