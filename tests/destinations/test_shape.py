@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -30,6 +31,14 @@ from tailrace.destinations.tables import TableAnswer
 
 AT = datetime(2026, 3, 1, 6, tzinfo=UTC)
 SETTINGS = {
+    "customerio_broadcast": {"token_env": "T"},
+    "customerio_messages": {"token_env": "T", "from": "hello@acme.test"},
+    "fcm": {"key_env": "K"},
+    "postmark": {"token_env": "T", "from": "hello@acme.test"},
+    "sendgrid": {"token_env": "T", "from": "hello@acme.test"},
+    "ses": {"access_key_id_env": "I", "secret_access_key_env": "S", "from": "hello@acme.test"},
+    "slack_bot": {"token_env": "T"},
+    "twilio": {"account_sid": "AC1", "token_env": "T", "from": "+14155550100"},
     "customerio": {"site_id_env": "SITE", "api_key_env": "KEY"},
     "files": {"folder": "/exports"},
     "google_data_manager": {"credentials_env": "GOOGLE", "account": "1234567890"},
@@ -45,10 +54,19 @@ SETTINGS = {
 }
 SECRETS = Secrets(
     dict.fromkeys(("site_id_env", "api_key_env", "write_key_env", "token_env", "username_env", "secret_env"), "canary")
+    | {"key_env": '{"project_id": "p", "private_key": "canary"}'}
     | {"url_env": "https://hooks.slack.test/services/T0/B0/canary", "client_id_env": "canary"}
     | {"client_secret_env": "canary", "credentials_env": '{"type": "authorized_user", "refresh_token": "canary"}'}
 )
 REPLIES = {
+    "customerio_broadcast": HttpReply(200, {}, b'{"id": 7}'),
+    "customerio_messages": HttpReply(200, {}, b'{"delivery_id": "d1", "queued_at": 1700000000}'),
+    "fcm": HttpReply(200, {}, b'{"name": "projects/p/messages/0:1"}'),
+    "postmark": HttpReply(200, {}, b'{"ErrorCode": 0, "MessageID": "m1"}'),
+    "sendgrid": HttpReply(202, {}, b""),
+    "ses": HttpReply(200, {}, b'{"MessageId": "m1"}'),
+    "slack_bot": HttpReply(200, {}, b'{"ok": true, "ts": "1503435956.000247"}'),
+    "twilio": HttpReply(201, {}, b'{"sid": "SM1"}'),
     "files": StoreAnswer("stored"),
     "sftp": StoreAnswer("stored"),
     "customerio": HttpReply(200, {}, b"{}"),
@@ -63,6 +81,10 @@ REPLIES = {
     "webhook": HttpReply(204, {}, b""),
 }
 STRANGE = {
+    **dict.fromkeys(
+        ("customerio_broadcast", "customerio_messages", "fcm", "postmark", "sendgrid", "ses", "slack_bot", "twilio"),
+        HttpReply(777, {}, b'{"error": "huh"}'),
+    ),
     "files": StoreAnswer("huh"),
     "sftp": StoreAnswer("huh"),
     "customerio": HttpReply(777, {}, b"{}"),
@@ -76,9 +98,21 @@ STRANGE = {
     "webhook": HttpReply(777, {}, b""),
 }
 MESSAGE = Message("abc", 7, "email", "welcome", "hello", "kim@people.test", Rendered("Hi", None, "Hi"), AT)
+MESSAGES = {
+    "fcm": replace(MESSAGE, channel="push", rendered=Rendered("Hi", None, '{"title": "Hi", "body": "Hi"}')),
+    "slack_bot": replace(MESSAGE, channel="slack"),
+    "twilio": replace(MESSAGE, channel="sms", address="+14155550123"),
+}
+"""What is said on a channel that is not e-mail."""
 KEYS: dict[str, str] = {"google_data_manager": "user_id", "meta_ads": "extern_id", "salesforce": "Ext__c"}
 """The column that is the key of a person, where that is not `id`."""
-TARGETS = {"google_data_manager": "123", "hubspot": "contacts", "meta_ads": "123", "salesforce": "Contact"}
+TARGETS = {
+    "google_data_manager": "123",
+    "hubspot": "contacts",
+    "meta_ads": "123",
+    "salesforce": "Contact",
+    "customerio_broadcast": "4",
+}
 """The target, where that is not `people`."""
 COLUMNS = {"google_data_manager": "email_address", "meta_ads": "email"}
 """The column with an address, where that is not `of`."""
@@ -114,7 +148,7 @@ def test_it_has_the_shape(name):
 def test_it_answers_for_each_item_it_can_express_and_says_unknown_to_an_unknown_code(name):
     module = discover()[name]
     settings = module.Settings(**SETTINGS[name])
-    for item in (MESSAGE, batch_for(name)):
+    for item in (MESSAGES.get(name, MESSAGE), batch_for(name)):
         takes = module.CAPABILITIES.takes_batches if isinstance(item, Batch) else module.CAPABILITIES.channels
         if not takes:
             with pytest.raises(RefusedError):
@@ -130,9 +164,11 @@ def test_it_answers_for_each_item_it_can_express_and_says_unknown_to_an_unknown_
 def test_no_repr_shows_a_person(name):
     module = discover()[name]
     people = batch_for(name)
-    item = MESSAGE if module.CAPABILITIES.channels else people
+    item = MESSAGES.get(name, MESSAGE) if module.CAPABILITIES.channels else people
     request = module.build_request(module.Settings(**SETTINGS[name]), SECRETS, item)
-    assert "kim@people.test" not in repr(MESSAGE) + repr(people) + repr(request)
+    said = repr(MESSAGE) + repr(people) + repr(request)
+    assert "kim@people.test" not in said
+    assert "4155550123" not in said
     assert "canary" not in repr(request) + repr(SECRETS)
     assert "kim" not in repr(Result(Outcome.ACCEPTED, "http_200", status_code=200, body='"kim@people.test"'))
 

@@ -31,7 +31,8 @@ def signed(content: bytes, *, selector: str, domain: str, key: str, at: datetime
 
 def check_key(key: str, variable: str) -> None:
     """Raise DestinationError when dkimpy is not installed, or `variable` does not hold a key that can sign."""
-    broken = import_module("dkim").DKIMException if _signer() else Exception
+    _signer()
+    broken: type[Exception] = import_module("dkim").DKIMException
     try:
         signed(b"From: a@example.com\r\n\r\n\r\n", selector="s", domain="example.com", key=key, at=_ANY)
     except (broken, ValueError):
