@@ -110,6 +110,7 @@ class World:
         self.now = T0
         self.renderer = Renderer()
         self.intent_of: dict[str, str] = {}
+        self.slept: list[float] = []
 
     def destinations(self, text: str) -> None:
         (self.settings.project_dir / "destinations.yml").write_text(text)
@@ -218,7 +219,20 @@ class World:
 
     def deliver(self, **options) -> Delivered:
         with Journal.open(self.settings) as journal:
-            return deliver(self.settings, journal, self.plans, now=lambda: self.now, renderer=self.renderer, **options)
+            return deliver(
+                self.settings,
+                journal,
+                self.plans,
+                now=lambda: self.now.replace(microsecond=0),
+                moment=lambda: self.now,
+                sleep=self.sleep,
+                renderer=self.renderer,
+                **options,
+            )
+
+    def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+        self.later(seconds=seconds)
 
     def approve(self, *addresses: str) -> None:
         with Journal.open(self.settings) as journal:

@@ -10,6 +10,7 @@ from tailrace import crash
 from tailrace.delivery import batches, pace
 from tailrace.delivery.consent import Consents
 from tailrace.delivery.tally import Delivered, Tally
+from tailrace.delivery.turns import Turns
 from tailrace.destinations.base import Batch, HttpRequest, Item, Message, Outcome, Request, Result
 from tailrace.destinations.calls import host_of
 from tailrace.destinations.connections import Line
@@ -33,6 +34,7 @@ class HandOver:
     budget: pace.Budget
     consents: Consents
     breaker: Callable[[str], pace.Breaker]
+    turns: Turns
     done: Delivered
 
     def messages(self, items: Sequence[tuple[Due, Message | Result]]) -> None:
@@ -97,18 +99,20 @@ class HandOver:
         if item is None or isinstance(request, Result):
             assert isinstance(request, Result)
             return request
-        if self.breaker(_host(item, request)).why is not None:
-            return Result(Outcome.BLOCKED, NOT_TRIED, is_systemic=True)
-        return self._call(item, request)
+        return self._why_not_to(_host(item, request)) or self._call(item, request)
 
     def _why_not(self) -> Result | None:
-        """Return why the next call of a batch is not made, or None when it may be."""
-        if self.breaker("").why is not None:
-            return Result(Outcome.BLOCKED, NOT_TRIED, is_systemic=True)
+        """Return why the next call of a batch is not made, or None when its turn has come."""
         if self.budget.is_spent(self.now()):
             self.done.is_complete = False
             return Result(Outcome.RETRY_LATER, pace.OUT_OF_TIME, is_systemic=True)
-        return None
+        return self._why_not_to("")
+
+    def _why_not_to(self, host: str) -> Result | None:
+        """Return why no call may go to the host, or None when its turn has come."""
+        if self.breaker(host).why is not None:
+            return Result(Outcome.BLOCKED, NOT_TRIED, is_systemic=True)
+        return self.turns.take(host)
 
     def _call(self, item: Item, request: Request) -> Result:
         """Make one call. This is where bytes leave."""
@@ -116,7 +120,9 @@ class HandOver:
         self.journal.fence(self.epoch)
         result = self.line.hand_over(item, request)
         crash.here("deliver.handed_over")
-        self.breaker(_host(item, request)).saw(result)
+        host = _host(item, request)
+        self.breaker(host).saw(result)
+        self.turns.heard(host, result)
         return result
 
     def _record(self, claim: Claim, due: Due, result: Result, at: datetime, *, is_final: bool = False) -> Record:

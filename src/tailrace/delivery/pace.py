@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -61,6 +62,10 @@ class Budget:
 
     started: datetime
     seconds: float | None
+
+    def left(self, now: datetime) -> float:
+        """Return how many seconds are left."""
+        return math.inf if self.seconds is None else self.seconds - (now - self.started).total_seconds()
 
     def is_spent(self, now: datetime) -> bool:
         """Return whether the time is over."""

@@ -34,6 +34,13 @@ class Tally:
         name = f"{outcome.value}:{code}"
         self.codes[name] = self.codes.get(name, 0) + n
 
+    def take(self, other: Tally) -> None:
+        """Add what another counted."""
+        for name, n in other.counts().items():
+            setattr(self, name, getattr(self, name) + n)
+        for name, n in other.codes.items():
+            self.codes[name] = self.codes.get(name, 0) + n
+
     def check(self, what: str) -> None:
         """Raise JournalError when the counts do not balance."""
         total = sum(self.parts().values())
@@ -58,7 +65,8 @@ class Delivered:
     """What one delivery did.
 
     `found_unknown`: messages that an earlier sender left without an outcome, or that are now routed elsewhere, and
-    are listed as unknown. `sent_again`: items that it left, and that go out again because repeating is harmless.
+    are listed as unknown, and batches of events that it left so. `sent_again`: items that it left, and that go out
+    again because repeating is harmless.
     `unknown_now`: all messages whose fate is not known, those of earlier runs included. `drafts_now`: all that wait for
     a person's approval. `stopped`: connections that were left alone after failing, and the code that they failed
     with. `problems`: connections that could not be opened, in words. `is_complete` is false when the time budget
@@ -75,6 +83,14 @@ class Delivered:
     stopped: dict[str, str] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
     is_complete: bool = True
+
+    def take(self, part: Delivered) -> None:
+        """Add what one worker did."""
+        self.messages.take(part.messages)
+        self.rows.take(part.rows)
+        self.stopped = dict(sorted((self.stopped | part.stopped).items()))
+        self.problems += [problem for problem in part.problems if problem not in self.problems]
+        self.is_complete = self.is_complete and part.is_complete
 
     def balances(self) -> list[tuple[str, int, dict[str, int]]]:
         """Return what must add up: (what, how many were claimed, the outcomes that they are the sum of)."""

@@ -9,12 +9,15 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
 from tailrace import durable
 
 _TAIL_BYTES = 65_536
+_SIDE_BY_SIDE = 64
+"""So many workers may write at once."""
 
 
 class Copy:
@@ -35,7 +38,10 @@ class Copy:
         os.fdatasync(handle)
 
     def last(self) -> dict[str, Any] | None:
-        """Return the last whole line, or None when there is none."""
+        """Return the newest whole line, or None when there is none.
+
+        Workers write side by side, so that the newest claim may stand a few lines before the end.
+        """
         if not self.path.exists():
             return None
         with self.path.open("rb") as handle:
@@ -46,10 +52,9 @@ class Copy:
                 handle.seek(start)
                 # When the window does not begin the file, its first line may be half a line.
                 lines = handle.read(size - start).split(b"\n")[0 if start == 0 else 1 : -1]
-                for content in reversed(lines):
-                    line = _parse(content)
-                    if line is not None:
-                        return line
+                whole = [line for line in map(_parse, reversed(lines[-_SIDE_BY_SIDE:])) if line is not None]
+                if whole:
+                    return _newest(whole)
                 if start == 0:
                     return None
                 reach *= 8
@@ -82,6 +87,12 @@ class Copy:
             if size and os.pread(self._handle, 1, size - 1) != b"\n":
                 os.write(self._handle, b"\n")
         return self._handle
+
+
+def _newest(lines: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return the line with the highest claim among the claims that the file ends in; `lines`: the last one first."""
+    mine = list(takewhile(lambda line: "seq" in line and line["journal"] == lines[0]["journal"], lines))
+    return max(mine, key=lambda line: int(line["seq"])) if mine else lines[0]
 
 
 def _parse(content: bytes) -> dict[str, Any] | None:

@@ -1,4 +1,5 @@
--- One row per sync batch of a plan that may be claimed now, in the order in which its destination must hear them.
+-- One row per sync batch of a plan that may be claimed now, in the order in which its destination must hear them;
+-- every $of-th from $number on.
 select
     states.item_id,
     batches.plan_id,
@@ -19,5 +20,6 @@ where states.state = 'pending'
     and states.next_at <= $now
     and batches.plan_id = $plan_id
     and states.place > $place
+    and states.place - (states.place / $of) * $of = $number
 order by states.place
 limit $limit

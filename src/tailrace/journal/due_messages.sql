@@ -1,4 +1,5 @@
--- One row per intent of a channel that may be claimed now, the most urgent first, after the last one that was seen.
+-- One row per intent of a channel that may be claimed now, the most urgent first, after the last one that was seen;
+-- every $of-th from $number on.
 select
     states.item_id,
     intents.plan_id,
@@ -22,5 +23,7 @@ where states.state = 'pending'
     and states.next_at <= $now
     and (states.expires_at is null or states.expires_at >= $now)
     and (states.priority < $priority or (states.priority = $priority and states.place > $place))
+    -- What is left of a whole division, as every database divides.
+    and states.place - (states.place / $of) * $of = $number
 order by states.priority desc, states.place
 limit $limit

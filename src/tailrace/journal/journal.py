@@ -25,6 +25,7 @@ from tailrace.journal.guards import Guards
 from tailrace.journal.lease import Leases
 from tailrace.journal.place import host_id
 from tailrace.journal.plans import Plans
+from tailrace.journal.rates import Rates
 from tailrace.journal.readings import Readings
 from tailrace.journal.records import micros
 from tailrace.journal.sending import Sending
@@ -32,7 +33,7 @@ from tailrace.journal.unknowns import Unknowns
 from tailrace.settings import Settings
 
 
-class Journal(Plans, Drafts, Sending, Unknowns, Guards, Choices, Leases, Broadcasts, Erasures, Readings):
+class Journal(Plans, Drafts, Sending, Rates, Unknowns, Guards, Choices, Leases, Broadcasts, Erasures, Readings):
     """An open journal, at the newest schema. Reading and applying work even when it is behind its copy; sending does
     not (`start_epoch`).
     """

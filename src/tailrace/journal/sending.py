@@ -84,23 +84,41 @@ class Sending(Epochs):
         return self._close(epoch, now, "expired", "too_late", where, {})
 
     def due_messages(
-        self, channel: str, now: datetime, limit: int, after: tuple[int, int] = (_BEYOND_ANY_PRIORITY, 0)
+        self,
+        channel: str,
+        now: datetime,
+        limit: int,
+        after: tuple[int, int] = (_BEYOND_ANY_PRIORITY, 0),
+        *,
+        share: tuple[int, int] = (0, 1),
     ) -> Page:
-        """Return pending messages of the channel that may go now: by priority, then in the order of applying."""
+        """Return pending messages of the channel that may go now: by priority, then in the order of applying.
+
+        `share` (number, of) leaves out what other workers look at.
+        """
         rows = self._db.all(
             statement(_PACKAGE, "due_messages"),
-            {"lane": channel, "now": micros(now), "limit": limit, "priority": after[0], "place": after[1]},
+            {"lane": channel, "now": micros(now), "limit": limit, "priority": after[0], "place": after[1]}
+            | _share(share),
         )
         items = [_due_message(row) for row in rows]
         return Page(items, (rows[-1]["priority"], rows[-1]["place"]) if len(rows) == limit else None)
 
     def due_batches(
-        self, destination: str, plan_id: str, now: datetime, limit: int, after: tuple[int, int] = (0, 0)
+        self,
+        destination: str,
+        plan_id: str,
+        now: datetime,
+        limit: int,
+        after: tuple[int, int] = (0, 0),
+        *,
+        share: tuple[int, int] = (0, 1),
     ) -> Page:
-        """Return the plan's pending batches for the destination, in order."""
+        """Return the plan's pending batches for the destination, in order; `share` (number, of) as of messages."""
         rows = self._db.all(
             statement(_PACKAGE, "due_batches"),
-            {"lane": destination, "plan_id": plan_id, "now": micros(now), "limit": limit, "place": after[1]},
+            {"lane": destination, "plan_id": plan_id, "now": micros(now), "limit": limit, "place": after[1]}
+            | _share(share),
         )
         items = [_due_batch(row) for row in rows]
         return Page(items, (0, rows[-1]["place"]) if len(rows) == limit else None)
@@ -276,6 +294,10 @@ class Sending(Epochs):
             return self._db.run(
                 f"update states set state = $state where item_id in (select item_id {where})", everything
             )
+
+
+def _share(share: tuple[int, int]) -> dict[str, int]:
+    return {"number": share[0], "of": share[1]}
 
 
 def _due_message(row: Row) -> Due:
