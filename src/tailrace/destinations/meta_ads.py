@@ -166,7 +166,7 @@ def build_request(settings: Settings, secrets: Secrets, item: Item) -> HttpReque
             "data": [[person.get(name, "") for name in schema] for person in people],
         },
         "session": {
-            "session_id": _session_id(item),
+            "session_id": _session_id(item, people),
             "batch_seq": 1,
             "last_batch_flag": True,
             "estimated_num_total": len(people),
@@ -265,9 +265,10 @@ def _check_columns(batch: Batch) -> None:
                     raise RefusedError(f"column:{name}"[:80])
 
 
-def _session_id(batch: Batch) -> int:
-    told = f"{batch.batch_id}\x1f{batch.rows[0].position}\x1f{batch.at.isoformat()}"
-    return int.from_bytes(hashlib.sha256(told.encode()).digest()[:8], "big") >> 1 or 1
+def _session_id(batch: Batch, people: list[dict[str, str]]) -> int:
+    """Return 63 bits of who is said, what, and when: another attempt is another session."""
+    told = orjson.dumps([batch.batch_id, batch.rows[0].op, batch.at, people])
+    return int.from_bytes(hashlib.sha256(told).digest()[:8], "big") >> 1 or 1
 
 
 def _root(settings: Settings) -> str:
