@@ -150,7 +150,7 @@ def test_row_outcomes_come_back_by_position_after_a_number(journal, intents, at)
     journal.record(epoch, at, [Record(first, "accepted", "ok", rows=(RowOutcome(1, "rejected", "bad"),))])
     table = journal.acknowledged_rows(0)
     assert table.column("outcome").to_pylist() == ["accepted", "rejected", "accepted"]
-    assert table.column("code").to_pylist() == ["", "bad", ""]
+    assert table.column("code").to_pylist() == ["ok", "bad", "ok"]
     seq = max(table.column("seq").to_pylist())
     assert journal.acknowledged_rows(seq).num_rows == 0
     journal.record(epoch, at, [Record(second, "retry_later", "busy", next_at=at)])

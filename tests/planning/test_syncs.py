@@ -3,12 +3,12 @@
 from dataclasses import replace
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 
 from tailrace import ids
-from tailrace.planning.plan import SyncSpec
 from tailrace.planning.store import Plan
-from tailrace.planning.syncs import LetGo
+from tailrace.planning.syncs import LetGo, SyncSpec
 from tests.planning.world import DAY, OPEN, START, Sync, World, campaign
 
 NAME = "sync_webhook__power_users"
@@ -26,7 +26,7 @@ def _hold(world: World, *users: str, suffix: str = "") -> None:
     world.audience[NAME] = [{"user_id": user, "email": f"{user}{suffix}@example.com"} for user in users]
 
 
-def _answer(world: World, plan: Plan, outcomes: dict[str, str] | str) -> None:
+def _answer(world: World, plan: Plan, outcomes: dict[str, str] | str, code: str = "") -> None:
     """The destination answers every operation of the plan: one outcome for all, or one per key."""
     for key, batch, position in world.rows(plan, f"sync_ops:{NAME}", "key", "batch_no", "position"):
         outcome = outcomes if isinstance(outcomes, str) else outcomes[key]
@@ -38,6 +38,7 @@ def _answer(world: World, plan: Plan, outcomes: dict[str, str] | str) -> None:
                 "batch_no": batch,
                 "position": position,
                 "outcome": outcome,
+                "code": code,
                 "answered_at": plan.as_of.replace(tzinfo=None),
             }
         )
@@ -256,3 +257,270 @@ def test_a_sync_that_says_nothing_lets_go_of_who_was_erased_all_the_same(audienc
 
     assert plan.syncs[NAME]["parked"] == why
     assert _ops(audience, plan) == [("remove", _key("ben"))]
+
+
+def _keep(world: World, mode: str, *, is_idempotent: bool = False) -> None:
+    world.syncs = [SyncSpec(Sync(NAME, mode=mode), batch_size=2, segments=(), is_idempotent=is_idempotent)]
+
+
+def test_an_upsert_removes_nobody_and_says_how_many_it_left_there(audience: World) -> None:
+    _keep(audience, "upsert")
+    _hold(audience, "ada", "ben")
+    _answer(audience, audience.plan(START), "accepted")
+    _hold(audience, "ada")
+
+    plan = audience.plan(START + DAY)
+
+    assert _ops(audience, plan) == []
+    assert (plan.syncs[NAME]["acknowledged"], plan.syncs[NAME]["left"]) == (2, 1)
+
+
+def test_a_row_that_an_upsert_left_and_that_comes_back_is_an_update_if_it_changed(audience: World) -> None:
+    _keep(audience, "upsert")
+    _hold(audience, "ada", "ben")
+    _answer(audience, audience.plan(START), "accepted")
+    _hold(audience)
+    audience.plan(START + DAY)
+    audience.audience[NAME] = [
+        {"user_id": "ada", "email": "ada@example.com"},
+        {"user_id": "ben", "email": "new@example.com"},
+    ]
+
+    assert _ops(audience, audience.plan(START + 2 * DAY)) == [("update", _key("ben"))]
+
+
+def test_an_upsert_that_becomes_a_mirror_takes_out_what_it_had_left(audience: World) -> None:
+    _keep(audience, "upsert")
+    _hold(audience, "ada", "ben")
+    _answer(audience, audience.plan(START), "accepted")
+    _hold(audience, "ada")
+    audience.plan(START + DAY)
+    _keep(audience, "mirror")
+
+    assert _ops(audience, audience.plan(START + 2 * DAY)) == [("remove", _key("ben"))]
+
+
+def test_an_update_only_adds_and_removes_nothing(audience: World) -> None:
+    _keep(audience, "update_only")
+    _hold(audience, "ada", "ben")
+    first = audience.plan(START)
+    _answer(audience, first, {_key("ada"): "accepted", _key("ben"): "unknown"})
+    _hold(audience, "ben")
+
+    plan = audience.plan(START + DAY)
+
+    assert _ops(audience, first) == [("update", _key("ada")), ("update", _key("ben"))]
+    assert _ops(audience, plan) == [("update", _key("ben"))]
+
+
+def test_a_row_that_is_not_there_to_update_is_no_refused_row_and_is_asked_again_after_a_day(audience: World) -> None:
+    _keep(audience, "update_only")
+    _hold(audience, "ada", "ben")
+    first = audience.plan(START)
+    _answer(audience, first, {_key("ada"): "accepted", _key("ben"): "rejected"}, code="not_found:contact")
+
+    soon, later = audience.plan(START + DAY / 2), audience.plan(START + 2 * DAY)
+
+    summary = soon.syncs[NAME]
+    assert (summary["rejected"], summary["not_there"], _ops(audience, soon)) == (0, 1, [])
+    assert _ops(audience, later) == [("update", _key("ben"))]
+
+
+def test_a_row_that_somebody_deleted_there_is_added_again(audience: World) -> None:
+    _hold(audience, "ada")
+    _answer(audience, audience.plan(START), "accepted")
+    _hold(audience, "ada", suffix="2")
+    _answer(audience, audience.plan(START + DAY), "rejected", code="not_found")
+
+    assert _ops(audience, audience.plan(START + 3 * DAY)) == [("add", _key("ada"))]
+
+
+def test_a_removal_of_a_row_that_is_not_there_has_happened(audience: World) -> None:
+    _hold(audience, "ada", "ben")
+    _answer(audience, audience.plan(START), "accepted")
+    _hold(audience, "ada")
+    _answer(audience, audience.plan(START + DAY), "rejected", code="not_found")
+
+    plan = audience.plan(START + 3 * DAY)
+
+    assert _ops(audience, plan) == []
+    assert (plan.syncs[NAME]["acknowledged"], plan.syncs[NAME]["removals_refused"]) == (1, 0)
+
+
+def test_an_append_says_each_key_once_and_counts_what_changed_since(audience: World) -> None:
+    _keep(audience, "append")
+    _hold(audience, "ada", "ben")
+    first = audience.plan(START)
+    _answer(audience, first, "accepted")
+    audience.audience[NAME] = [
+        {"user_id": "ada", "email": "new@example.com"},
+        {"user_id": "cem", "email": "cem@example.com"},
+    ]
+
+    plan = audience.plan(START + DAY)
+    _answer(audience, plan, "accepted")
+    _hold(audience, "ada", "ben", "cem")
+
+    assert _ops(audience, first) == [("add", _key("ada")), ("add", _key("ben"))]
+    assert _ops(audience, plan) == [("add", _key("cem"))]
+    assert (plan.syncs[NAME]["changed"], plan.syncs[NAME]["left"]) == (1, 1)
+    assert _ops(audience, audience.plan(START + 2 * DAY)) == []
+
+
+@pytest.mark.parametrize("is_idempotent", [False, True])
+def test_what_an_append_may_have_said_it_says_again_only_to_who_recognises_it(
+    audience: World, is_idempotent: bool
+) -> None:
+    _keep(audience, "append", is_idempotent=is_idempotent)
+    _hold(audience, "ada", "ben")
+    first = audience.plan(START)
+    _answer(audience, first, {_key("ada"): "unknown", _key("ben"): "retry_later"})
+
+    plan = audience.plan(START + DAY)
+
+    again = [("add", _key("ada")), ("add", _key("ben"))]
+    assert _ops(audience, plan) == (again if is_idempotent else [("add", _key("ben"))])
+    assert plan.syncs[NAME]["unknown"] == 1
+
+
+@pytest.mark.parametrize("mode", ["upsert", "update_only", "append"])
+def test_a_sync_that_removes_nothing_does_not_remove_who_was_erased_either(audience: World, mode: str) -> None:
+    _keep(audience, mode)
+    _hold(audience, "ada", "ben")
+    _answer(audience, audience.plan(START), "accepted")
+    _hold(audience, "ada")
+    audience.let_go = _let_go("ben")
+
+    plain = audience.plan(START + DAY)
+    audience.failed = {NAME: "did not build"}
+
+    assert _ops(audience, plain) == []
+    assert _ops(audience, audience.plan(START + 2 * DAY)) == []
+
+
+def test_a_refused_removal_is_held_there_counted_and_tried_again_after_a_day(audience: World) -> None:
+    _hold(audience, "ada", "ben", "cem")
+    _answer(audience, audience.plan(START), "accepted")
+    _hold(audience, "ada")
+    refused = audience.plan(START + DAY)
+    _answer(audience, refused, "rejected", code="removal_refused:audience_too_small")
+
+    soon = audience.plan(START + DAY + DAY / 2)
+    again = audience.plan(START + 3 * DAY)
+    _answer(audience, again, "accepted")
+    over = audience.plan(START + 4 * DAY)
+
+    counts = [(plan.syncs[NAME]["removals_refused"], plan.syncs[NAME]["rejected"]) for plan in (soon, again, over)]
+    assert _ops(audience, refused) == _ops(audience, again) == [("remove", _key("ben")), ("remove", _key("cem"))]
+    assert (_ops(audience, soon), _ops(audience, over)) == ([], [])
+    assert counts == [(2, 0), (2, 0), (0, 0)]
+    assert [plan.syncs[NAME]["acknowledged"] for plan in (soon, again, over)] == [3, 3, 1]
+
+
+def test_who_comes_back_before_a_refused_removal_is_tried_again_is_simply_there(audience: World) -> None:
+    _hold(audience, "ada", "ben")
+    _answer(audience, audience.plan(START), "accepted")
+    _hold(audience, "ada")
+    _answer(audience, audience.plan(START + DAY), "rejected", code="removal_refused")
+    _hold(audience, "ada", "ben")
+
+    assert _ops(audience, audience.plan(START + 3 * DAY)) == []
+
+
+def test_a_resync_says_everything_again_and_removes_what_it_would_have(audience: World) -> None:
+    _hold(audience, "ada", "ben", "cem", "dia")
+    said = {"ada": "accepted", "ben": "accepted", "cem": "rejected", "dia": "accepted"}
+    _answer(audience, audience.plan(START), {_key(user): outcome for user, outcome in said.items()})
+    _hold(audience, "ada", "ben", "cem")
+    audience.limits[f"sync:{NAME}"] = replace(OPEN, minimum_members=1, sync_deletions_share=0.9)
+    audience.resyncs = [(7, NAME), (8, "sync_of_another_project")]
+
+    plan = audience.plan(START + DAY / 2)
+
+    assert _ops(audience, plan) == [
+        ("add", _key("cem")),
+        ("remove", _key("dia")),
+        ("update", _key("ada")),
+        ("update", _key("ben")),
+    ]
+    assert plan.inputs.resyncs == (7,)
+    assert plan.syncs[NAME]["columns"] == {"": 2}
+    assert [guard["measured"] for guard in plan.guards] == [0.3333]
+
+
+def test_what_a_resync_did_not_get_to_say_it_says_with_the_next_plan(audience: World) -> None:
+    _hold(audience, "ada", "ben", "cem")
+    _answer(audience, audience.plan(START), "accepted")
+    audience.resyncs = [(1, NAME)]
+    half = audience.plan(START + DAY)
+    _answer(audience, half, {_key("ada"): "accepted", _key("ben"): "cancelled", _key("cem"): "retry_later"})
+    audience.resyncs = []
+
+    rest = audience.plan(START + 2 * DAY)
+    _answer(audience, rest, "accepted")
+
+    assert _ops(audience, rest) == [("update", _key("ben")), ("update", _key("cem"))]
+    assert _ops(audience, audience.plan(START + 3 * DAY)) == []
+
+
+def test_a_plan_says_which_columns_of_how_many_rows_changed(audience: World) -> None:
+    columns = ("user_id", "email", "plan", "note")
+    audience.syncs = [SyncSpec(Sync(NAME, columns=columns), batch_size=9, segments=())]
+    rows = {user: {"user_id": user, "email": f"{user}@example.com", "plan": "pro", "note": "n"} for user in "abcd"}
+    audience.audience[NAME] = list(rows.values())
+    _answer(audience, audience.plan(START), "accepted")
+    rows["a"] |= {"plan": "free"}
+    rows["b"] |= {"plan": "team", "email": "new@example.com"}
+    rows["c"] |= {"note": None}  # type: ignore[dict-item]
+
+    plan = audience.plan(START + DAY)
+
+    assert plan.syncs[NAME]["update"] == 3
+    assert plan.syncs[NAME]["columns"] == {"email": 1, "note": 1, "plan": 2}
+
+
+def test_a_column_more_changes_that_column_of_every_row(audience: World) -> None:
+    _hold(audience, "ada", "ben")
+    _answer(audience, audience.plan(START), "accepted")
+    audience.syncs = [SyncSpec(Sync(NAME, columns=("user_id", "plan", "email")), batch_size=9, segments=())]
+    audience.audience[NAME] = [{"user_id": user, "email": f"{user}@example.com", "plan": "pro"} for user in ("ada",)]
+
+    assert audience.plan(START + DAY).syncs[NAME]["columns"] == {"plan": 1}
+
+
+def test_what_an_earlier_version_kept_is_read_and_its_columns_are_not_known(audience: World) -> None:
+    _hold(audience, "ada", "ben")
+    first = audience.plan(START)
+    _answer(audience, first, "accepted")
+    second = audience.plan(START + DAY)
+    path = audience.store.path(second.relations[f"acknowledged:{NAME}"][0])
+    older = pq.read_table(path).select(["key", "row_hash", "rejected_hash", "rejected_at"])
+    pq.write_table(older, path)
+    _hold(audience, "ada", suffix="2")
+
+    plan = audience.plan(START + 2 * DAY)
+
+    assert _ops(audience, plan) == [("remove", _key("ben")), ("update", _key("ada"))]
+    assert plan.syncs[NAME]["columns"] == {"?": 1}
+
+
+def test_a_sync_that_cannot_be_planned_as_it_is_written_is_parked_and_says_so(audience: World) -> None:
+    _hold(audience, "ada")
+    audience.syncs = [replace(audience.syncs[0], problem="`mode: mirrow` is not a mode")]
+
+    plan = audience.plan(START)
+
+    assert (_ops(audience, plan), plan.syncs[NAME]["parked"]) == ([], "`mode: mirrow` is not a mode")
+
+
+def test_no_value_of_a_row_is_kept_of_what_a_destination_holds(audience: World) -> None:
+    _hold(audience, "ada", "ben")
+    _answer(audience, audience.plan(START), "accepted")
+
+    plan = audience.plan(START + DAY)
+
+    kept = audience.store.table(plan, f"acknowledged:{NAME}")
+    assert kept is not None
+    assert "example.com" not in repr(kept.to_pylist())
+    cells = [tuple(row) for row in kept.column("cells").to_pylist()]
+    assert len(set(cells)) == 2

@@ -20,10 +20,10 @@ from tailrace.planning.arbitration import Rules
 from tailrace.planning.corrections import Chosen
 from tailrace.planning.enrollment import CampaignSpec, MessageSpec
 from tailrace.planning.guards import Limits
-from tailrace.planning.plan import Request, SyncSpec, make_plan
+from tailrace.planning.plan import Request, make_plan
 from tailrace.planning.steps import steps_of
 from tailrace.planning.store import Plan, Store
-from tailrace.planning.syncs import LetGo
+from tailrace.planning.syncs import LetGo, SyncSpec
 from tailrace.settings import Settings
 
 START = datetime(2026, 1, 1, 6, tzinfo=UTC)
@@ -38,6 +38,7 @@ ANSWERS = pa.schema(
         ("batch_no", pa.int64()),
         ("position", pa.int64()),
         ("outcome", pa.string()),
+        ("code", pa.string()),
         ("answered_at", pa.timestamp("us")),
     ]
 )
@@ -192,6 +193,7 @@ class World:
     threads: int | None = None
     let_go: LetGo = field(default_factory=LetGo)
     chosen: Chosen = field(default_factory=Chosen)
+    resyncs: list[tuple[int, str]] = field(default_factory=list)
     _written: str = field(default="", init=False)
 
     @property
@@ -278,10 +280,13 @@ class World:
         self._write_warehouse()
         subjects = [f"segment:{s.name}" for s in self.segments] + [f"sync:{s.model.name}" for s in self.syncs]
         loads = sorted({event["load_seq"] for event in self.events})
+        head = self.store.head()
+        folded = self.store.read(head).inputs.journal_seq if head else 0
+        answers = [answer for answer in self.answers if answer["seq"] > folded]
         request = Request(
             as_of=as_of,
             cause=cause,
-            parent=self.store.head(),
+            parent=head,
             loads=[(f"load{seq}", seq, seq in self.history) for seq in loads],
             loads_fingerprint=ids.digest(*(str(seq) for seq in loads)),
             project_fingerprint="p",
@@ -293,7 +298,7 @@ class World:
             limits={subject: self.limits.get(subject, OPEN) for subject in subjects},
             source_hours=self.source_hours,
             releases=self.releases,
-            answers=pa.Table.from_pylist(self.answers, schema=ANSWERS),
+            answers=pa.Table.from_pylist(answers, schema=ANSWERS),
             journal_seq=max((answer["seq"] for answer in self.answers), default=0),
             fingerprints=self.fingerprints,
             rules=self.rules,
@@ -302,6 +307,7 @@ class World:
             responses=pa.Table.from_pylist(self.responses, schema=RESPONSES),
             let_go=self.let_go,
             chosen=self.chosen,
+            resyncs=self.resyncs,
         )
         plan_id = make_plan(self.settings, self.store, request)
         if apply:

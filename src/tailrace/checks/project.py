@@ -14,13 +14,14 @@ from tailrace.campaigns.shelf import Shelf, load_campaigns
 from tailrace.checks.event_names import campaign_notices, in_words, known_names, late_notices, unknown_names
 from tailrace.checks.health import health_problems
 from tailrace.checks.ownership import ownership_notices, ownership_problems
+from tailrace.checks.syncs import sync_problems
 from tailrace.destinations.connections import Connections, load_connections
-from tailrace.errors import DefinitionError, Problem, nearest
+from tailrace.errors import DefinitionError, Problem
 from tailrace.landing.contract import Owner, attribute_owners, sources
 from tailrace.landing.taxonomy import active_events, load_events
 from tailrace.settings import Settings
 from tailrace.warehouse import preview
-from tailrace.warehouse.catalog import Catalog, ObjectSegmentModel, SegmentModel, SyncModel, read_catalog, read_vars
+from tailrace.warehouse.catalog import Catalog, ObjectSegmentModel, SegmentModel, read_catalog, read_nodes, read_vars
 from tailrace.warehouse.graph import read_graph
 from tailrace.warehouse.health import mark_problems
 
@@ -73,7 +74,8 @@ def check_project(
         problems += _segment_problems(catalog, settings.project_dir)
         problems += mark_problems(settings)
         if connections is not None:
-            problems += _sync_problems(catalog, connections, settings.project_dir)
+            meta = {node.name: node.meta for node in read_nodes(settings).values() if node.folder == "syncs"}
+            problems += sync_problems(settings.project_dir, catalog.syncs.values(), connections, meta)
             problems += _health(settings, shelf, connections)
         if owners:
             graph = read_graph(settings)
@@ -107,32 +109,6 @@ def _lists(catalog: Catalog) -> set[str]:
         for name, model in catalog.segments.items()
         if name.removeprefix("seg_") in asked.findall(model.path.read_text(encoding="utf-8"))
     }
-
-
-def _sync_problems(catalog: Catalog, connections: Connections, project: Path) -> list[Problem]:
-    """Return what is wrong with the syncs: an unknown destination, a mode that is not there yet, missing keys."""
-    return [
-        Problem(model.path.relative_to(project).as_posix(), model.line, text)
-        for model in catalog.syncs.values()
-        for text in _sync_texts(model, connections)
-    ]
-
-
-def _sync_texts(model: SyncModel, connections: Connections) -> list[str]:
-    texts = []
-    if model.destination not in connections.names:
-        hint = nearest(model.destination, connections.names)
-        texts.append(
-            f"`destination: {model.destination}` is not a connection; expected one that destinations.yml names.{hint}"
-        )
-    if model.mode != "mirror":
-        texts.append(f"`mode: {model.mode}` cannot be planned yet; expected `mirror`")
-    if not model.keys or set(model.keys) - set(model.columns):
-        keys = ", ".join(model.keys) or "missing"
-        texts.append(f"`keys` are {keys}; expected the columns of its select that tell rows apart")
-    if not model.owner:
-        texts.append("there is no owner; expected `meta={'owner': …}` in its config")
-    return texts
 
 
 def _segment_problems(catalog: Catalog, project: Path) -> list[Problem]:

@@ -7,7 +7,7 @@ select
     answers.batch_no,
     places.position::integer as position,
     coalesce(exceptions.outcome, answers.outcome) as outcome,
-    coalesce(exceptions.code, '') as code,
+    coalesce(exceptions.code, answers.code) as code,
     answers.recorded_at as answered_at
 from answers
 cross join unnest(range(answers.n_rows)) as places (position)

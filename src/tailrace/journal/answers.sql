@@ -7,6 +7,7 @@ select
     batches.batch_no,
     batches.n_rows,
     outcomes.outcome,
+    outcomes.code,
     outcomes.recorded_at
 from outcomes
 inner join batches on batches.batch_id = outcomes.item_id

@@ -28,12 +28,15 @@ from tailrace.journal.plans import Plans
 from tailrace.journal.rates import Rates
 from tailrace.journal.readings import Readings
 from tailrace.journal.records import micros
+from tailrace.journal.resyncs import Resyncs
 from tailrace.journal.sending import Sending
 from tailrace.journal.unknowns import Unknowns
 from tailrace.settings import Settings
 
 
-class Journal(Plans, Drafts, Sending, Rates, Unknowns, Guards, Choices, Leases, Broadcasts, Erasures, Readings):
+class Journal(
+    Plans, Drafts, Sending, Rates, Unknowns, Guards, Choices, Resyncs, Leases, Broadcasts, Erasures, Readings
+):
     """An open journal, at the newest schema. Reading and applying work even when it is behind its copy; sending does
     not (`start_epoch`).
     """

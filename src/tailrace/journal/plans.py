@@ -44,6 +44,7 @@ class Plans(Epochs):
         used_releases: Sequence[int] = (),
         acts: pa.Table | None = None,
         used_choices: Sequence[int] = (),
+        used_resyncs: Sequence[int] = (),
     ) -> int:
         """Write the plan's intents, acts and batches in one transaction and return how many intents are new.
 
@@ -84,6 +85,9 @@ class Plans(Epochs):
             )
             self._db.many(
                 "insert into choice_uses (choice_seq, plan_id) values (?, ?)", [(n, plan_id) for n in used_choices]
+            )
+            self._db.many(
+                "insert into resync_uses (resync_seq, plan_id) values (?, ?)", [(n, plan_id) for n in used_resyncs]
             )
         crash.here("journal.applied")
         return new

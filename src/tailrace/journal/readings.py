@@ -90,6 +90,7 @@ _ANSWERS = pa.schema(
         ("batch_no", pa.int32()),
         ("n_rows", pa.int32()),
         ("outcome", pa.string()),
+        ("code", pa.string()),
         ("recorded_at", _TIME),
     ]
 )

@@ -192,6 +192,18 @@ class Choice:
 
 
 @dataclass(frozen=True)
+class Resync:
+    """A person's word that everything of a sync is to be said again; `plan_id`: who did."""
+
+    seq: int
+    sync: str
+    who: str
+    reason: str
+    at: datetime
+    plan_id: str | None
+
+
+@dataclass(frozen=True)
 class Lease:
     """The live lease as the journal has it; `held` is whether it holds for this data directory on this host."""
 

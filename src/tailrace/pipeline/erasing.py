@@ -10,7 +10,7 @@ destination has answered, and the run after that forgets it too.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -34,7 +34,7 @@ from tailrace.planning.store import Plan, Store
 from tailrace.planning.syncs import LetGo, SyncPlanner
 from tailrace.settings import Settings
 from tailrace.warehouse.build import build, read_generation
-from tailrace.warehouse.catalog import read_catalog
+from tailrace.warehouse.catalog import SyncModel, read_catalog
 from tailrace.warehouse.publish import publish
 
 __all__ = ["Erasure", "erase", "erasures", "finish", "finish_begun", "show"]
@@ -305,7 +305,7 @@ def _destinations(settings: Settings, journal: Journal, record: Erasure, listed:
         if model is None:
             words = "the sync is gone from the project: remove them there by hand"
         elif model.mode != _REMOVES:
-            words = f"a sync of mode `{model.mode}` removes nothing: remove them there by hand"
+            words = _stays(model.mode)
         else:
             words = "the next plan removes them"
         yield Destination(name=name, sync=sync, n=n, words=words)
@@ -381,9 +381,16 @@ def _note(settings: Settings, journal: Journal, who: Listed, each: Erasure, at: 
     crash.here("erase.noted")
 
 
-def _answered(one: Destination, syncs: Collection[str]) -> Destination:
-    is_removed = one.words == "the next plan removes them" and one.sync in syncs
-    return one.model_copy(update={"words": "removed there"}) if is_removed else one
+def _answered(one: Destination, syncs: Mapping[str, SyncModel]) -> Destination:
+    if one.words != "the next plan removes them" or one.sync is None or one.sync not in syncs:
+        return one
+    # Somebody may have given the sync another mode meanwhile.
+    mode = syncs[one.sync].mode
+    return one.model_copy(update={"words": "removed there" if mode == _REMOVES else _stays(mode)})
+
+
+def _stays(mode: str) -> str:
+    return f"a sync of mode `{mode}` removes nothing: remove them there by hand"
 
 
 def _cancel_batches(settings: Settings, journal: Journal, who: Listed, at: datetime) -> None:

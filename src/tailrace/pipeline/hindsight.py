@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 from tailrace import clock, engine
 from tailrace.journal.journal import Journal
 from tailrace.journal.readings import MIRRORS
-from tailrace.journal.records import Release
+from tailrace.journal.records import Release, Resync
 from tailrace.pipeline.remembered import remember
 from tailrace.planning import relations
 from tailrace.planning.store import Plan, Store
@@ -120,6 +120,10 @@ class Hindsight:
         """Return the passes of the choices that `settle` was given."""
         numbers = pa.array(self._choices, pa.int64())
         return self._ever_chosen.filter(pc.is_in(self._ever_chosen.column("choice"), numbers))
+
+    def resyncs(self) -> list[Resync]:
+        """Return nothing: a branch does not plan syncs."""
+        return []
 
     def _write(self, table: str, schema: pa.Schema) -> None:
         """Write the table's rows that are new at this instant as one more file of the mirror."""

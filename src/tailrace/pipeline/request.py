@@ -16,9 +16,10 @@ from tailrace.campaigns.analysis import analyse
 from tailrace.campaigns.definition import Campaign, Message
 from tailrace.campaigns.policy import Policy
 from tailrace.campaigns.shelf import load_campaigns
+from tailrace.checks.syncs import cannot_plan
 from tailrace.destinations.connections import Connections, load_connections
 from tailrace.errors import DefinitionError
-from tailrace.journal.records import Release
+from tailrace.journal.records import Release, Resync
 from tailrace.landing.contract import Owner, attribute_owners, load_contract
 from tailrace.landing.erased import waiting_keys
 from tailrace.landing.loads import Load, own_event_files
@@ -27,10 +28,10 @@ from tailrace.landing.taxonomy import active_events
 from tailrace.planning import arbitration
 from tailrace.planning.corrections import Chosen
 from tailrace.planning.guards import Limits
-from tailrace.planning.plan import Request, SyncSpec
+from tailrace.planning.plan import Request
 from tailrace.planning.run import CampaignSpec, MessageSpec
 from tailrace.planning.store import Plan
-from tailrace.planning.syncs import LetGo
+from tailrace.planning.syncs import LetGo, SyncSpec
 from tailrace.settings import Settings
 from tailrace.warehouse.build import Generation
 from tailrace.warehouse.catalog import Catalog, SyncModel
@@ -54,6 +55,9 @@ class Word(Protocol):
 
     def chosen(self) -> pa.Table:
         """See `Journal.chosen`."""
+
+    def resyncs(self) -> list[Resync]:
+        """See `Journal.resyncs`."""
 
 
 @dataclass(frozen=True)
@@ -97,6 +101,14 @@ class Definitions:
         }
         if self.owners:
             facts["owners"] = self.sources_by_attribute
+        told_apart = {
+            name: each.is_idempotent
+            for name, each in sorted(self.connections.by_name.items())
+            if each.is_idempotent != each.capabilities.is_idempotent
+        }
+        if told_apart:
+            # What an append may say again depends on it.
+            facts["is_idempotent"] = told_apart
         if self.late:
             facts["late"] = {event: limit.total_seconds() for event, limit in self.late.items()}
         return ids.digest(json.dumps(facts, sort_keys=True, default=str))
@@ -166,14 +178,14 @@ def gather(
     catalog: Catalog,
     journal: Word,
 ) -> Request:
-    """Return the request for the next plan. Raises DefinitionError when a sync cannot be planned as it is written."""
+    """Return the request for the next plan."""
     seq = parent.inputs.journal_seq if parent else 0
     answers = journal.acknowledged_rows(seq)
     outcomes = journal.message_outcomes(seq)
     newest = max([*answers.column("seq").to_pylist(), *outcomes.column("seq").to_pylist()], default=seq)
     policy = definitions.policy
-    limits = {f"segment:{name}": _limits(policy, name) for name in catalog.segments}
-    limits |= {f"sync:{name}": _limits(policy, name) for name in catalog.syncs}
+    limits = {f"segment:{name}": guard_limits(policy, name) for name in catalog.segments}
+    limits |= {f"sync:{name}": guard_limits(policy, name) for name in catalog.syncs}
     return Request(
         as_of=as_of,
         cause=cause,
@@ -187,7 +199,7 @@ def gather(
         campaigns=[
             campaign_spec(definitions.campaigns[slug], definitions.late) for slug in sorted(definitions.campaigns)
         ],
-        syncs=[_sync(catalog.syncs[name], definitions.connections) for name in sorted(catalog.syncs)],
+        syncs=[sync_spec(catalog.syncs[name], definitions.connections) for name in sorted(catalog.syncs)],
         failed=generation.failed,
         limits=limits,
         source_hours=source_hours(settings, policy, landed),
@@ -202,6 +214,7 @@ def gather(
         let_go=LetGo(*(waiting_keys(settings) or ())),
         # A backfill's own plan says nothing to anybody.
         chosen=Chosen(journal.chosen()) if cause == "scheduled" else Chosen(),
+        resyncs=[(each.seq, each.sync) for each in journal.resyncs()],
     )
 
 
@@ -239,7 +252,8 @@ def source_hours(settings: Settings, policy: Policy, landed: Sequence[Load]) -> 
     return hours
 
 
-def _limits(policy: Policy, name: str) -> Limits:
+def guard_limits(policy: Policy, name: str) -> Limits:
+    """Return what policy.yml allows one segment or sync."""
     guards = policy.guards_for(name)
     return Limits(
         segment_left_share=guards.segment_left_share,
@@ -290,5 +304,13 @@ def _message(message: Message) -> MessageSpec:
     )
 
 
-def _sync(model: SyncModel, connections: Connections) -> SyncSpec:
-    return SyncSpec(model, connections.batch_rows(model.destination), model.segments)
+def sync_spec(model: SyncModel, connections: Connections) -> SyncSpec:
+    """Return a sync as planning takes it."""
+    found = connections.by_name.get(model.destination)
+    return SyncSpec(
+        model,
+        connections.batch_rows(model.destination),
+        model.segments,
+        is_idempotent=found is not None and found.is_idempotent,
+        problem=cannot_plan(model, connections),
+    )

@@ -265,6 +265,7 @@ def _make(
         and is_whole
         and not journal.releases()
         and not journal.chosen().num_rows
+        and not journal.resyncs()
         and _stands(settings, parent, result.as_of, landed, definitions)
     ):
         result.plan_id, result.parent = head, parent.parent
@@ -403,8 +404,8 @@ def _write_intents(settings: Settings, journal: Journal, store: Store, plan_id: 
             )
         ]
     releases = list(found.inputs.releases)
-    choices = found.inputs.choices
-    return journal.apply_plan(plan_id, found.parent, found.as_of, at, intents, batches, releases, acts, choices)
+    decided = (found.inputs.choices, found.inputs.resyncs)
+    return journal.apply_plan(plan_id, found.parent, found.as_of, at, intents, batches, releases, acts, *decided)
 
 
 def _deliver(

@@ -25,7 +25,7 @@ from tailrace.planning.guards import Limits, Reading, Release, apply_releases, r
 from tailrace.planning.inputs import Inputs
 from tailrace.planning.memberships import Bit, Cause
 from tailrace.planning.store import Piece, Plan, Store
-from tailrace.planning.syncs import LetGo, SyncModel, SyncPlanner
+from tailrace.planning.syncs import LetGo, SyncPlanner, SyncSpec
 from tailrace.settings import Settings
 
 
@@ -45,15 +45,6 @@ class SegmentModel(Protocol):
         """Changes when the SQL that decides membership changes."""
 
 
-@dataclass(frozen=True)
-class SyncSpec:
-    """A sync to plan: its model, what its destination takes at once, and the segments that it reads."""
-
-    model: SyncModel
-    batch_size: int
-    segments: tuple[str, ...]
-
-
 _NO_RESPONSES = pa.table(
     {
         "enrollment_id": pa.array([], pa.string()),
@@ -70,12 +61,13 @@ class Request:
 
     `loads` are (load_id, load_seq, is_history); `failed` maps a model that did not build to the reason; `limits` maps
     a subject (`segment:x`, `sync:x`) to its guards' limits; `source_hours` a source to the hours it may be silent.
-    `answers` are the journal's outcomes of sync rows after the parent's `journal_seq` (see `syncs.SyncPlanner`).
+    `answers` are the journal's outcomes of sync rows after the parent's `journal_seq` (see `held.Held`).
     `people_left_share` and `minimum_members` are what `guards.require_people` goes by. `rules` is policy.yml for
     messages; `outcomes` (intent_id, outcome) are the journal's about messages since the parent; `responses`
     (enrollment_id, step, status_code, body) every answer to a webhook step so far. `fingerprints` has, by relation,
     that of the SQL of what triggers watch. `let_go` are the keys of people who were erased,
-    `chosen` what people want sent now that a backfill had come too late for.
+    `chosen` what people want sent now that a backfill had come too late for, `resyncs` (number, sync) what people want
+    said again to a destination, all of it.
     """
 
     as_of: datetime
@@ -101,6 +93,7 @@ class Request:
     responses: pa.Table = field(default_factory=lambda: _NO_RESPONSES)
     let_go: LetGo = field(default_factory=LetGo)
     chosen: Chosen = field(default_factory=Chosen)
+    resyncs: Sequence[tuple[int, str]] = ()
     outcomes: pa.Table = field(
         default_factory=lambda: pa.table({"intent_id": pa.array([], pa.string()), "outcome": pa.array([], pa.string())})
     )
@@ -162,6 +155,7 @@ def _make(connection: duckdb.DuckDBPyConnection, store: Store, request: Request,
             journal_seq=request.journal_seq,
             releases=used,
             choices=request.chosen.numbers,
+            resyncs=tuple(sorted(number for number, sync in request.resyncs if sync in draft.syncs)),
         ),
         relations={name: pieces for name, pieces in sorted(draft.relations.items()) if pieces},
         segments=draft.segments,
@@ -413,15 +407,15 @@ def _plan_syncs(
             parked = "sync_failed"
         elif blind:
             parked = "source_stale"
-        elif held := sorted(set(spec.segments) & set(draft.parked)):
-            parked = f"{held[0]} is parked"
+        elif waiting := sorted(set(spec.segments) & set(draft.parked)):
+            parked = f"{waiting[0]} is parked"
         result = planner.plan(
-            spec.model,
+            spec,
             as_of=clock.naive(request.as_of),
-            batch_size=spec.batch_size,
             limits=request.limits[f"sync:{name}"],
             releases=request.releases,
             parked=parked,
+            again=any(sync == name for _, sync in request.resyncs),
         )
         draft.relations |= result.relations
         draft.syncs[name] = result.summary

@@ -114,9 +114,12 @@ select
     0::integer as batch_no, 0::integer as position
 """
 
-# key of a sync that the destination has accepted, with the hash of its row (`?` when the answer is not known), or that
-# it has refused, with when
+# key of a sync that the destination has accepted, with the hash of its row (`?` when the answer is not known; after a
+# `!` when it is to be said again), or that it has refused, with when and why; `rejected_hash` is empty when it was a
+# removal that it refused. `columns` (JSON text) are those of the row that are no keys, `cells` a short hash of each
+# one's value.
 ACKNOWLEDGED = """
 select
-    ''::varchar as key, ''::varchar as row_hash, ''::varchar as rejected_hash, '2000-01-01'::timestamp as rejected_at
+    ''::varchar as key, ''::varchar as row_hash, ''::varchar as rejected_hash, '2000-01-01'::timestamp as rejected_at,
+    ''::varchar as rejected_code, ''::varchar as columns, [0]::uinteger[] as cells
 """

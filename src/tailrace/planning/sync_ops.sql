@@ -1,10 +1,12 @@
 -- One row per key that the destination must hear of: what is desired differs from what it has acknowledged.
--- A row that it refused is left alone until the row changes or the wait is over.
+-- A row that it refused is left alone until the row changes or the wait is over. What is held and no longer desired is
+-- removed by a mirror only. `append` says a key once: what may be there already it says again only to who recognises it.
 with differing as (
     select
         coalesce(desired.key, acknowledged.key) as key,
         case
             when desired.key is null then 'remove'
+            when $mode = 'update_only' then 'update'
             when coalesce(acknowledged.row_hash, '?') = '?' then 'add'
             else 'update'
         end as op,
@@ -18,7 +20,12 @@ with differing as (
             and acknowledged.rejected_at > $as_of - to_hours($patience),
             false
         )
-        and not (desired.key is null and acknowledged.row_hash is null)
+        and case
+            when desired.key is null then $mode = 'mirror' and acknowledged.row_hash is not null
+            when $mode = 'append'
+                then acknowledged.row_hash is null or (acknowledged.row_hash = '?' and $is_idempotent)
+            else true
+        end
 ),
 
 ordered as (

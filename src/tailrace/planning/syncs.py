@@ -8,7 +8,7 @@ still different next time.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 import duckdb
@@ -18,12 +18,13 @@ from tailrace import engine
 from tailrace.engine import identifier, literal, statement
 from tailrace.planning import relations
 from tailrace.planning.guards import Limits, Reading, apply_releases, read_sync
+from tailrace.planning.held import Held, cells
 from tailrace.planning.store import Piece, Plan, Store
 
 REJECTED_PATIENCE_HOURS = 24
-"""How long a refused row is left alone while it does not change."""
-
-_NOTHING: dict[str, Any] = {"desired": None, "add": 0, "update": 0, "remove": 0}
+"""How long a refused row, or removal, is left alone while it does not change."""
+NOBODY = "false"
+"""The condition on keys of a sync that has nobody to let go of."""
 
 
 class SyncModel(Protocol):
@@ -47,7 +48,7 @@ class SyncModel(Protocol):
 
     @property
     def mode(self) -> str:
-        """`mirror`."""
+        """What it keeps there: one of `destinations.base.MODES`."""
 
     @property
     def keys(self) -> tuple[str, ...]:
@@ -68,7 +69,35 @@ class LetGo:
     def condition(self, sync: str) -> str:
         """Return the SQL that is true of such a `key` of the sync."""
         hashes = ", ".join(literal(each) for each in sorted(self.keys.get(sync, ())))
-        return f"sha256(concat_ws(chr(31), {literal(self.salt)}, 'key', key)) in ({hashes})" if hashes else "false"
+        return f"sha256(concat_ws(chr(31), {literal(self.salt)}, 'key', key)) in ({hashes})" if hashes else NOBODY
+
+
+@dataclass(frozen=True)
+class SyncSpec:
+    """A sync to plan: its model, what its destination takes at once, and the segments that it reads.
+
+    `is_idempotent`: the destination recognises a row that it has heard before. `problem` is why it cannot be planned as
+    it is written.
+    """
+
+    model: SyncModel
+    batch_size: int
+    segments: tuple[str, ...]
+    is_idempotent: bool = False
+    problem: str | None = None
+
+
+@dataclass(frozen=True)
+class Looked:
+    """What a sync would say, and the numbers that people read; `operations` and `acknowledged` are there to be read.
+
+    `says` is False when nothing is said, or no more than that who was erased is let go of.
+    """
+
+    summary: dict[str, Any]
+    readings: list[Reading]
+    is_new: bool
+    says: bool
 
 
 @dataclass(frozen=True)
@@ -81,9 +110,7 @@ class SyncResult:
 
 
 class SyncPlanner:
-    """Plans syncs on one connection, where `wh` is the warehouse. `answers` are the journal's per-row outcomes
-    since the parent plan: seq, plan_id, sync, batch_no, position, outcome, answered_at.
-    """
+    """Plans syncs on one connection, where `wh` is the warehouse. `answers` are as `held.Held` takes them."""
 
     def __init__(
         self,
@@ -95,121 +122,115 @@ class SyncPlanner:
     ) -> None:
         self._connection = connection
         self._store = store
-        self._parent = parent
-        self._answers = answers
+        self._held = Held(connection, store, parent, answers)
         self._let_go = let_go or LetGo()
-
-    def fold(self, sync: str) -> Piece | None:
-        """Store what the destination of `sync` now holds, as far as it told us; None when nothing ever went out."""
-        if not self.ask(sync):
-            known = self._parent.relations.get(f"acknowledged:{sync}") if self._parent else None
-            return known[0] if known else None
-        return self._store.put(self._connection, statement("tailrace.planning", "sync_fold"))
 
     def holds(self, sync: str) -> int:
         """Return how many of the keys that it is to let go of the destination holds or may hold, as it told us."""
-        if self.ask(sync):
-            held = f"({statement('tailrace.planning', 'sync_fold')})"
-        else:
-            held = self._store.source(self._parent, f"acknowledged:{sync}", relations.ACKNOWLEDGED)
+        self._held.show(sync)
         return self._count(
-            f"select count(*) from {held} as held where row_hash is not null and {self._let_go.condition(sync)}"
+            f"select count(*) from acknowledged where row_hash is not null and {self._let_go.condition(sync)}"
         )
-
-    def ask(self, sync: str) -> bool:
-        """Return whether the destination said anything since the parent plan; makes what sync_fold.sql reads if so."""
-        relation = f"acknowledged:{sync}"
-        rows = self._answers
-        self._connection.register("all_answers", rows)
-        mine = f"(select * from all_answers where sync = {literal(sync)})"
-        plans = [row[0] for row in self._connection.execute(f"select distinct plan_id from {mine}").fetchall()]
-        if not plans:
-            return False
-        arms = " union all ".join(
-            f"select {literal(plan_id)} as plan_id, key, op, row_hash, batch_no, position from"
-            f" {self._store.source(self._store.read(plan_id), f'sync_ops:{sync}', relations.SYNC_OPS)}"
-            for plan_id in sorted(plans)
-        )
-        before = self._store.source(self._parent, relation, relations.ACKNOWLEDGED)
-        self._connection.execute(f"create or replace temp view answers as select * from {mine}")
-        self._connection.execute(f"create or replace temp view ops as {arms}")
-        self._connection.execute(f"create or replace temp view before as select * from {before}")
-        return True
 
     def plan(
         self,
-        model: SyncModel,
+        spec: SyncSpec,
         *,
         as_of: Any,
-        batch_size: int,
         limits: Limits,
         releases: Collection[Any],
         parked: str | None,
+        again: bool = False,
     ) -> SyncResult:
-        """Return the sync's operations against what its destination has acknowledged.
+        """Return the sync's operations against what its destination has acknowledged; see `look`."""
+        name = spec.model.name
+        found = self.look(spec, as_of=as_of, limits=limits, releases=releases, parked=parked, again=again)
+        pieces = {f"acknowledged:{name}": self._held.keep(name, is_new=found.is_new)}
+        said = self._store.put(self._connection, "select * from operations order by batch_no, position")
+        pieces |= {f"sync_ops:{name}": (said,)} if said.rows else {}
+        return SyncResult(pieces, found.summary, found.readings)
+
+    def look(
+        self,
+        spec: SyncSpec,
+        *,
+        as_of: Any,
+        limits: Limits,
+        releases: Collection[Any],
+        parked: str | None,
+        again: bool = False,
+    ) -> Looked:
+        """Make the relations `acknowledged` and `operations` of the sync, and return the numbers. Stores nothing.
 
         `parked` is a reason to send nothing (its model failed, a segment it reads is parked); the sync is then left
-        as it was.
+        as it was. With `again` everything is to be said again.
         """
-        held = self.fold(model.name)
-        kept = {f"acknowledged:{model.name}": (held,)} if held else {}
-        acknowledged = self._store.pieces([held] if held else [], relations.ACKNOWLEDGED)
-        self._connection.execute(f"create or replace temp view acknowledged as select * from {acknowledged}")
-        n_held = self._count("select count(*) from acknowledged where row_hash is not null and row_hash <> '?'")
-        n_unknown = self._count("select count(*) from acknowledged where row_hash = '?'")
-        n_rejected = self._count("select count(*) from acknowledged where rejected_hash is not null")
-        summary: dict[str, Any] = {"acknowledged": n_held, "rejected": n_rejected, "unknown": n_unknown}
-        summary |= {"parked": parked, "destination": model.destination, "target": model.target, "mode": model.mode}
-        if parked is not None:
-            return self._only_let_go(model.name, kept, summary | _NOTHING, [], as_of, batch_size)
-        self._desire(model)
-        if repeated := self._count("select count(*) - count(distinct key) from desired"):
-            summary |= _NOTHING | {"parked": f"{repeated} rows repeat a key"}
-            return self._only_let_go(model.name, kept, summary, [], as_of, batch_size)
-        self._connection.execute(
-            f"create or replace temp table operations as {statement('tailrace.planning', 'sync_ops')}",
-            {"sync": model.name, "as_of": as_of, "patience": REJECTED_PATIENCE_HOURS, "batch_size": batch_size},
-        )
-        counts = dict(self._connection.execute("select op, count(*) from operations group by op").fetchall())
+        model = spec.model
+        is_new = self._held.show(model.name, again=again)
+        (counts,) = engine.rows(self._connection, _statement("sync_counts"), {"mode": model.mode})
+        summary: dict[str, Any] = {**counts, "parked": parked or spec.problem}
+        summary |= {"destination": model.destination, "target": model.target, "mode": model.mode}
+        summary |= {"desired": None, "columns": {}} | dict.fromkeys(("add", "update", "remove", "left", "changed"), 0)
+        if summary["parked"] is None:
+            self.desire(model)
+            if repeated := self._count("select count(*) - count(distinct key) from desired"):
+                summary["parked"] = f"{repeated} rows repeat a key"
+        if summary["parked"] is not None:
+            return self._let_them_go(spec, as_of, Looked(summary, [], is_new, says=False))
+        self._operate(spec, as_of)
+        said = dict(self._connection.execute("select op, count(*) from operations group by op").fetchall())
         summary |= {"desired": self._count("select count(*) from desired")}
-        summary |= {op: counts.get(op, 0) for op in ("add", "update", "remove")}
+        summary |= {op: said.get(op, 0) for op in ("add", "update", "remove")}
+        if model.mode != "mirror":
+            (beside,) = engine.rows(self._connection, _statement("sync_beside"), {"mode": model.mode})
+            summary |= beside
         # Who was erased goes whatever else does, and so is no part of what the guard measures.
         n_erased = self._count(
             f"select count(*) from operations where op = 'remove' and {self._let_go.condition(model.name)}"
         )
-        n_removed = counts.get("remove", 0) - n_erased
-        readings = apply_releases(read_sync(model.name, n_held - n_erased, n_removed, limits), list(releases))
+        n_held, n_removed = summary["acknowledged"] - n_erased, summary["remove"] - n_erased
+        readings = apply_releases(read_sync(model.name, n_held, n_removed, limits), list(releases))
         if any(reading.parks for reading in readings):
-            summary |= {"parked": "guard"}
-            return self._only_let_go(model.name, kept, summary, readings, as_of, batch_size)
-        operations = self._store.put(self._connection, "select * from operations order by batch_no, position")
-        pieces = {f"sync_ops:{model.name}": (operations,)} if operations.rows else {}
-        return SyncResult(kept | pieces, summary, readings)
+            summary["parked"] = "guard"
+            return self._let_them_go(spec, as_of, Looked(summary, readings, is_new, says=False))
+        self._compare(model)
+        counted = "select coalesce(name, ''), count(*) from differing_columns group by all order by all"
+        summary["columns"] = dict(self._connection.execute(counted).fetchall())
+        return Looked(summary, readings, is_new, says=True)
 
-    def _only_let_go(
-        self,
-        sync: str,
-        kept: Mapping[str, tuple[Piece, ...]],
-        summary: dict[str, Any],
-        readings: list[Reading],
-        as_of: Any,
-        batch_size: int,
-    ) -> SyncResult:
-        """Return a parked sync's part: it says nothing, but that who was erased is to be let go of."""
-        condition = self._let_go.condition(sync)
-        if not self._count(f"select count(*) from acknowledged where row_hash is not null and {condition}"):
-            return SyncResult(kept, summary, readings)
+    def _let_them_go(self, spec: SyncSpec, as_of: Any, looked: Looked) -> Looked:
+        """Have a sync that says nothing let go of who was erased all the same, where it removes anybody."""
+        condition = self._let_go.condition(spec.model.name)
+        if condition == NOBODY:
+            self._connection.execute(f"create or replace temp table operations as {relations.SYNC_OPS} limit 0")
+            return looked
         self._connection.execute(
             "create or replace temp table desired as select key, row_hash, null::varchar as data from acknowledged"
             f" where row_hash is not null and not {condition}"
         )
-        query = f"select * from ({statement('tailrace.planning', 'sync_ops')}) order by batch_no, position"
-        values = {"sync": sync, "as_of": as_of, "patience": REJECTED_PATIENCE_HOURS, "batch_size": batch_size}
-        operations = self._store.put(self._connection, query, values)
-        pieces = {f"sync_ops:{sync}": (operations,)} if operations.rows else {}
-        return SyncResult({**kept, **pieces}, summary | {"erased": operations.rows}, readings)
+        self._operate(spec, as_of)
+        erased = self._count("select count(*) from operations")
+        return replace(looked, summary=looked.summary | ({"erased": erased} if erased else {}))
 
-    def _desire(self, model: SyncModel) -> None:
+    def _operate(self, spec: SyncSpec, as_of: Any) -> None:
+        values = {
+            "sync": spec.model.name,
+            "mode": spec.model.mode,
+            "is_idempotent": spec.is_idempotent,
+            "as_of": as_of,
+            "patience": REJECTED_PATIENCE_HOURS,
+            "batch_size": spec.batch_size,
+        }
+        self._connection.execute(f"create or replace temp table operations as {_statement('sync_ops')}", values)
+
+    def _compare(self, model: SyncModel) -> None:
+        """Make the table `differing_columns`: what of each row that is updated is not as the destination has it."""
+        names = [column for column in model.columns if column not in model.keys]
+        listed = f"[{', '.join(literal(name) for name in names)}]"
+        query = _statement("sync_columns").replace("{cells}", cells(names, "operations.")).replace("{names}", listed)
+        self._connection.execute(f"create or replace temp table differing_columns as {query}")
+
+    def desire(self, model: SyncModel) -> None:
         """Make the table `desired`: one row per key, its columns as JSON text, and the hash of that."""
         keys = ", ".join(f"{identifier(key)} := {identifier(key)}::varchar" for key in model.keys)
         columns = ", ".join(f"{identifier(column)} := {identifier(column)}" for column in model.columns)
@@ -226,3 +247,7 @@ class SyncPlanner:
 def batches(connection: duckdb.DuckDBPyConnection, source: str) -> list[tuple[int, int]]:
     """Return (batch_no, rows) of each batch of a sync's operations, in order."""
     return connection.execute(f"select batch_no, count(*) from {source} group by batch_no order by batch_no").fetchall()
+
+
+def _statement(name: str) -> str:
+    return statement("tailrace.planning", name)
