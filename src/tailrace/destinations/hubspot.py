@@ -264,7 +264,7 @@ def _post(secrets: Secrets, url: str, body: Any) -> HttpRequest:
 
 
 def _ids(results: list[Any], key: str, wanted: Mapping[str, int]) -> Iterator[tuple[str, int]]:
-    """Yield the record id and position of each record that was found; keys are compared in any case, as HubSpot does."""
+    """Yield the record id and position of each record that was found; HubSpot compares keys in any case."""
     folded = {value.lower(): position for value, position in wanted.items()}
     for one in results:
         properties = one.get("properties") if isinstance(one, dict) else None
