@@ -49,13 +49,15 @@ READING = {
     "live show": (),
     "report": (),
     "doctor": (),
+    "destination list": (),
+    "destination check": (),
 }
 CHANGING = {
     *("land", "plan", "apply", "run", "deliver", "backfill", "demo", "gc", "quarantine retry", "guard release"),
     *("unknown settle", "live acquire", "live release"),
     *("backfills show", "backfills corrections", "backfills ignore", "backfills send"),
     *("erase", "erasures show", "erasures finish"),
-    *("drafts show", "drafts approve", "drafts reject", "broadcast", "campaign backtest"),
+    *("destination test", "drafts show", "drafts approve", "drafts reject", "broadcast", "campaign backtest"),
 }
 """Tried in other files, on copies."""
 

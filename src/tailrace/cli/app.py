@@ -18,6 +18,7 @@ from tailrace.cli import (
     broadcasting,
     campaigns,
     collecting,
+    destinations,
     drafts,
     erasing,
     events,
@@ -51,6 +52,7 @@ app.add_typer(campaigns.app, name="campaign")
 app.add_typer(backfills.app, name="backfills")
 app.add_typer(events.contracts, name="contracts")
 app.add_typer(drafts.app, name="drafts")
+app.add_typer(destinations.app, name="destination")
 app.add_typer(erasing.app, name="erasures")
 app.add_typer(operations.quarantine, name="quarantine")
 app.add_typer(operations.guard, name="guard")
