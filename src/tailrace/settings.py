@@ -13,13 +13,14 @@ from tailrace.errors import TailraceError
 class Settings:
     """One installation: a data directory, a project that people edit, and limits.
 
-    `memory_limit` is DuckDB's (`4GB`); `threads` is None for all cores. `allow_list` holds the lower-cased
-    addresses that may be reached without the live lease.
+    `journal_url` names the journal's database and may hold a password: it is never shown. `memory_limit` is DuckDB's
+    (`4GB`); `threads` is None for all cores. `allow_list` holds the lower-cased addresses that may be reached without
+    the live lease.
     """
 
     data_dir: Path
     project_dir: Path
-    journal_url: str | None = None
+    journal_url: str | None = field(default=None, repr=False)
     journal_copy_dir: Path | None = None
     memory_limit: str = "4GB"
     threads: int | None = None
@@ -36,7 +37,7 @@ class Settings:
         return cls(
             data_dir=Path(data_dir or env.get("TAILRACE_DATA", "data")).absolute(),
             project_dir=Path(project_dir or env.get("TAILRACE_PROJECT", "dbt_project")).absolute(),
-            journal_url=env.get("TAILRACE_JOURNAL"),
+            journal_url=env.get("TAILRACE_JOURNAL") or None,
             journal_copy_dir=Path(copy_dir).absolute() if copy_dir else None,
             memory_limit=env.get("TAILRACE_MEMORY_LIMIT", "4GB"),
             threads=int(threads) if threads else None,

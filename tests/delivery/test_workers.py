@@ -12,7 +12,6 @@ from tailrace.delivery.worker import Share
 from tailrace.destinations import webhook
 from tailrace.errors import JournalError
 from tailrace.journal import Journal
-from tailrace.journal.copy import Copy
 
 PEOPLE = [f"person{n:02d}@people.test" for n in range(40)]
 WORKERS = 4
@@ -129,14 +128,3 @@ def test_a_share_of_a_delivery_that_was_replaced_hands_nothing_over(world, post)
                 world.settings, journal, world.plans, Share(old), now=lambda: world.now, renderer=world.renderer
             )
     assert not post.inbox.taken
-
-
-def test_the_newest_claim_of_the_copy_is_found_though_workers_wrote_it_before_an_older_one(tmp_path):
-    copy = Copy(tmp_path / "claims.log")
-    for seq in (9, 12, 10, 11):
-        copy.append({"journal": "one", "seq": seq})
-    assert copy.last()["seq"] == 12
-    copy.append({"journal": "one", "accepted": 1})
-    assert copy.last()["accepted"] == 1
-    copy.append({"journal": "two", "seq": 3})
-    assert copy.last() == {"journal": "two", "seq": 3}

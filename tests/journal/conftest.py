@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pyarrow as pa
 import pytest
+from tests.landing import postgres
 
 from tailrace.journal import Journal
 from tailrace.settings import Settings
@@ -16,9 +17,22 @@ def at():
     return T0
 
 
+@pytest.fixture(scope="session")
+def server():
+    with postgres.serving() as found:
+        yield found
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def kind(request):
+    """What the journal is kept in: all that is true of it is true in both."""
+    return request.param
+
+
 @pytest.fixture
-def settings(tmp_path):
-    return Settings(tmp_path / "data", tmp_path / "project", journal_copy_dir=tmp_path / "elsewhere")
+def settings(tmp_path, kind, request):
+    url = request.getfixturevalue("server").schema() if kind == "postgres" else None
+    return Settings(tmp_path / "data", tmp_path / "project", url, journal_copy_dir=tmp_path / "elsewhere")
 
 
 @pytest.fixture

@@ -1,13 +1,13 @@
 from __future__ import annotations
 
-import sqlite3
-from importlib import resources
+from contextlib import closing
 
 import pyarrow as pa
 import pytest
 
 from tailrace.errors import JournalError
-from tailrace.journal import Journal, Record
+from tailrace.journal import Journal, Record, database
+from tailrace.journal.opening import open_database
 from tailrace.journal.readings import MIRRORS
 
 
@@ -115,20 +115,21 @@ def test_a_record_that_is_refused_leaves_no_answer(journal, intents, at):
     assert journal.responses(0).num_rows == journal.message_outcomes(0).num_rows == 0
 
 
-def test_a_journal_of_the_first_version_migrates_with_all_that_is_in_it(settings, intents, at):
-    text = resources.files("tailrace.journal.migrations").joinpath("0001_the_journal.sql").read_text()
-    settings.journal.parent.mkdir(parents=True)
-    with sqlite3.connect(settings.journal) as old:
-        old.executescript(text)
-        old.executescript("create table migrations (number integer primary key, name text not null)")
-        old.execute("insert into migrations values (1, '0001_the_journal')")
-        old.execute("insert into journal values ('old', 0)")
-        old.execute("insert into plans values (1, 'p1', null, 0, 0)")
-        old.execute(
-            "insert into intents values (1, 'a', 'p1', 'c', 'v', 's', 'e', 7, 'email', 'm', 'marketing', 1, 0, null)"
-        )
-        old.execute("insert into states values ('a', 'message', 'email', 'pending', 0, 0, null, null, 1, 1, 0, null)")
-    old.close()
+def test_a_journal_of_the_first_version_migrates_with_all_that_is_in_it(settings, intents, at, monkeypatch):
+    first = (1, database._steps()[1])
+    monkeypatch.setattr(database, "_steps", lambda: dict([first]))
+    with closing(open_database(settings)) as old:
+        assert old.migrate() == ["0001_the_journal"]
+        with old.transaction():
+            old.run("insert into journal values ('old', 0)")
+            old.run("insert into plans (plan_id, as_of, applied_at) values ('p1', 0, 0)")
+            old.run(
+                "insert into intents (intent_id, plan_id, campaign, version, step, enrollment_id, person_id, channel,"
+                " message, class, priority, deliver_after)"
+                " values ('a', 'p1', 'c', 'v', 's', 'e', 7, 'email', 'm', 'marketing', 1, 0)"
+            )
+            old.run("insert into states values ('a', 'message', 'email', 'pending', 0, 0, null, null, 1, 1, 0, null)")
+    monkeypatch.undo()
     with Journal.open(settings) as journal:
         assert journal.journal_id == "old"
         (item,) = journal.due_messages("email", at, 9).items

@@ -70,6 +70,7 @@ def test_the_batches_with_a_row_of_theirs_are_cancelled_and_a_claimed_one_may_ha
     assert states(busy)["p2/s/0"] == "cancelled"
 
 
+@pytest.mark.parametrize("kind", ["sqlite"], indirect=True)
 def test_what_is_forgotten_leaves_no_byte_in_the_file(busy, settings, at):
     busy._db._connection.execute("pragma secure_delete = off").fetchall()
     for number in range(200):

@@ -6,12 +6,15 @@ from datetime import UTC, datetime, timedelta
 
 import pyarrow as pa
 import pytest
+from tests.journal.test_drafts import everything
 
 from tailrace.errors import JournalError
 from tailrace.journal import Claim, Journal, Record, RowOutcome, SyncBatch
 from tailrace.journal.choices import CHOSEN
 from tailrace.journal.readings import MIRRORS
 from tailrace.journal.records import Choice
+
+IN_A_FILE = pytest.mark.parametrize("kind", ["sqlite"], indirect=True)
 
 
 def claim_all(journal, epoch, at, *, destination="relay", is_idempotent=False, **options):
@@ -25,9 +28,9 @@ def states(journal):
 
 def test_applying_a_plan_again_changes_nothing(journal, intents, at):
     assert journal.apply_plan("p1", None, at, at, intents("a", "b"), [SyncBatch("s", 0, 5, "hook")]) == 2
-    before = list(journal._db._connection.iterdump())
+    before = everything(journal)
     assert journal.apply_plan("p1", None, at, at, intents("a", "b"), [SyncBatch("s", 0, 5, "hook")]) == 0
-    assert list(journal._db._connection.iterdump()) == before
+    assert everything(journal) == before
 
 
 def test_an_intent_that_an_earlier_plan_brought_is_left_as_it_is(journal, intents, at):
@@ -187,6 +190,7 @@ def test_times_with_a_zone_and_without_are_the_same_instants(journal, intents, a
     assert journal.intents_of(1)[0].deliver_after == at
 
 
+@IN_A_FILE
 def test_the_files_are_for_their_owner_only(journal, settings, intents, at):
     journal.apply_plan("p1", None, at, at, intents("a"), [])
     claim_all(journal, journal.start_epoch(at), at)
@@ -194,6 +198,7 @@ def test_the_files_are_for_their_owner_only(journal, settings, intents, at):
         assert path.stat().st_mode & 0o077 == 0, path
 
 
+@IN_A_FILE
 def test_every_commit_is_synced(journal):
     assert journal._db.value("pragma synchronous") == 2
     assert journal._db.value("pragma journal_mode") == "wal"
@@ -211,6 +216,7 @@ def test_migrations_are_numbered_kept_and_a_newer_file_is_refused(settings, jour
         Journal.open(settings)
 
 
+@IN_A_FILE
 def test_a_file_that_is_no_database_is_refused_in_words(settings):
     settings.journal.parent.mkdir(parents=True)
     settings.journal.write_bytes(b"not a database" * 100)
@@ -220,17 +226,21 @@ def test_a_file_that_is_no_database_is_refused_in_words(settings):
 
 class TestBehindItsCopy:
     @pytest.fixture
-    def sent(self, journal, settings, intents, at):
-        """A journal that was backed up, then sent b and c; returns a function that puts the backup back."""
+    def sent(self, journal, settings, intents, at, kind, request):
+        """A journal that was backed up, then sent b and c; returns a function that puts the backup back, or nothing."""
+        server = request.getfixturevalue("server") if kind == "postgres" else None
         journal.apply_plan("p1", None, at, at, intents("a", "b", "c"), [])
         epoch = journal.start_epoch(at)
         items = journal.due_messages("email", at, 9).items
         (first,) = journal.claim(epoch, at, items[:1], destination="relay", is_idempotent=False).claims
         journal.record(epoch, at, [Record(first, "accepted", "ok")])
         backup = settings.journal.with_suffix(".backup")
-        with sqlite3.connect(backup) as target:
-            journal._db._connection.backup(target)
-        target.close()
+        if server is not None:
+            backup = server.dump(settings.journal_url)
+        else:
+            with sqlite3.connect(backup) as target:
+                journal._db._connection.backup(target)
+            target.close()
         claims = journal.claim(epoch, at, items[1:], destination="relay", is_idempotent=False).claims
         journal.record(epoch, at, [Record(claim, "accepted", "ok") for claim in claims])
         journal.apply_plan("p2", "p1", at, at, intents("d"), [])
@@ -240,10 +250,14 @@ class TestBehindItsCopy:
         journal.record(epoch, at, [Record(last, "accepted", "ok")])
         journal.close()
 
-        def restore():
+        def restore(*, nothing=False):
+            if server is not None:
+                server.restore(settings.journal_url, None if nothing else backup)
+                return
             for path in settings.journal.parent.glob("journal.sqlite*"):
                 path.unlink()
-            shutil.copy(backup, settings.journal)
+            if not nothing:
+                shutil.copy(backup, settings.journal)
 
         return restore
 
@@ -254,7 +268,7 @@ class TestBehindItsCopy:
         assert "--accept-journal --reason" in str(caught.value)
 
     def test_a_missing_journal_refuses_to_send(self, sent, settings, at):
-        settings.journal.unlink()
+        sent(nothing=True)
         with Journal.open(settings) as journal, pytest.raises(JournalError, match="is not the journal"):
             journal.start_epoch(at)
 
@@ -267,10 +281,7 @@ class TestBehindItsCopy:
     def test_taken_on_by_a_person_it_sends_again_but_nothing_that_the_copy_knows(
         self, sent, settings, intents, at, how
     ):
-        if how == "restored":
-            sent()
-        else:
-            settings.journal.unlink()
+        sent(nothing=how == "missing")
         with Journal.open(settings) as journal:
             with pytest.raises(JournalError, match="needs a reason"):
                 journal.accept_copy("kim", "", at)
@@ -308,6 +319,17 @@ class TestBehindItsCopy:
                 ("new", "accepted"),
             ]
             assert journal.mirror("intents", seen_intents).column("intent_id").to_pylist() == ["new"]
+
+    def test_a_line_that_a_slower_sender_wrote_after_it_does_not_hide_a_claim_that_is_missing(self, sent, settings, at):
+        """Senders that work at the same time: the claim of `a` was committed first, and its line comes last."""
+        first, *later = settings.journal_copy.read_bytes().splitlines(keepends=True)
+        assert b'["a",1]' in first
+        settings.journal_copy.write_bytes(b"".join((*later, first)))
+        with Journal.open(settings) as journal:
+            assert journal.copy_problem() is None
+        sent()
+        with Journal.open(settings) as journal, pytest.raises(JournalError, match="behind its copy"):
+            journal.start_epoch(at)
 
     def test_a_torn_last_line_is_passed_over_and_fenced_off(self, sent, settings, intents, at):
         with settings.journal_copy.open("ab") as handle:

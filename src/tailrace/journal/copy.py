@@ -1,7 +1,8 @@
 """Does this journal know everything that was claimed? The append-only copy of its claims, on another path, says.
 
 One line per claimed batch, written with one call and made durable after the claim's commit and before any byte of
-it leaves. A journal that was restored, shortened or swapped lacks the last line's claim.
+it leaves. A journal that was restored, shortened or swapped lacks the claim of one of the last lines: of the last, but
+that senders that work at the same time may write their lines in another order than they committed.
 """
 
 from __future__ import annotations
@@ -9,15 +10,12 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator
-from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
 from tailrace import durable
 
 _TAIL_BYTES = 65_536
-_SIDE_BY_SIDE = 64
-"""So many workers may write at once."""
 
 
 class Copy:
@@ -37,13 +35,10 @@ class Copy:
             raise OSError(f"{self.path}: only {written} of {len(content)} bytes were written; is the disk full?")
         os.fdatasync(handle)
 
-    def last(self) -> dict[str, Any] | None:
-        """Return the newest whole line, or None when there is none.
-
-        Workers write side by side, so that the newest claim may stand a few lines before the end.
-        """
+    def newest(self, most: int) -> list[dict[str, Any]]:
+        """Return the last whole lines, at most so many, the newest first."""
         if not self.path.exists():
-            return None
+            return []
         with self.path.open("rb") as handle:
             size = handle.seek(0, os.SEEK_END)
             reach = _TAIL_BYTES
@@ -51,12 +46,10 @@ class Copy:
                 start = max(0, size - reach)
                 handle.seek(start)
                 # When the window does not begin the file, its first line may be half a line.
-                lines = handle.read(size - start).split(b"\n")[0 if start == 0 else 1 : -1]
-                whole = [line for line in map(_parse, reversed(lines[-_SIDE_BY_SIDE:])) if line is not None]
-                if whole:
-                    return _newest(whole)
-                if start == 0:
-                    return None
+                contents = handle.read(size - start).split(b"\n")[0 if start == 0 else 1 : -1]
+                found = [line for line in map(_parse, reversed(contents[-2 * most :])) if line is not None][:most]
+                if start == 0 or len(found) == most:
+                    return found
                 reach *= 8
 
     def lines(self) -> Iterator[dict[str, Any]]:
@@ -87,12 +80,6 @@ class Copy:
             if size and os.pread(self._handle, 1, size - 1) != b"\n":
                 os.write(self._handle, b"\n")
         return self._handle
-
-
-def _newest(lines: list[dict[str, Any]]) -> dict[str, Any]:
-    """Return the line with the highest claim among the claims that the file ends in; `lines`: the last one first."""
-    mine = list(takewhile(lambda line: "seq" in line and line["journal"] == lines[0]["journal"], lines))
-    return max(mine, key=lambda line: int(line["seq"])) if mine else lines[0]
 
 
 def _parse(content: bytes) -> dict[str, Any] | None:

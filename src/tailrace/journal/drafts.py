@@ -12,6 +12,7 @@ from tailrace.journal.records import Decided, Draft, micros, moment
 
 _PACKAGE = "tailrace.journal"
 _SHOWN = 5
+_ALL = 2**62
 
 
 class Drafts:
@@ -19,7 +20,7 @@ class Drafts:
 
     _db: Database
 
-    def drafts(self, campaign: str | None = None, limit: int = -1) -> list[Draft]:
+    def drafts(self, campaign: str | None = None, limit: int = _ALL) -> list[Draft]:
         """Return the messages that wait for approval, in the order of applying; all campaigns' unless one is named."""
         rows = self._db.all(statement(_PACKAGE, "drafts"), {"campaign": campaign, "limit": limit})
         return [

@@ -15,6 +15,6 @@ inner join intents on intents.intent_id = states.item_id
 inner join plans on plans.plan_id = intents.plan_id
 where states.state = 'draft'
     and states.kind = 'message'
-    and ($campaign is null or intents.campaign = $campaign)
+    and (cast($campaign as text) is null or intents.campaign = $campaign)
 order by intents.seq
 limit $limit

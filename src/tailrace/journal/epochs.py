@@ -7,7 +7,9 @@ until a person takes it on.
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator, Sequence
 from datetime import datetime
+from typing import Any
 
 from tailrace.errors import JournalError
 from tailrace.journal.copy import Copy
@@ -17,6 +19,10 @@ from tailrace.journal.records import micros
 
 _FAR = 100_000
 """How far the numbering jumps after numbers were lost, beyond what a run could have used since the copy's last line."""
+
+_LATE = 64
+"""How many of the copy's last lines are looked at: more than senders work at the same time, for of each one line may
+stand behind those of claims that were committed after its own."""
 
 _NUMBERED = ("intents", "outcomes", "acts", "responses")
 """The tables whose readers remember the last number that they saw."""
@@ -54,33 +60,35 @@ class Epochs:
 
     def copy_problem(self) -> str | None:
         """Return why this journal may not send, as far as its copy knows; None when it may."""
-        last = self._copy.last()
-        if last is None:
+        lines = self._copy.newest(_LATE)
+        if not lines:
             return None
         way_out = (
             " Nothing is sent. Put the newest journal back; if there is none, `tailrace live acquire --accept-journal"
             " --reason …` goes on with this one and lists as unknown what only the copy knows of"
         )
-        if last["journal"] != self.journal_id:
+        if lines[0]["journal"] != self.journal_id:
             return (
-                f"{self._db.path} is not the journal that {self._copy.path} is the copy of"
-                f" ({self.journal_id} instead of {last['journal']}); expected the one it was made with.{way_out}"
+                f"{self._db.name} is not the journal that {self._copy.path} is the copy of"
+                f" ({self.journal_id} instead of {lines[0]['journal']}); expected the one it was made with.{way_out}"
             )
-        if "accepted" in last:
-            known = self._db.value("select max(seq) from copy_acceptances") or 0
-            is_behind = known < last["accepted"]
-        else:
-            row = self._db.one("select item_id, attempt, epoch from attempts where seq = $seq", {"seq": last["seq"]})
-            is_behind = row is None or [[row["item_id"], row["attempt"]], row["epoch"]] != [
-                last["items"][-1],
-                last["epoch"],
-            ]
-        if not is_behind:
+        if all(self._knows(line) for line in _since_acceptance(lines)):
             return None
         return (
-            f"{self._db.path} is behind its copy {self._copy.path}: it lacks the last batch that was claimed"
+            f"{self._db.name} is behind its copy {self._copy.path}: it lacks a batch that was claimed last"
             f" (it was restored from an older backup, or shortened); expected it to know every claim.{way_out}"
         )
+
+    def _knows(self, line: dict[str, Any]) -> bool:
+        """Return whether the journal has what a line of its copy says."""
+        if "accepted" in line:
+            known = self._db.value("select max(seq) from copy_acceptances") or 0
+            return bool(known >= line["accepted"])
+        row = self._db.one("select item_id, attempt, epoch from attempts where seq = $seq", {"seq": line["seq"]})
+        if row is None:
+            return False
+        claimed: list[Any] = line["items"][-1]
+        return claimed == [row["item_id"], row["attempt"]] and bool(line["epoch"] == row["epoch"])
 
     def accept_copy(self, who: str, reason: str, at: datetime) -> int:
         """Go on with this journal although its copy knows more, and return how many claims only the copy knew.
@@ -146,3 +154,11 @@ class Epochs:
             params,
         )
         return 1
+
+
+def _since_acceptance(lines: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """Yield the lines, newest first, up to that with which a person took the journal on: older ones are another's."""
+    for line in lines:
+        yield line
+        if "accepted" in line:
+            return

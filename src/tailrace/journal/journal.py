@@ -1,4 +1,4 @@
-"""What was to be sent, and what became of it? The memory of every effect, and the only writer of its file.
+"""What was to be sent, and what became of it? The memory of every effect, and the only writer of its database.
 
 The journal stops a second send; everything else in the data directory can be rebuilt. It holds people by id only; what
 webhooks answered is kept as it came.
@@ -14,7 +14,6 @@ from types import TracebackType
 from typing import Self
 
 from tailrace import clock, durable, ids
-from tailrace.errors import JournalError
 from tailrace.journal.broadcasts import Broadcasts
 from tailrace.journal.choices import Choices
 from tailrace.journal.copy import Copy
@@ -23,6 +22,7 @@ from tailrace.journal.drafts import Drafts
 from tailrace.journal.erasures import Erasures
 from tailrace.journal.guards import Guards
 from tailrace.journal.lease import Leases
+from tailrace.journal.opening import open_database
 from tailrace.journal.place import host_id
 from tailrace.journal.plans import Plans
 from tailrace.journal.rates import Rates
@@ -51,14 +51,9 @@ class Journal(
     def open(cls, settings: Settings) -> Self:
         """Open the journal of this installation, making or migrating it first.
 
-        Raises JournalError when it is locked, damaged or newer than this tailrace.
+        Raises JournalError when it is locked, damaged, not to be reached or newer than this tailrace.
         """
-        if settings.journal_url is not None:
-            raise JournalError(
-                "TAILRACE_JOURNAL names a database, which this version cannot use; expected it to be unset: the"
-                f" journal is then {settings.journal}"
-            )
-        database = Database(settings.journal)
+        database = open_database(settings)
         try:
             database.migrate()
             return cls(settings, database, Copy(settings.journal_copy))
@@ -83,12 +78,23 @@ class Journal(
 
     @contextmanager
     def sender(self, now: datetime) -> Iterator[int]:
-        """Be the one sender of this data directory for the block, and yield the epoch to claim and record with.
+        """Be the one sender of this journal for the block, and yield the epoch to claim and record with.
+
+        Workers that the sender starts open the journal too, and claim and record with that epoch.
 
         Raises Busy when another process sends, JournalError when the journal is behind its copy.
         """
-        with durable.exclusive(self._settings.deliver_lock, "delivery"):
+        with durable.exclusive(self._settings.deliver_lock, "delivery"), self._db.exclusive("delivery"):
             yield self.start_epoch(now)
+
+    @property
+    def name(self) -> str:
+        """Return what messages call this journal: its file, or its database without the password."""
+        return self._db.name
+
+    def weaknesses(self) -> list[str]:
+        """Return in words what of its database's settings breaks the promise that a commit is on the disk."""
+        return self._db.weaknesses()
 
     def _identify(self) -> str:
         known = self._db.value("select journal_id from journal")
@@ -102,6 +108,6 @@ class Journal(
     def _new_id(self) -> str:
         # The one id that is not a hash of meaning: a journal made anew must not pass for the one that was lost.
         at = clock.now()
-        name = ids.digest("journal", host_id(), str(self._db.path), str(os.getpid()), os.urandom(16).hex())[:16]
+        name = ids.digest("journal", host_id(), self._db.name, str(os.getpid()), os.urandom(16).hex())[:16]
         self._db.run("insert into journal (journal_id, created_at) values ($id, $at)", {"id": name, "at": micros(at)})
         return name

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from tailrace.errors import JournalError
 from tailrace.journal.database import Database
-from tailrace.journal.place import place_of
+from tailrace.journal.place import Place
 from tailrace.journal.records import Lease, micros, moment
 
 
@@ -16,7 +16,7 @@ class Leases:
     _db: Database
 
     def live_acquire(self, who: str, reason: str, at: datetime) -> Lease:
-        """Bind the live lease to this journal file on this host, and return it."""
+        """Bind the live lease to this very journal on this host, and return it."""
         self._change_lease("acquire", who, reason, at)
         return self.live_show()
 
@@ -26,26 +26,20 @@ class Leases:
         return self.live_show()
 
     def live_show(self) -> Lease:
-        """Return the live lease, and whether it holds here: same host, path, device and inode as when acquired."""
+        """Return the live lease, and whether it holds here: the very place that it was acquired for."""
         row = self._db.one("select * from live_lease order by seq desc limit 1")
         if row is None:
             return Lease(False, "it was never acquired", None, None, None)
-        here = place_of(self._db.path)
-        why_not = None
-        if row["action"] != "acquire":
+        if row["action"] == "acquire":
+            why_not = self._db.why_elsewhere(Place(row["host"], row["path"], row["device"], row["inode"]))
+        else:
             why_not = "it was released"
-        elif row["host"] != here.host:
-            why_not = "it was acquired on another host"
-        elif row["path"] != here.path:
-            why_not = "it was acquired for another data directory"
-        elif (row["device"], row["inode"]) != (here.device, here.inode):
-            why_not = "the journal file is not the one it was acquired for (copied or restored)"
         return Lease(why_not is None, why_not, row["who"], row["reason"], moment(row["at"]))
 
     def _change_lease(self, action: str, who: str, reason: str, at: datetime) -> None:
         if not reason.strip():
             raise JournalError(f"to {action} the live lease needs a reason; expected one: say why")
-        here = place_of(self._db.path)
+        here = self._db.place()
         with self._db.transaction():
             self._db.run(
                 "insert into live_lease (action, host, path, device, inode, who, reason, at)"

@@ -1,4 +1,4 @@
-"""Which host, and which very file, is this? A copied data directory is another place."""
+"""Which host, and which very journal, is this? A copied data directory is another place."""
 
 from __future__ import annotations
 
@@ -14,7 +14,11 @@ _MACHINE_ID = Path("/etc/machine-id")
 
 @dataclass(frozen=True)
 class Place:
-    """A journal file on a host: hashed host name or machine id, real path, device and inode."""
+    """A journal on a host: hashed host name or machine id, real path, device and inode of the file.
+
+    Of a journal in a PostgreSQL database the path is the data directory's, with the database's address; device is the
+    server's own number, and inode stands for its timeline, the database and the table.
+    """
 
     host: str
     path: str

@@ -144,11 +144,13 @@ class Plans(Epochs):
 
 
 def _rows(intents: pa.Table, plan_id: str) -> list[tuple[Any, ...]]:
-    """Return the intents as SQLite takes them; times (zone-less UTC, or with a zone) as microseconds."""
+    """Return the intents as the journal stores them; times (zone-less UTC, or with a zone) as microseconds."""
     columns = [intents.column(name).to_pylist() for name in _INTENT]
     for name, otherwise in _OPTIONAL.items():
         has = name in intents.column_names
-        columns.append(intents.column(name).to_pylist() if has else [otherwise] * intents.num_rows)
+        column = intents.column(name) if has else pa.chunked_array([pa.array([otherwise] * intents.num_rows)])
+        # Truth is stored as a number.
+        columns.append((column.cast(pa.int64()) if pa.types.is_boolean(column.type) else column).to_pylist())
     for name in _TIMES:
         column = intents.column(name)
         columns.append(column.cast(pa.timestamp("us", column.type.tz)).cast(pa.int64()).to_pylist())

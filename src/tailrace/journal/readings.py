@@ -167,7 +167,9 @@ class Readings:
         `seq` is above `since_seq` (`answered`): the next plan folds it.
         """
         found: dict[str, dict[str, int]] = {}
-        for plan_id, state, count in self._db.tuples(statement(_PACKAGE, "open_plans"), {"after": since_seq}):
+        with self._db.settled():
+            rows = self._db.tuples(statement(_PACKAGE, "open_plans"), {"after": since_seq})
+        for plan_id, state, count in rows:
             found.setdefault(plan_id, {})[state] = count
         return found
 
@@ -222,7 +224,9 @@ class Readings:
         ]
 
     def _arrow(self, sql: str, params: dict[str, Any], schema: pa.Schema) -> pa.Table:
-        rows = self._db.tuples(sql, params)
+        # Who goes on from the highest number that was read must have read all below it.
+        with self._db.settled():
+            rows = self._db.tuples(sql, params)
         columns = zip(*rows, strict=True) if rows else [() for _ in schema]
         arrays = [
             pa.array(values, pa.int64()).cast(field.type) if field.type == _TIME else pa.array(values, field.type)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,6 +16,10 @@ from tailrace.journal.records import Claim, Due, Record, micros, moment
 
 _PACKAGE = "tailrace.journal"
 _BEYOND_ANY_PRIORITY = 2**31 - 1
+_ATTEMPT = (
+    "insert into attempts (item_id, attempt, epoch, destination, is_idempotent, claimed_at)"
+    " values ($item_id, $attempt, $epoch, $destination, $is_idempotent, $now)"
+)
 
 _STATE_AFTER = {
     "accepted": "accepted",
@@ -151,6 +156,8 @@ class Sending(Epochs):
     ) -> Claimed:
         """Claim those of `items` that may still go out, in one transaction, and copy the claims to the other path.
 
+        Others may claim at the same time, with the same epoch: none waits for another's items, and no item is two's.
+
         When this returns, both are on the disk: only now may bytes leave. Left out is what is not pending, not due,
         expired or bound to another destination. Items that `withdrawn` names, each with its reason, are cancelled.
         """
@@ -160,27 +167,24 @@ class Sending(Epochs):
             "destination": destination,
             "is_idempotent": int(is_idempotent),
         }
-        claims: list[Claim] = []
+        withdrawn = withdrawn or {}
         cancelled: dict[str, int] = {}
         seq = 0
-        with self._db.transaction():
+        with self._db.transaction(may_overlap=True):
             self.fence(epoch)
-            for item in items:
-                one = params | {"item_id": item.item_id}
-                code = None if withdrawn is None else withdrawn.get(item.item_id)
-                if code is not None:
-                    if self._cancel(one | {"code": code}):
-                        cancelled[code] = cancelled.get(code, 0) + 1
-                    continue
-                row = self._db.one(statement(_PACKAGE, "claim"), one)
-                if row is None:
-                    continue
-                claims.append(Claim(item.item_id, row["attempt"]))
-                seq = self._db.insert(
-                    "insert into attempts (item_id, attempt, epoch, destination, is_idempotent, claimed_at)"
-                    " values ($item_id, $attempt, $epoch, $destination, $is_idempotent, $now)",
-                    one | {"attempt": row["attempt"]},
-                )
+            # Before any claim: a sender that holds claims of this transaction waits for nobody.
+            for item_id in sorted({item.item_id for item in items} & withdrawn.keys()):
+                code = withdrawn[item_id]
+                if self._cancel(params | {"item_id": item_id, "code": code}):
+                    cancelled[code] = cancelled.get(code, 0) + 1
+            wanted = [item.item_id for item in items if item.item_id not in withdrawn]
+            rows = self._db.all(self._db.own_statement("claim"), params | {"items": json.dumps(wanted)})
+            attempts = {row["item_id"]: row["attempt"] for row in rows}
+            claims = [Claim(item_id, attempts[item_id]) for item_id in wanted if item_id in attempts]
+            if claims:
+                told = [params | {"item_id": claim.item_id, "attempt": claim.attempt} for claim in claims]
+                self._db.many(_ATTEMPT, told[:-1])
+                seq = self._db.insert(_ATTEMPT, told[-1])
             tops = self._tops() if claims else {}
         crash.here("deliver.claimed")
         if claims:
@@ -202,7 +206,7 @@ class Sending(Epochs):
 
         Raises JournalError, and writes none of it, when one of them is not claimed by this epoch.
         """
-        with self._db.transaction():
+        with self._db.transaction(may_overlap=True):
             self.fence(epoch)
             for record in records:
                 self._record(epoch, micros(at), record)

@@ -13,6 +13,7 @@ from tailrace import clock, durable, engine
 from tailrace.destinations.connections import load_connections
 from tailrace.errors import Busy, TailraceError
 from tailrace.journal.journal import Journal
+from tailrace.journal.opening import is_made
 from tailrace.landing import erased
 from tailrace.landing.loads import Load, loads
 from tailrace.landing.quarantine import list_quarantine
@@ -128,7 +129,7 @@ def _plans(settings: Settings) -> Iterator[tuple[str, str]]:
 
 
 def _journal(settings: Settings) -> Iterator[tuple[str, str]]:
-    if not settings.journal.is_file():
+    if not is_made(settings):
         yield "note", "no journal yet; the first run makes one"
         return
     with Journal.open(settings) as journal:
@@ -137,7 +138,9 @@ def _journal(settings: Settings) -> Iterator[tuple[str, str]]:
             yield "bad", problem
         counts = journal.counts()
         states = ", ".join(f"{count:,} {state}" for state, count in counts.messages.items()) or "no messages yet"
-        yield "ok", states
+        yield "ok", f"{journal.name}: {states}"
+        for weakness in journal.weaknesses():
+            yield "bad", weakness
         unknown = counts.messages.get("unknown", 0)
         if unknown and counts.oldest_unknown is not None:
             since = clock.iso(counts.oldest_unknown)
