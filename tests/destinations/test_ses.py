@@ -160,6 +160,7 @@ def error(name, words="", status=400):
         (error("SomethingNew", status=777), Outcome.UNKNOWN, "http_777", False),
         ((200, {}, b"<html>Sign in</html>"), Outcome.UNKNOWN, "http_200_unreadable", False),
         ((200, {}, {"MessageId": ""}), Outcome.UNKNOWN, "http_200_unreadable", False),
+        ((200, {}, {}), Outcome.UNKNOWN, "http_200_unreadable", False),
         ((500, {}, b""), Outcome.RETRY_LATER, "http_500", True),
         ((502, {}, b""), Outcome.UNKNOWN, "http_502", False),
     ],

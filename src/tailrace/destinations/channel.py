@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 
 from tailrace.destinations import api
-from tailrace.destinations.base import HttpReply, Item, Meaning, Message, Outcome, RefusedError, Result
+from tailrace.destinations.base import HttpReply, Item, Meaning, Message, Outcome, RefusedError, Result, token
 
 
 def message_of(item: Item) -> Message:
@@ -24,6 +24,12 @@ def to_json(body: Any) -> bytes:
         return orjson.dumps(body)
     except TypeError:
         raise RefusedError("message:not_json") from None
+
+
+def id_of(told: Any, name: str) -> str | None:
+    """Return the id that an answer gives under `name`; None when it gives none."""
+    value = told.get(name) if isinstance(told, Mapping) else None
+    return token(value, "") or None if isinstance(value, str) else None
 
 
 def probed(codes: Mapping[Any, Meaning], reply: HttpReply, *, is_good: bool) -> Result:

@@ -27,7 +27,6 @@ from tailrace.destinations.base import (
     RefusedError,
     Result,
     Secrets,
-    token,
 )
 from tailrace.destinations.mime import check_words, headers_of, mailbox, sender_of
 from tailrace.destinations.normal import e164
@@ -106,8 +105,8 @@ def read_response(settings: Settings, item: Item, reply: HttpReply) -> Result:
     if reply.status != 200:
         return api.by_status(CODES, reply, item.at)
     told = api.read_json(reply)
-    provider_id = token(told.get("delivery_id"), "") if isinstance(told, dict) else ""
-    return Result(Outcome.ACCEPTED, "http_200", provider_id=provider_id) if provider_id else api.unreadable(reply)
+    delivery = channel.id_of(told, "delivery_id")
+    return api.unreadable(reply) if delivery is None else Result(Outcome.ACCEPTED, "http_200", provider_id=delivery)
 
 
 def build_probe(settings: Settings, secrets: Secrets) -> HttpRequest:

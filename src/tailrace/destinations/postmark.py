@@ -24,7 +24,6 @@ from tailrace.destinations.base import (
     Outcome,
     Result,
     Secrets,
-    token,
 )
 from tailrace.destinations.mime import check_words, headers_of, mailbox, sender_of
 from tailrace.destinations.transport import HttpSession
@@ -115,7 +114,7 @@ def read_response(settings: Settings, item: Item, reply: HttpReply) -> Result:
         # What is refused with a number that we do not know was refused all the same.
         plain = api.by_status(CODES, reply, item.at)
         return Result(plain.outcome, code, retry_after=plain.retry_after, is_systemic=plain.is_systemic)
-    provider_id = token(told.get("MessageID"), "") or None if known.outcome is Outcome.ACCEPTED else None
+    provider_id = channel.id_of(told, "MessageID") if known.outcome is Outcome.ACCEPTED else None
     return Result(known.outcome, code, provider_id=provider_id, is_systemic=known.is_systemic)
 
 

@@ -99,7 +99,7 @@ def build_request(settings: Settings, secrets: Secrets, item: Item) -> HttpReque
 def read_response(settings: Settings, item: Item, reply: HttpReply) -> Result:
     """Return what the answer means; a refusal names the field, and a field that is ours stops the connection."""
     if reply.status == 202:
-        return Result(Outcome.ACCEPTED, "http_202", provider_id=token(reply.headers.get("x-message-id"), "") or None)
+        return Result(Outcome.ACCEPTED, "http_202", provider_id=channel.id_of(reply.headers, "x-message-id"))
     plain = api.by_status(CODES, reply, item.at)
     if reply.status != 400:
         return plain

@@ -25,7 +25,6 @@ from tailrace.destinations.base import (
     Outcome,
     Result,
     Secrets,
-    token,
 )
 from tailrace.destinations.mime import build, mailbox, sender_of
 
@@ -127,8 +126,8 @@ def read_response(settings: Settings, item: Item, reply: HttpReply) -> Result:
     """Return what the answer means: the id of the message, or an error with its name."""
     told = api.read_json(reply)
     if reply.status == 200:
-        provider_id = token(told.get("MessageId"), "") if isinstance(told, dict) else ""
-        return Result(Outcome.ACCEPTED, "http_200", provider_id=provider_id) if provider_id else api.unreadable(reply)
+        name = channel.id_of(told, "MessageId")
+        return api.unreadable(reply) if name is None else Result(Outcome.ACCEPTED, "http_200", provider_id=name)
     name = _error(reply, told)
     plain = api.by_status(CODES, reply, item.at)
     if name not in CODES:

@@ -114,7 +114,7 @@ def read_response(settings: Settings, item: Item, reply: HttpReply) -> Result:
     told = api.read_json(reply)
     told = told if isinstance(told, dict) else {}
     if reply.status == 200 and told.get("ok") is True:
-        return Result(Outcome.ACCEPTED, "ok", provider_id=token(told.get("ts"), "") or None)
+        return Result(Outcome.ACCEPTED, "ok", provider_id=channel.id_of(told, "ts"))
     word = told.get("error") if told.get("ok") is False else None
     plain = api.by_status(CODES, reply, item.at)
     if not isinstance(word, str) or word.isdigit():

@@ -27,7 +27,6 @@ from tailrace.destinations.base import (
     RefusedError,
     Result,
     Secrets,
-    token,
 )
 from tailrace.destinations.normal import country, e164
 from tailrace.destinations.transport import HttpSession
@@ -67,9 +66,7 @@ class Settings(api.ApiSettings):
     @model_validator(mode="after")
     def _says_who_writes(self) -> Self:
         if self.number is not None and self.messaging_service is not None:
-            raise ValueError(
-                "`from` and `messaging_service` are both there; expected one: the service picks the number"
-            )
+            raise ValueError("`from` and `messaging_service` are both there; expected one of them")
         if not (self.number or self.messaging_service or self.whatsapp_from):
             raise ValueError("nobody writes; expected `from`, `messaging_service` or `whatsapp_from`")
         return self
@@ -156,16 +153,11 @@ def build_request(settings: Settings, secrets: Secrets, item: Item) -> HttpReque
 def read_response(settings: Settings, item: Item, reply: HttpReply) -> Result:
     """Return what the answer means: the message's `sid`, or an error with Twilio's own code."""
     told = api.read_json(reply)
-    told = told if isinstance(told, dict) else {}
     if reply.status // 100 == 2:
-        provider_id = token(told.get("sid"), "")
-        return (
-            Result(Outcome.ACCEPTED, f"http_{reply.status}", provider_id=provider_id)
-            if provider_id
-            else (api.unreadable(reply))
-        )
+        sid = channel.id_of(told, "sid")
+        return api.unreadable(reply) if sid is None else Result(Outcome.ACCEPTED, "queued", provider_id=sid)
     plain = api.by_status(CODES, reply, item.at)
-    number = told.get("code")
+    number = told.get("code") if isinstance(told, dict) else None
     if not isinstance(number, int) or isinstance(number, bool) or number < 10_000:
         return plain
     known = CODES.get(number)
