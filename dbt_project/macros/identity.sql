@@ -10,7 +10,7 @@
 -#}
 {% macro attribute_again() -%}
     {%- if execute and is_incremental() -%}
-        {%- set held = load_ids(this) -%}
+        {%- set held = loads_read() -%}
         {%- set shown = load_ids() -%}
         {%- set new = shown | reject('in', held) | sort -%}
         {%- set are_gone = held | reject('in', shown) | list | length > 0 -%}
@@ -121,7 +121,7 @@
 {#- Pre-hook of a model read from fct_events: rows of loads that went and of events that belong to others now go. -#}
 {% macro forget_events() -%}
     {%- if execute and is_incremental() -%}
-        {%- set gone = load_ids(this) | reject('in', load_ids()) | sort -%}
+        {%- set gone = loads_read() | reject('in', load_ids()) | sort -%}
         delete from {{ this }}
         where {% if gone -%}load_id in ({{ quoted_ids(gone) }}) or {% endif -%}
             (source, event_id) in (

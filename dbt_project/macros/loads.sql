@@ -9,6 +9,27 @@
     {{ return(found.columns[0].values() | list) }}
 {% endmacro %}
 
+{#-
+    Ids of the loads that this incremental model has read: `note_loads` notes them in the transaction that writes what the model
+    makes of them, for a load of which it makes nothing leaves no row. Without notes (an older warehouse) the rows tell.
+-#}
+{% macro loads_read() %}
+    {%- set noted = run_query("select load_id from tailrace.loads_read where model = '" ~ this.schema ~ "." ~ this.identifier ~ "'") -%}
+    {{ return((noted.columns[0].values() | list) or load_ids(this)) }}
+{% endmacro %}
+
+{#- Post-hook of every model that is incremental by load: what the landing shows has been read now, and nothing else. -#}
+{% macro note_loads() -%}
+    {%- set model = "'" ~ this.schema ~ "." ~ this.identifier ~ "'" -%}
+    delete from tailrace.loads_read
+    where model = {{ model }}
+        and load_id not in (select load_id from {{ source('landing', 'loads') }});
+    insert into tailrace.loads_read
+    select {{ model }} as model, load_id
+    from {{ source('landing', 'loads') }}
+    where load_id not in (select load_id from tailrace.loads_read where model = {{ model }})
+{%- endmacro %}
+
 {#- SQL list of quoted ids. -#}
 {% macro quoted_ids(ids) -%}
     {%- for id in ids -%}'{{ id | replace("'", "''") }}'{{ ", " if not loop.last }}{%- endfor -%}
@@ -19,7 +40,7 @@
     {%- if not (execute and is_incremental()) -%}
         {{ column }} is not null
     {%- else -%}
-        {%- set held = load_ids(this) -%}
+        {%- set held = loads_read() -%}
         {%- set new = load_ids() | reject('in', held) | sort -%}
         {%- if new -%}{{ column }} in ({{ quoted_ids(new) }}){%- else -%}1 = 0{%- endif -%}
     {%- endif -%}
@@ -28,7 +49,7 @@
 {#- Pre-hook of a model that is incremental by load: rows of loads that the landing does not show (any more) go. -#}
 {% macro forget_loads() -%}
     {%- if execute and is_incremental() -%}
-        {%- set gone = load_ids(this) | reject('in', load_ids()) | sort -%}
+        {%- set gone = loads_read() | reject('in', load_ids()) | sort -%}
         {%- if gone -%}delete from {{ this }} where load_id in ({{ quoted_ids(gone) }}){%- endif -%}
     {%- endif -%}
 {%- endmacro %}

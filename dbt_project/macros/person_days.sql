@@ -29,10 +29,11 @@
 {%- endmacro %}
 
 {#-
-    Pre-hook of fct_person_days: removes the days whose sums differ from fct_events, so that the model can write every day
-    it lacks, whole. That covers new events, loads that went, and a build that died between the two models.
+    Pre-hook of a rollup by day that keeps n_events, load_seq_sum and attributed_in_sum: removes the days whose sums differ from
+    fct_events, so that the model can write every day it lacks, whole. That covers new events, loads that went, and a build that
+    died between the two models. `which` is a condition on the events that it counts.
 -#}
-{% macro forget_changed_days() -%}
+{% macro forget_changed_days(which='1 = 1') -%}
     {%- if execute and is_incremental() -%}
         delete from {{ this }}
         where event_on in (
@@ -55,7 +56,7 @@
                         sum(load_seq) as load_seq_sum,
                         coalesce(sum(attributed_in), 0) as attributed_in_sum
                     from {{ ref('fct_events') }}
-                    where {{ is_done_by_person() }}
+                    where {{ which }}
                     group by event_on
                 ) as found
                 where found.event_on = held.event_on
@@ -67,8 +68,8 @@
     {%- endif -%}
 {%- endmacro %}
 
-{#- Condition on `event_on`: days that fct_person_days does not hold; everything in a first or full build. -#}
-{% macro is_in_missing_day() -%}
+{#- Condition on `event_on`: days that this rollup does not hold; everything in a first or full build. -#}
+{% macro is_in_missing_day(which='1 = 1') -%}
     {%- if not (execute and is_incremental()) -%}
         event_on is not null
     {%- else -%}
@@ -77,7 +78,7 @@
             from (
                 select distinct event_on
                 from {{ ref('fct_events') }}
-                where {{ is_done_by_person() }}
+                where {{ which }}
             ) as days
             where not exists (
                 select 1
@@ -103,20 +104,48 @@
     min(first_value_at) as first_value_at
 {%- endmacro %}
 
-{#- What says which events a person's days were counted from, over rows of fct_person_days, besides n_events. -#}
+{#- What says which events a person's days were counted from, over rows of fct_person_days, besides n_events; and in which
+    build the last of them was written. -#}
 {% macro person_sums() -%}
     cast(sum(load_seq_sum) as bigint) as load_seq_sum,
-    cast(sum(attributed_in_sum) as bigint) as attributed_in_sum
+    cast(sum(attributed_in_sum) as bigint) as attributed_in_sum,
+    max(written_in) as written_in
+{%- endmacro %}
+
+{#- The number of this build among those that wrote days: what this incremental model writes has it in written_in. -#}
+{% macro this_writing() -%}
+    {%- if not (execute and is_incremental()) -%}
+        1
+    {%- else -%}
+        {{ (run_query("select coalesce(max(written_in), 0) + 1 from " ~ this).columns[0].values()[0]) | int }}
+    {%- endif -%}
 {%- endmacro %}
 
 {#-
-    Pre-hooks of a rollup by person that keeps n_events and `person_sums`: the first names in `changed_people` of whom `counted`
-    (a relation with these columns, a row per person) says otherwise than the rollup, or one of the two nothing; the other one
-    removes them, and the model writes them again, whole. `of_person` is a condition on one row per person of the rollup.
+    Pre-hooks of a rollup by person that keeps n_events and `person_sums` of `rows` (a relation with these columns, some rows per
+    person): in this order. The first names in `changed_people` who has a row that was written since the rollup's last. What is no
+    more leaves no row: where all others together have not the same sums here and there, the second compares everybody. The last
+    one removes them, and the model writes them again, whole. `of_person` is a condition on one row per person of the rollup.
 -#}
-{% macro name_changed_people(counted, of_person='1 = 1') -%}
+{% macro name_changed_people(rows) -%}
     {%- if execute and is_incremental() -%}
         create or replace temporary table changed_people as
+        select distinct person_id
+        from {{ rows }}
+        where written_in > (select coalesce(max(written_in), 0) from {{ this }})
+    {%- endif -%}
+{%- endmacro %}
+
+{% macro name_others_who_changed(rows, of_person='1 = 1') -%}
+    {%- if execute and is_incremental() -%}
+        {%- set sums = 'coalesce(sum(n_events), 0), coalesce(sum(load_seq_sum), 0), coalesce(sum(attributed_in_sum), 0)' -%}
+        {%- set others = 'person_id not in (select person_id from changed_people)' -%}
+        {%- set found = run_query(
+            "select " ~ sums ~ " from " ~ rows ~ " where " ~ others ~ " union all"
+            ~ " select " ~ sums ~ " from " ~ this ~ " where " ~ of_person ~ " and " ~ others
+        ) -%}
+        {%- if (found.rows[0].values() | list) != (found.rows[1].values() | list) -%}
+        insert into changed_people
         select coalesce(held.person_id, counted.person_id) as person_id
         from (
             select
@@ -127,10 +156,18 @@
             from {{ this }}
             where {{ of_person }}
         ) as held
-        full outer join {{ counted }} as counted on held.person_id = counted.person_id
+        full outer join (
+            select
+                person_id,
+                cast(sum(n_events) as bigint) as n_events,
+                {{ person_sums() }}
+            from {{ rows }}
+            group by person_id
+        ) as counted on held.person_id = counted.person_id
         where held.n_events is distinct from counted.n_events
             or held.load_seq_sum is distinct from counted.load_seq_sum
             or held.attributed_in_sum is distinct from counted.attributed_in_sum
+        {%- endif -%}
     {%- endif -%}
 {%- endmacro %}
 
@@ -148,16 +185,4 @@
     {%- else -%}
         {{ person_id }} in (select person_id from changed_people)
     {%- endif -%}
-{%- endmacro %}
-
-{#- A query: n_events and `person_sums` of everybody, from their days. -#}
-{% macro counted_days() -%}
-    (
-        select
-            person_id,
-            cast(sum(n_events) as bigint) as n_events,
-            {{ person_sums() }}
-        from {{ ref('fct_person_days') }}
-        group by person_id
-    )
 {%- endmacro %}

@@ -1,3 +1,8 @@
+{#- The relation without the name of its database: for a view, which those read too who open the file by another name. -#}
+{% macro nearby(relation) -%}
+    {{ relation.include(database=false) }}
+{%- endmacro %}
+
 {#-
     The periods of a person's states, in time: of `named` (a relation with person_id, marked_at and the state from then on) each
     row begins one whose state is not that of the row before it. The last one is open.

@@ -24,7 +24,10 @@ pytestmark = pytest.mark.slow
 
 SEED = 20250601
 SCHEMAS = ("core", "states", "segments", "object_segments", "reports")
-OF_LOADS = {"load_id", "load_seq", "load_seq_sum", "is_history", "landed_at", "attributed_in", "attributed_in_sum"}
+OF_LOADS = {
+    *("load_id", "load_seq", "load_seq_sum", "is_history", "landed_at"),
+    *("attributed_in", "attributed_in_sum", "written_in"),
+}
 """Columns that say how something came, and not what happened."""
 
 

@@ -2,7 +2,7 @@
 -- Spoken by a person, for an address, or both; about a channel and a topic, or all of them (''). Incremental by load.
 -- Customer.io's words about a whole person (`User Suppressed`) stand here too: they name the person, or the address that is
 -- the person's user id there.
-{{ config(materialized='incremental', tags=['by_load'], pre_hook="{{ forget_events() }}") }}
+{{ config(materialized='incremental', tags=['by_load'], pre_hook="{{ forget_events() }}", post_hook="{{ note_loads() }}") }}
 
 with said as (
     select

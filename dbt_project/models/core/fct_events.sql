@@ -3,6 +3,7 @@
 -- An event that a later load gives to somebody else gets the number of that change in attributed_in (macros/identity.sql).
 {{ config(
     materialized='incremental', tags=['by_load'], pre_hook=["{{ attribute_again() }}", "{{ forget_loads() }}"],
+    post_hook="{{ note_loads() }}",
 ) }}
 
 -- depends_on: {{ ref('fct_identity_links') }}, {{ ref('int_anonymous_periods') }}, {{ ref('int_user_merges') }}

@@ -1,7 +1,7 @@
 -- One row per `group` call: what somebody said about an object (an account), and whether its person belongs to it, and how.
 -- The last call of a person about an object counts; `is_member: false` in its traits ends the belonging. Incremental by load.
 -- `relationship` is JSON text, null when it is no object: in traits that, or `relationshipAttributes`, as Customer.io says.
-{{ config(materialized='incremental', tags=['by_load'], pre_hook="{{ forget_events() }}") }}
+{{ config(materialized='incremental', tags=['by_load'], pre_hook="{{ forget_events() }}", post_hook="{{ note_loads() }}") }}
 
 with calls as (
     select

@@ -1,6 +1,6 @@
 -- One row per call that says whose an id is: an identify with both ids, or an alias (of an anonymous id, or of a user id).
 -- Nothing else links: two people who use one device are not one person. Incremental by load.
-{{ config(materialized='incremental', tags=['by_load'], pre_hook="{{ forget_loads() }}") }}
+{{ config(materialized='incremental', tags=['by_load'], pre_hook="{{ forget_loads() }}", post_hook="{{ note_loads() }}") }}
 
 select
     event_id,

@@ -2,15 +2,16 @@
 -- A day whose sums differ from fct_events is written again, whole: a late load, a load that went and a build that died
 -- half-way all heal the same way.
 {{ config(
-    materialized='incremental', tags=['by_load'], pre_hook="{{ forget_changed_days() }}",
+    materialized='incremental', tags=['by_load'], pre_hook="{{ forget_changed_days(is_done_by_person()) }}",
     meta={'declassify': 'days and counts of all events together: when somebody was there, and not what for'},
 ) }}
 
 select
     person_id,
     event_on,
-    {{ person_day_measures() }}
+    {{ person_day_measures() }},
+    {{ this_writing() }} as written_in
 from {{ ref('fct_events') }}
 where {{ is_done_by_person() }}
-    and {{ is_in_missing_day() }}
+    and {{ is_in_missing_day(is_done_by_person()) }}
 group by person_id, event_on

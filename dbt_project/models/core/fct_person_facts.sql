@@ -1,10 +1,13 @@
 -- One row per event that says something about its person: traits, consent, trial, subscription.
 -- JSON is parsed here once, when its load comes in. Incremental by load, like fct_events. It holds what every source said: whose
 -- word counts is decided where it is read (macros/ownership.sql). meta.attributes are the columns that a source may own.
-{{ config(materialized='incremental', tags=['by_load'], pre_hook="{{ forget_events() }}", meta={'attributes': [
-    'email', 'first_name', 'last_name', 'country', 'timezone', 'company', 'created_at', 'plan', 'mrr', 'billing', 'renews_at',
-    'trial_ends_at', 'ends_at',
-]}) }}
+{{ config(
+    materialized='incremental', tags=['by_load'], pre_hook="{{ forget_events() }}", post_hook="{{ note_loads() }}",
+    meta={'attributes': [
+        'email', 'first_name', 'last_name', 'country', 'timezone', 'company', 'created_at', 'plan', 'mrr', 'billing', 'renews_at',
+        'trial_ends_at', 'ends_at',
+    ]},
+) }}
 
 with facts as (
     select

@@ -3,7 +3,10 @@
 -- build that died half-way all heal the same way.
 {{ config(
     materialized='incremental', tags=['by_load'],
-    pre_hook=["{{ name_changed_people(counted_days()) }}", "{{ forget_changed_people() }}"],
+    pre_hook=[
+        "{{ name_changed_people(ref('fct_person_days')) }}", "{{ name_others_who_changed(ref('fct_person_days')) }}",
+        "{{ forget_changed_people() }}",
+    ],
 ) }}
 
 select

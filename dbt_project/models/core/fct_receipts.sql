@@ -1,7 +1,10 @@
 -- One row per receipt of a provider about one message: delivered, opened, clicked, bounced, complained, unsubscribed.
 -- A receipt names its message by the property intent_id; whom it was said to, the journal's mirror says, and merges who that is.
 -- Incremental by load, like fct_events.
-{{ config(materialized='incremental', tags=['by_load'], pre_hook=["{{ forget_events() }}", "{{ follow_merges() }}"]) }}
+{{ config(
+    materialized='incremental', tags=['by_load'], pre_hook=["{{ forget_events() }}", "{{ follow_merges() }}"],
+    post_hook="{{ note_loads() }}",
+) }}
 
 {%- set channels = ['email', 'sms', 'push'] -%}
 {%- set kinds = ['delivered', 'opened', 'clicked', 'bounced', 'complained', 'unsubscribed'] %}

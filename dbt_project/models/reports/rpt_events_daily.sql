@@ -5,7 +5,7 @@
 select
     source,
     event_on,
-    count(*) as n_events,
-    sum(case when person_id is null and not {{ is_object_call() }} then 1 else 0 end) as n_orphans
-from {{ ref('fct_events') }}
+    cast(sum(n_events) as bigint) as n_events,
+    cast(sum(n_orphans) as bigint) as n_orphans
+from {{ ref('fct_event_days') }}
 group by source, event_on

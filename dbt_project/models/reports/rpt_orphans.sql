@@ -2,22 +2,33 @@
 -- n_object_calls are about an object alone: they are nobody's, and no orphans.
 {{ config(tags=['by_load']) }}
 
-with events as (
+with anonymous as (
     select
         source,
         type,
-        person_id,
-        anonymous_id,
-        {{ is_object_call() }} as is_object_call
+        count(distinct anonymous_id) as n_anonymous_ids
     from {{ ref('fct_events') }}
+    where person_id is null
+    group by source, type
+),
+
+counted as (
+    select
+        source,
+        type,
+        cast(sum(n_events) as bigint) as n_events,
+        cast(sum(n_orphans) as bigint) as n_orphans,
+        cast(sum(n_object_calls) as bigint) as n_object_calls
+    from {{ ref('fct_event_days') }}
+    group by source, type
 )
 
 select
-    source,
-    type,
-    count(*) as n_events,
-    sum(case when person_id is null and not is_object_call then 1 else 0 end) as n_orphans,
-    count(distinct case when person_id is null then anonymous_id end) as n_anonymous_ids,
-    sum(case when is_object_call then 1 else 0 end) as n_object_calls
-from events
-group by source, type
+    counted.source,
+    counted.type,
+    counted.n_events,
+    counted.n_orphans,
+    coalesce(anonymous.n_anonymous_ids, 0) as n_anonymous_ids,
+    counted.n_object_calls
+from counted
+left join anonymous on counted.source = anonymous.source and counted.type = anonymous.type

@@ -5,7 +5,9 @@
 {{ config(
     enabled='saas' in var('programmes'), materialized='incremental', incremental_strategy='append', tags=['by_load'],
     pre_hook=[
-        "{{ name_changed_people(ref('fct_person_totals'), of_person='previous_state is null') }}", "{{ forget_changed_people() }}",
+        "{{ name_changed_people(ref('fct_person_totals')) }}",
+        "{{ name_others_who_changed(ref('fct_person_totals'), of_person='previous_state is null') }}",
+        "{{ forget_changed_people() }}",
     ],
 ) }}
 
@@ -16,7 +18,8 @@ with totals as (
         first_value_at,
         n_events,
         load_seq_sum,
-        attributed_in_sum
+        attributed_in_sum,
+        written_in
     from {{ ref('fct_person_totals') }}
     where {{ is_of_changed_person() }}
 ),
@@ -263,6 +266,7 @@ select
     periods.previous_state,
     totals.n_events,
     totals.load_seq_sum,
-    totals.attributed_in_sum
+    totals.attributed_in_sum,
+    totals.written_in
 from periods
 inner join totals on periods.person_id = totals.person_id

@@ -24,6 +24,7 @@ from tailrace.warehouse.landed import LoadFiles, show_landing
 # A dbt child of a run that was killed dies with it, but may hold the file for a moment longer.
 _LOCK_PATIENCE = 2.0
 _FATAL_FOLDERS = {"staging", "intermediate", "core", "states"}
+_OURS = ("schema_tailrace", "schema_landing", "table_generation", "table_failed", "table_by_load", "table_loads_read")
 
 
 @dataclass(frozen=True)
@@ -158,7 +159,7 @@ def _prepare(
     connection = _open(settings)
     try:
         connection.execute("begin")
-        for name in ("schema_tailrace", "schema_landing", "table_generation", "table_failed", "table_by_load"):
+        for name in _OURS:
             connection.execute(engine.statement("tailrace.warehouse", name))
         connection.execute(engine.statement("tailrace.warehouse", "remove_stamp"))
         connection.execute(engine.statement("tailrace.warehouse", "clear_failed"))

@@ -1,9 +1,24 @@
--- One row per table of the warehouse that readers get: nothing at the grain of events or of people's days, nothing that a
--- smaller table of the same schema is cut from, nothing half made.
+-- One row per table or view of the warehouse that readers get, as a table: nothing at the grain of events or of people's days,
+-- nothing that a smaller one of the same schema is cut from, nothing half made.
+with made as (
+    select
+        database_name,
+        schema_name,
+        table_name
+    from duckdb_tables()
+    union all
+    select
+        database_name,
+        schema_name,
+        view_name as table_name
+    from duckdb_views()
+    where not internal
+)
+
 select
     schema_name,
     table_name
-from duckdb_tables()
+from made
 where database_name = 'warehouse'
     and schema_name not in ('landing', 'staging', 'intermediate', 'main')
     and not (schema_name = 'core' and table_name in (

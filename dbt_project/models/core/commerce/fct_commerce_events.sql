@@ -2,7 +2,7 @@
 -- JSON is parsed here once, when its load comes in. Incremental by load, like fct_events.
 {{ config(
     enabled='commerce' in var('programmes'),
-    materialized='incremental', tags=['by_load'], pre_hook="{{ forget_events() }}",
+    materialized='incremental', tags=['by_load'], pre_hook="{{ forget_events() }}", post_hook="{{ note_loads() }}",
 ) }}
 
 select

@@ -2,7 +2,8 @@
 -- JSON is parsed here once, when its load comes in. Incremental by load, like fct_events. Drug, reason and diagnosis stay behind.
 {{ config(
     enabled='telehealth' in var('programmes'),
-    materialized='incremental', tags=['by_load'], pre_hook="{{ forget_events() }}", meta={'sensitivity': 'health'},
+    materialized='incremental', tags=['by_load'], pre_hook="{{ forget_events() }}", post_hook="{{ note_loads() }}",
+    meta={'sensitivity': 'health'},
 ) }}
 
 select
