@@ -235,7 +235,6 @@ def test_a_eu_account_is_called_in_the_eu():
         (row("add", {"id": 2}, note="x" * 33_000), "people", "row:too_large"),
         (row("add", {"event_id": 1}, id=2), "events", "event:no_name"),
         (row("add", {"event_id": 1}, id=2, name="x", type="click"), "events", "event:type"),
-        (row("remove", {"event_id": 1}), "events", "target:nothing_is_removed_here"),
         (row("add", {"object_id": 1}), "relationships:1", "row:no_key"),
         (row("add", {"id": 1}, cio_relationships="acme"), "people", "row:cio_relationships"),
         (("add", "text", {}), "people", "row:not_an_object"),
@@ -244,9 +243,24 @@ def test_a_eu_account_is_called_in_the_eu():
 def test_a_row_that_cannot_be_said_is_refused_and_its_neighbours_are_not(told, target, code):
     good = row("add", {"id": 1, "event_id": 3, "object_id": "acme"}, name="bought")
     settings = customerio.Settings(site_id_env="S", api_key_env="K")
+    mode = "append" if target == "events" else "mirror"
     with pytest.raises(RowsRefused) as refused:
-        customerio.build_request(settings, Secrets(SECRETS), batch_of([good, told], target))
+        customerio.build_request(settings, Secrets(SECRETS), batch_of([good, told], target, mode))
     assert refused.value.rows == {1: code}
+
+
+@pytest.mark.parametrize(
+    ("told", "mode", "code"),
+    [
+        (row("add", {"event_id": 1}, id=2, name="x"), "upsert", "mode:append_only"),
+        (row("remove", {"event_id": 1}), "append", "target:nothing_is_removed_here"),
+    ],
+)
+@pytest.mark.parametrize("target", ["events", "merges", "deletions"])
+def test_what_happened_is_only_appended(told, mode, code, target):
+    settings = customerio.Settings(site_id_env="S", api_key_env="K")
+    with pytest.raises(RefusedError, match=code):
+        customerio.build_request(settings, Secrets(SECRETS), batch_of([told], target, mode))
 
 
 @pytest.mark.parametrize("target", ["persons", "segment:", "segment:vip", ""])

@@ -31,6 +31,11 @@ from tailrace.destinations.tables import TableAnswer
 
 AT = datetime(2026, 3, 1, 6, tzinfo=UTC)
 SETTINGS = {
+    "amplitude": {"api_key_env": "K"},
+    "braze": {"api_key_env": "K"},
+    "iterable": {"api_key_env": "K"},
+    "mixpanel": {"token_env": "T"},
+    "segment": {"write_key_env": "K"},
     "customerio_broadcast": {"token_env": "T"},
     "customerio_messages": {"token_env": "T", "from": "hello@acme.test"},
     "fcm": {"key_env": "K"},
@@ -59,6 +64,11 @@ SECRETS = Secrets(
     | {"client_secret_env": "canary", "credentials_env": '{"type": "authorized_user", "refresh_token": "canary"}'}
 )
 REPLIES = {
+    "amplitude": HttpReply(200, {}, b"success"),
+    "braze": HttpReply(201, {}, b'{"message": "success", "attributes_processed": 3}'),
+    "iterable": HttpReply(200, {}, b'{"successCount": 3, "failCount": 0}'),
+    "mixpanel": HttpReply(200, {}, b'{"status": 1, "error": null}'),
+    "segment": HttpReply(200, {}, b'{"success": true}'),
     "customerio_broadcast": HttpReply(200, {}, b'{"id": 7}'),
     "customerio_messages": HttpReply(200, {}, b'{"delivery_id": "d1", "queued_at": 1700000000}'),
     "fcm": HttpReply(200, {}, b'{"name": "projects/p/messages/0:1"}'),
@@ -81,6 +91,7 @@ REPLIES = {
     "webhook": HttpReply(204, {}, b""),
 }
 STRANGE = {
+    **dict.fromkeys(("amplitude", "braze", "iterable", "mixpanel", "segment"), HttpReply(777, {}, b"{}")),
     **dict.fromkeys(
         ("customerio_broadcast", "customerio_messages", "fcm", "postmark", "sendgrid", "ses", "slack_bot", "twilio"),
         HttpReply(777, {}, b'{"error": "huh"}'),
@@ -104,7 +115,16 @@ MESSAGES = {
     "twilio": replace(MESSAGE, channel="sms", address="+14155550123"),
 }
 """What is said on a channel that is not e-mail."""
-KEYS: dict[str, str] = {"google_data_manager": "user_id", "meta_ads": "extern_id", "salesforce": "Ext__c"}
+KEYS: dict[str, str] = {
+    "amplitude": "user_id",
+    "braze": "external_id",
+    "iterable": "user_id",
+    "mixpanel": "distinct_id",
+    "segment": "user_id",
+    "google_data_manager": "user_id",
+    "meta_ads": "extern_id",
+    "salesforce": "Ext__c",
+}
 """The column that is the key of a person, where that is not `id`."""
 TARGETS = {
     "google_data_manager": "123",

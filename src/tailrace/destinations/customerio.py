@@ -207,10 +207,10 @@ def _people(settings: Settings, item: Batch, name: str) -> Make:
 
 
 def _events(settings: Settings, item: Batch, name: str) -> Make:
+    rows.check_appended(item)
     own = {"name", "type", "event_id", "timestamp"}
 
     def make(row: BatchRow) -> dict[str, Any]:
-        _only_added(row)
         known = rows.columns(row)
         kind, value = rows.identity(row, (*PERSON, "anonymous_id"))
         event = rows.text(known.get("name"))
@@ -242,8 +242,9 @@ def _suppressions(settings: Settings, item: Batch, name: str) -> Make:
 
 
 def _deletions(settings: Settings, item: Batch, name: str) -> Make:
+    rows.check_appended(item)
+
     def make(row: BatchRow) -> dict[str, Any]:
-        _only_added(row)
         kind, value = rows.identity(row, PERSON)
         return {"type": "person", "action": "delete", "identifiers": {kind: value}}
 
@@ -251,8 +252,9 @@ def _deletions(settings: Settings, item: Batch, name: str) -> Make:
 
 
 def _merges(settings: Settings, item: Batch, name: str) -> Make:
+    rows.check_appended(item)
+
     def make(row: BatchRow) -> dict[str, Any]:
-        _only_added(row)
         told: dict[str, Any] = {"type": "person", "action": "merge"}
         for side in ("primary", "secondary"):
             kind, value = rows.identity(row, [f"{side}_{kind}" for kind in PERSON[:3]])
@@ -337,11 +339,6 @@ def _partly(item: Batch, errors: Any, reply: HttpReply) -> Result:
         code = f"{token(one.get('reason'), 'refused')}:{token(one.get('field'), 'row')}"
         refused.setdefault(position, RowResult(position, Outcome.REJECTED, token(code, "refused")))
     return Result(Outcome.ACCEPTED, f"http_{reply.status}", rows=tuple(refused.values()))
-
-
-def _only_added(row: BatchRow) -> None:
-    if row.op == "remove":
-        raise RefusedError("target:nothing_is_removed_here")
 
 
 def _stamp(row: BatchRow) -> dict[str, Any]:

@@ -8,6 +8,8 @@ from typing import Any
 
 _ISO = re.compile(r"\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:\.\d+)?)?(?:Z|[+-]\d\d(?::?\d\d)?)?)?")
 
+_DATE = len("2026-03-01")
+
 
 def moment(value: object) -> datetime | None:
     """Return the moment that a text names, in UTC; a text without a zone is UTC, a date is its midnight.
@@ -23,6 +25,11 @@ def moment(value: object) -> datetime | None:
         return None
 
 
+def instant(value: object) -> datetime | None:
+    """Return the moment that a text with a time of day names; None for a date too, which many write as it is."""
+    return moment(value) if isinstance(value, str) and len(value) > _DATE else None
+
+
 def unix(value: object) -> Any:
     """Return a moment as seconds since 1970, whole; anything else as it is."""
     told = moment(value)
@@ -36,8 +43,8 @@ def millis(value: object) -> Any:
 
 
 def iso(value: object) -> Any:
-    """Return a moment as `2026-03-01T06:00:00.000Z`; anything else as it is."""
-    told = moment(value)
+    """Return a moment as `2026-03-01T06:00:00.000Z`; anything else as it is, and so a date."""
+    told = instant(value)
     return value if told is None else told.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import orjson
 
-from tailrace.destinations.base import Batch, BatchRow, RefusedError, RowsRefused
+from tailrace.destinations.base import Batch, BatchRow, RefusedError, RowsRefused, token
 
 TOO_LARGE = "row:too_large"
 NO_KEY = "row:no_key"
@@ -37,6 +37,14 @@ def each(batch: Batch, make: Callable[[BatchRow], Any], largest: int | None = No
     if refused:
         raise RowsRefused(refused)
     return made
+
+
+def check_appended(batch: Batch) -> None:
+    """Raise RefusedError unless the sync appends: what happened is said once, and is not taken back."""
+    if batch.mode != "append":
+        raise RefusedError("mode:append_only")
+    if batch.rows[0].op == "remove":
+        raise RefusedError("target:nothing_is_removed_here")
 
 
 def columns(row: BatchRow) -> dict[str, Any]:
@@ -81,3 +89,14 @@ def call_id(batch: Batch, row: BatchRow) -> str:
     """Return an id of this change of the row: the same at every attempt, another one in the next plan."""
     told = f"{batch.plan_id}\x1f{batch.sync}\x1f{batch.batch_no}\x1f{row.position}"
     return hashlib.sha256(told.encode()).hexdigest()[:32]
+
+
+def short_id(batch: Batch, row: BatchRow, asked: str = "") -> str:
+    """Return an id of 32 hexadecimal digits: of `asked`, or else of the row's sync and key."""
+    return hashlib.sha256(asked.encode()).hexdigest()[:32] if asked else own_id(batch, row)[:32]
+
+
+def field_code(field: object, kind: str = "") -> str:
+    """Return the code of a row that was refused for a field: the field's name, if it is a short token."""
+    named = token(str(field).rpartition(".")[2] if kind == "" else field, "row")
+    return f"{kind}:{named}" if kind else named

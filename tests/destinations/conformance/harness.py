@@ -41,12 +41,16 @@ class Rows:
 
 @dataclass(frozen=True)
 class Driven:
-    """A case in our words: a module, its settings and secrets, and the batches."""
+    """A case in our words: a module, its settings and secrets, and the batches.
+
+    `not_said` tells requests that we have none for; each is a difference `-request`, and the others are compared.
+    """
 
     module: Any
     settings: dict[str, Any]
     secrets: dict[str, str]
     batches: Sequence[Rows]
+    not_said: Callable[[Wire], bool] = lambda wire: False
 
 
 Translate = Callable[[Case], Driven]
@@ -141,7 +145,9 @@ def held_against(name: str, cases: Iterable[Case], translate: Translate, opened:
 def differences(case: Case, driven: Driven, opened: Opened) -> Iterator[Difference]:
     """Yield where our requests differ from the recorded ones."""
     ours = [opened(wire) for wire in requests_of(driven)]
-    theirs = [opened(wire) for wire in case.requests]
+    for wire in filter(driven.not_said, case.requests):
+        yield Difference("-request", None, wire.url)
+    theirs = [opened(wire) for wire in case.requests if not driven.not_said(wire)]
     if len(ours) != len(theirs):
         yield Difference("~requests", len(ours), len(theirs))
     for mine, other in zip(ours, theirs, strict=False):

@@ -93,6 +93,10 @@ def row_of(case: Case, payload: dict[str, Any]) -> tuple[str, tuple[str, Any, An
     raise NotApplicable("receipts_are_not_reported")
 
 
+def mode_of(target: str) -> str:
+    return "append" if target.startswith(("events", "merges")) else "upsert"
+
+
 def of_segment(case: Case) -> Driven:
     told = [row_of(case, payload) for payload in case.payloads]
     is_eu = "EU" in str(case.settings.get("accountRegion"))
@@ -101,7 +105,7 @@ def of_segment(case: Case) -> Driven:
         "convert_times": case.payloads[0].get("convert_timestamp") is not False,
     }
     secrets = {"site_id_env": case.settings.get("siteId", ""), "api_key_env": case.settings.get("apiKey", "")}
-    batches = [Rows(target, [row]) for target, row in told]
+    batches = [Rows(target, [row], mode_of(target)) for target, row in told]
     return Driven(customerio, {**settings, "site_id_env": "S", "api_key_env": "K"}, secrets, batches)
 
 
@@ -136,7 +140,7 @@ def of_rudder(case: Case) -> Driven:
             name = f"Viewed {name} Screen" if case.action == "screen" else name
             anonymous = {} if key or not event.get("anonymousId") else {"anonymous_id": event["anonymousId"]}
             data = {**properties, "name": name, "timestamp": when}
-            batch = Rows(f"events:{kind}", [add({**key, **anonymous}, data)])
+            batch = Rows(f"events:{kind}", [add({**key, **anonymous}, data)], "append")
         case _:
             raise NotApplicable("other_calls")
     secrets = {"site_id_env": case.settings["siteID"], "api_key_env": case.settings["apiKey"]}
