@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import base64
 import csv
+import dataclasses
 import errno
 import hashlib
 import io
@@ -126,6 +127,12 @@ def test_parts_of_a_batch_and_other_batches_have_names_of_their_own(place):
     for item in (batch(), batch(PEOPLE[:2]), batch(PEOPLE[1:], first=1), batch(no=1), batch(op="remove", no=2)):
         assert place.send(item).code == "stored"
     assert len(place.read()) == 5
+
+
+def test_rows_left_out_of_a_batch_make_it_another_file():
+    whole, without = batch(), batch()
+    without = dataclasses.replace(without, rows=(without.rows[0], without.rows[2]))
+    assert file(whole).name != file(without).name
 
 
 def test_a_probe_writes_nothing(place):

@@ -43,7 +43,8 @@ class Table:
             BatchRow(n, op, {"id": key}, None if op == "remove" else {"id": key, **data})
             for n, (key, data) in enumerate(rows)
         )
-        batch = Batch(batch_id, "p", "s", target, 0, made, AT, mode)
+        plan_id, sync, number = batch_id.split("/")[:3]
+        batch = Batch(batch_id, plan_id, sync, target, int(number), made, AT, mode)
         request = postgres_table.build_request(self.settings, Secrets({}), batch)
         reply = (session or self.session).perform(request)
         return reply if isinstance(reply, Failure) else postgres_table.read_response(self.settings, batch, reply)
@@ -185,8 +186,9 @@ def test_a_batch_that_is_repeated_is_appended_once_however_it_is_cut(table):
     rows = [("a", {}), ("b", {}), ("c", {})]
     table.db.execute("create table events (id text)")
 
-    for cut in (rows[:2], rows, rows):
-        assert table.send(cut, mode="append", target="events").outcome is Outcome.ACCEPTED
+    for cut, batch_id in ((rows[:2], "p/s/0/part"), (rows, "p/s/0"), (rows, "p/s/0")):
+        said = table.send(cut, mode="append", target="events", batch_id=batch_id)
+        assert said.outcome is Outcome.ACCEPTED
     table.send(rows[:1], mode="append", target="events", batch_id="p/s/1")
 
     assert table.rows("id", "events") == [("a",), ("a",), ("b",), ("c",)]
@@ -223,10 +225,10 @@ def test_who_may_not_make_the_table_of_batches_uses_one_that_is_there(table):
         table.settings, Secrets({"url_env": table.url.replace("//postgres:", f"//{name}:")}), Path()
     )
     try:
-        said = table.send([("b", {})], mode="append", target="events", batch_id="q", session=theirs)
+        said = table.send([("b", {})], mode="append", target="events", batch_id="p/s/7", session=theirs)
         assert (said.outcome, said.code) == (Outcome.BLOCKED, "sqlstate_42501")
         table.db.execute(f"grant select, insert on tailrace_batches to {name}")
-        assert table.send([("b", {})], mode="append", target="events", batch_id="q", session=theirs).rows == ()
+        assert table.send([("b", {})], mode="append", target="events", batch_id="p/s/7", session=theirs).rows == ()
     finally:
         theirs.close()
     assert table.rows("id", "events") == [("a",), ("b",)]

@@ -63,7 +63,6 @@ CAPABILITIES = Capabilities(
     needs_live=True,
     slots=1,
     batch_rows=5000,
-    call_bytes=64_000_000,
     names_rows=False,
 )
 
@@ -127,7 +126,8 @@ def build_request(settings: Settings, secrets: Secrets, item: Item) -> TableWrit
         act="delete" if removes else _ACTS[item.mode],
         relation=relation,
         batches=(*relation[:-1], settings.batches_table),
-        batch_id=item.batch_id,
+        # Of the batch as it was planned, however it is cut now.
+        batch_id=f"{item.plan_id}/{item.sync}/{item.batch_no}",
         keys=tuple(dict.fromkeys(name for row in item.rows for name in row.key)),
         columns=tuple(dict.fromkeys(name for row in rows for name in row)),
         positions=tuple(row.position for row in item.rows),

@@ -19,6 +19,7 @@ import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 from pydantic import Field
 
+from tailrace import ids
 from tailrace.destinations.base import Batch, ConnectionSettings, FileWrite, RefusedError, RowsRefused
 
 OP = "_op"
@@ -63,10 +64,9 @@ def build_file(settings: SheetSettings, batch: Batch) -> FileWrite:
         at = batch.at.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
         rows = [{OP: row.op, AT: at} | values for row, values in zip(batch.rows, rows, strict=True)]
         columns = (OP, AT, *columns)
-    first, last = batch.rows[0].position, batch.rows[-1].position
-    name = f"{_safe(batch.plan_id)}.{_safe(batch.sync)}.{batch.batch_no:05d}.{first:06d}-{last:06d}"
-    place = "/".join((*filter(None, map(_safe, (batch.target or batch.sync).split("/"))), folder))
     positions = [row.position for row in batch.rows]
+    name = f"{_safe(batch.plan_id)}.{_safe(batch.sync)}.{batch.batch_no:05d}.{_span(positions)}"
+    place = "/".join((*filter(None, map(_safe, (batch.target or batch.sync).split("/"))), folder))
     return FileWrite(place, f"{name}.{settings.format}", _WRITERS[settings.format](settings, columns, rows, positions))
 
 
@@ -156,6 +156,13 @@ _TYPES: dict[Kind, tuple[pa.DataType, Callable[[Any], Any]]] = {
 }
 
 _WRITERS = {"csv": _csv, "jsonl": _jsonl, "parquet": _parquet}
+
+
+def _span(positions: list[int]) -> str:
+    """Return which rows of the batch these are: no two choices of rows have the same."""
+    first, last = positions[0], positions[-1]
+    has_gaps = positions != list(range(first, last + 1))
+    return f"{first:06d}-{last:06d}" + (f"-{ids.digest(*map(str, positions))[:8]}" if has_gaps else "")
 
 
 def _safe(name: str) -> str:

@@ -1,0 +1,92 @@
+"""Rows in a table, in files on disk, in a bucket and over SSH: killed on the way, nothing is there twice or missing."""
+
+from __future__ import annotations
+
+import signal
+
+import psycopg
+import pytest
+from far_stores import opened
+from tests.landing import postgres
+
+from tailrace import clock
+
+N = 9
+
+
+@pytest.fixture(scope="module")
+def server():
+    with postgres.serving() as found:
+        yield found
+
+
+@pytest.fixture
+def place(request, tmp_path, server, monkeypatch):
+    with opened(request.param, tmp_path, server) as place:
+        for name, value in place.environment.items():
+            monkeypatch.setenv(name, value)
+        yield place
+
+
+def prepared(world, place, mode):
+    """Make the world deliver three batches to the place."""
+    world.destinations(f"connections:\n  far: {{{place.settings}}}\nchannels: {{}}\n")
+    world.plans.mode = mode
+    world.apply([], sync_rows=N, batch_size=3, destination="far")
+    world.go_live()
+
+
+def deliver_all(world):
+    for _ in range(4):
+        world.later(hours=7)
+        world.deliver()
+
+
+TABLE = [
+    ("table", "append", "deliver.claimed:2"),
+    ("table", "append", "table.written:2"),
+    ("table", "append", "deliver.handed_over:2"),
+    ("table", "mirror", "deliver.handed_over:2"),
+]
+FILES = [
+    ("disk", "append", "store.put:2"),
+    ("bucket", "append", "store.put:2"),
+    ("sftp", "append", "store.aside:2"),
+    ("sftp", "append", "store.put:2"),
+    ("disk", "mirror", "deliver.recorded:2"),
+]
+
+
+@pytest.mark.parametrize(("place", "mode", "point"), TABLE + FILES, indirect=["place"])
+def test_killed_on_the_way_every_row_is_there_once(world, tmp_path, place, mode, point):
+    prepared(world, place, mode)
+    if mode == "mirror" and hasattr(place, "is_keyed"):
+        place.is_keyed()
+    process = place.start_sender(tmp_path, world.now, point, mode)
+    process.join(60)
+    assert process.exitcode == -signal.SIGKILL
+    there = place.ids()
+    assert len(there) < N
+
+    deliver_all(world)
+
+    assert sorted(place.ids()) == [str(n) for n in range(N)]
+
+
+@pytest.mark.parametrize("place", ["table"], indirect=True)
+def test_killed_while_the_server_works_every_row_is_there_once(world, tmp_path, place):
+    prepared(world, place, "append")
+    with psycopg.connect(place.url) as other:
+        other.execute("lock table people")
+        process = place.start_sender(tmp_path, world.now, "", "append")
+        waiting = "select count(*) from pg_stat_activity where wait_event_type = 'Lock'"
+        deadline = clock.monotonic() + 60
+        while place.db.execute(waiting).fetchall() == [(0,)]:
+            assert clock.monotonic() < deadline
+            clock.sleep(0.02)
+        process.kill()
+        process.join(60)
+
+    deliver_all(world)
+
+    assert sorted(place.ids()) == [str(n) for n in range(N)]
