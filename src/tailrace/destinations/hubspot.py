@@ -310,7 +310,8 @@ def _context(error: Mapping[str, Any]) -> Iterator[str]:
 def _meant(reply: HttpReply, told: Any, at: datetime) -> Result:
     said = [told.get(name) for name in ("category", "errorType")] if isinstance(told, dict) else []
     code = next((one for one in said if isinstance(one, str) and one in CODES), None)
-    if code is None:
+    # Where the list or the object type is not there, no record is at fault.
+    if code is None or reply.status == 404:
         return api.by_status(CODES, reply, at)
     known = CODES[code]
     wait = _WAITS.get(str(told.get("policyName")), 10.0) if known.outcome is Outcome.RETRY_LATER else None

@@ -33,7 +33,6 @@ from tailrace.destinations.base import (
     RowResult,
     Secrets,
 )
-from tailrace.destinations.salesforce_calls import Part
 from tailrace.destinations.transport import HttpSession
 
 NAME = "salesforce"
@@ -124,7 +123,7 @@ CODES: dict[Any, Meaning] = {
     "INVALID_TYPE": _all(Outcome.BLOCKED, "there is no such object, or the user may not see it"),
     "JSON_PARSER_ERROR": _all(Outcome.BLOCKED, "Salesforce does not understand the call"),
     "MALFORMED_ID": _row("a field holds no record id"),
-    "NOT_FOUND": _row("there is no such record, or no such object or external id field"),
+    "NOT_FOUND": _row("there is no such record"),
     "STORAGE_LIMIT_EXCEEDED": _all(Outcome.BLOCKED, "the organisation's storage is full"),
     "TXN_SECURITY_METERING_ERROR": _all(Outcome.RETRY_LATER, "Salesforce throttles"),
     "UNABLE_TO_LOCK_ROW": _now("somebody else is changing the record or its parent"),
@@ -203,7 +202,7 @@ def read_response(settings: Settings, item: Item, reply: HttpReply) -> Result:
     stopped: Result | None = None
     for part in parts:
         if part.results is None:
-            stopped = _stopped(part, item)
+            stopped = _meant(part.status, part.code)
             break
         for position, errors in part.results.items():
             said[position] = _of_row(position, errors, is_removal=is_removal and settings.removal == "delete")
@@ -296,11 +295,10 @@ def _is_systemic(one: RowResult) -> bool:
     return one.code in CODES and CODES[one.code].is_systemic
 
 
-def _stopped(part: Part, item: Batch) -> Result:
-    return _meant(part.status, part.code)
-
-
 def _meant(status: int, code: str | None) -> Result:
+    """Return what a call means that failed as a whole: no record is at fault."""
+    if code == "NOT_FOUND":
+        return Result(Outcome.BLOCKED, code, is_systemic=True)
     known = CODES.get(code) or CODES.get(status)
     name = code if code is not None and code in CODES else f"http_{status}"
     if known is None and status // 100 == 3:
