@@ -90,7 +90,7 @@ def test_what_another_is_claiming_is_left_to_it_and_nobody_waits(journal, other,
 
 
 def test_what_another_has_claimed_since_is_not_claimed_again(journal, other, intents, at, monkeypatch):
-    """The statement has begun when the other one commits: it looks at each row as it is then."""
+    """Its transaction has begun when the other one commits: it looks at each row as it is then."""
     journal.apply_plan("p1", None, at, at, intents("a"), [])
     epoch = journal.start_epoch(at)
     items = due(journal, at)

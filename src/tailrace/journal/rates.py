@@ -26,13 +26,13 @@ class Rates:
         """Reserve the next `span` of time in which `name` may be called, and return when it begins: now, or later."""
         length = span // timedelta(microseconds=1)
         values = {"name": name, "now": micros(now), "span": length, "horizon": HORIZON // timedelta(microseconds=1)}
-        with self._db.transaction():
+        with self._db.transaction(may_overlap=True):
             free_at: int = self._db.value(statement("tailrace.journal", "reserve"), values)
         return moment(free_at - length)
 
     def pause(self, name: str, until: datetime) -> None:
         """Let nobody call `name` before `until`."""
-        with self._db.transaction():
+        with self._db.transaction(may_overlap=True):
             self._db.run(statement("tailrace.journal", "pause"), {"name": name, "until": micros(until)})
 
     def paused_until(self, name: str, now: datetime) -> datetime | None:
