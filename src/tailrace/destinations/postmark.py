@@ -69,6 +69,9 @@ CODES: dict[Any, Meaning] = {
     "postmark_1235": Meaning(Outcome.BLOCKED, "there is no such message stream", is_systemic=True),
 }
 
+RECEIPTS = {"postmark_406": "bounced"}
+"""What a refusal says of the address, as a receipt would."""
+
 _TOKEN = "x-postmark-server-token"  # noqa: S105
 
 

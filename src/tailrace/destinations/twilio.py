@@ -124,6 +124,9 @@ CODES: dict[Any, Meaning] = {
 }
 """Codes of 20000 and more are Twilio's own, the others statuses."""
 
+RECEIPTS = {"twilio_21610": "unsubscribed"}
+"""What a refusal says of the person, as a receipt would."""
+
 
 def connect(settings: Settings, secrets: Secrets, files: Path) -> HttpSession:
     """Return a session over HTTP."""

@@ -32,6 +32,7 @@ from tailrace.landing.land import Landed, land
 from tailrace.landing.loads import Load, loads
 from tailrace.landing.mirror import mirror, mirrored
 from tailrace.pipeline.erasing import finish_begun
+from tailrace.pipeline.refusals import tell
 from tailrace.pipeline.request import Definitions, gather, load_definitions, load_files, loads_fingerprint
 from tailrace.pipeline.result import Balance, Result, quiet
 from tailrace.planning import relations, syncs
@@ -69,7 +70,7 @@ def run(
         with _timed(result, "deliver"):
             _deliver(settings, journal, result, now, budget_seconds)
         with _timed(result, "mirror"):
-            _mirror(settings, journal)
+            _mirror_delivered(settings, journal, result)
         with _timed(result, "publish"):
             publish(settings)
     return result
@@ -112,7 +113,7 @@ def deliver(settings: Settings, as_of: datetime, *, budget_seconds: float | None
         with _timed(result, "deliver"):
             _deliver(settings, journal, result, _clock_from(as_of), budget_seconds)
         with _timed(result, "mirror"):
-            _mirror(settings, journal)
+            _mirror_delivered(settings, journal, result)
     return result
 
 
@@ -424,6 +425,14 @@ def _deliver(
 
 def _mirror(settings: Settings, journal: Journal) -> None:
     mirror(settings, {table: partial(journal.mirror, table) for table in MIRRORS})
+
+
+def _mirror_delivered(settings: Settings, journal: Journal, result: Result) -> None:
+    """Mirror, and have the next run land what was refused because people left or their addresses are dead."""
+    _mirror(settings, journal)
+    problem = tell(settings)
+    if problem is not None:
+        result.steps["deliver"]["problems"].append(problem)
 
 
 def _unseen(settings: Settings, store: Store, parent: Plan | None) -> list[Load]:
