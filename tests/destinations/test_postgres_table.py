@@ -10,7 +10,8 @@ import psycopg
 import pytest
 from tests.landing import postgres
 
-from tailrace.destinations import postgres_table
+from tailrace import clock
+from tailrace.destinations import postgres_table, tables
 from tailrace.destinations.base import Batch, BatchRow, Failure, Outcome, RefusedError, RowsRefused, Secrets
 from tailrace.destinations.tables import TableAnswer, TableSession
 from tailrace.errors import DestinationError
@@ -194,25 +195,30 @@ def test_a_batch_that_is_repeated_is_appended_once_however_it_is_cut(table):
     assert table.rows("id", "events") == [("a",), ("a",), ("b",), ("c",)]
 
 
-def test_two_who_append_the_same_batch_at_once_append_it_once(table):
+def test_two_who_append_the_same_batch_at_once_append_it_once(table, monkeypatch):
     table.db.execute("create table events (id text)")
-    rows = [(str(n), {}) for n in range(50)]
-    lines = [table.connect() for _ in range(4)]
-    said: list[object] = []
+    table.send([("x", {})], mode="append", target="events", batch_id="p/s/1")
+    rows = [("a", {}), ("b", {})]
+    theirs, said = table.connect(), []
+    other = threading.Thread(
+        target=lambda: said.append(table.send(rows, mode="append", target="events", session=theirs))
+    )
 
-    def send(session: TableSession) -> None:
-        said.append(table.send(rows, mode="append", target="events", session=session).outcome)
+    def meet(_: str) -> None:
+        """Let the other one begin before this one commits."""
+        monkeypatch.undo()
+        other.start()
+        deadline = clock.monotonic() + 20
+        while table.rows("count(*)", "pg_locks where not granted") == [(0,)]:
+            assert clock.monotonic() < deadline
 
-    senders = [threading.Thread(target=send, args=[line]) for line in lines]
-    for each in senders:
-        each.start()
-    for each in senders:
-        each.join()
-    for line in lines:
-        line.close()
+    monkeypatch.setattr(tables.crash, "here", meet)
+    said.append(table.send(rows, mode="append", target="events"))
+    other.join()
+    theirs.close()
 
-    assert said == [Outcome.ACCEPTED] * 4
-    assert table.rows("count(*)", "events") == [(50,)]
+    assert [each.outcome for each in said] == [Outcome.ACCEPTED] * 2
+    assert table.rows("id", "events") == [("a",), ("b",), ("x",)]
 
 
 def test_who_may_not_make_the_table_of_batches_uses_one_that_is_there(table):
