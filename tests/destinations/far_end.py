@@ -99,9 +99,9 @@ def row(op: str, key: dict[str, Any], **data: Any) -> tuple[str, dict[str, Any],
     return op, {name: str(value) for name, value in key.items()}, None if op == "remove" else {**key, **data}
 
 
-def batch_of(rows: Sequence[Any], target: str, mode: str = "mirror") -> Batch:
+def batch_of(rows: Sequence[Any], target: str, mode: str = "mirror", plan: str = "p") -> Batch:
     numbered = tuple(BatchRow(position, *each) for position, each in enumerate(rows))
-    return Batch("p/s/0", "p", "s", target, 0, numbered, AT, mode=mode)
+    return Batch(f"{plan}/s/0", plan, "s", target, 0, numbered, AT, mode=mode)
 
 
 class Sender:
@@ -113,11 +113,11 @@ class Sender:
         self.settings = module.Settings(base_url=end.url, private_network=True, **own)
         self.secrets = Secrets(secrets)
 
-    def send(self, rows: Sequence[Any], target: str, mode: str = "mirror") -> batches.Rows:
+    def send(self, rows: Sequence[Any], target: str, mode: str = "mirror", plan: str = "p") -> batches.Rows:
         """Return what became of the rows."""
         connection = Connection("c", self.module, self.settings, 1)
         line = Line(connection, self.secrets, self.module.connect(self.settings, self.secrets, Path("unused")))
-        batch = batch_of(rows, target, mode)
+        batch = batch_of(rows, target, mode, plan)
         try:
             return batches.drive(line, batch, batch.rows, line.hand_over, lambda: None)
         finally:

@@ -98,5 +98,5 @@ def short_id(batch: Batch, row: BatchRow, asked: str = "") -> str:
 
 def field_code(field: object, kind: str = "") -> str:
     """Return the code of a row that was refused for a field: the field's name, if it is a short token."""
-    named = token(str(field).rpartition(".")[2] if kind == "" else field, "row")
-    return f"{kind}:{named}" if kind else named
+    named = token(field, "row")
+    return f"{kind}:{named}" if kind else named.rpartition(".")[2]
