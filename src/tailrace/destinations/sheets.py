@@ -33,12 +33,14 @@ Kind = Literal["boolean", "date", "integer", "number", "timestamp"]
 
 
 class SheetSettings(ConnectionSettings):
-    """What files look like. `guard_formulas`: text in CSV that a spreadsheet would calculate gets a `'` in front.
+    """What files look like; `delimiter` is CSV's.
 
-    `types`: of columns in Parquet that are not text.
+    `guard_formulas`: text in CSV that a spreadsheet would calculate gets a `'` in front. `types`: of columns in Parquet
+    that are not text.
     """
 
     format: Literal["csv", "jsonl", "parquet"] = "csv"
+    delimiter: Literal[",", ";", "|", ":", "\t"] = ","
     guard_formulas: bool = False
     types: dict[str, Kind] = Field(default_factory=dict)
     batch_rows: int = Field(default=50_000, ge=1, le=1_000_000)
@@ -83,7 +85,7 @@ def _csv(settings: SheetSettings, columns: tuple[str, ...], rows: Rows, position
     made = [pa.array([as_text(row.get(name)) for row in rows], pa.string()) for name in columns]
     sink = io.BytesIO()
     # Text stands in quotes, so that empty text can be told from no value.
-    pa_csv.write_csv(pa.table(made, names=named), sink)
+    pa_csv.write_csv(pa.table(made, names=named), sink, pa_csv.WriteOptions(delimiter=settings.delimiter))
     return sink.getvalue()
 
 
