@@ -123,16 +123,21 @@
 
 {#-
     Pre-hooks of a rollup by person that keeps n_events and `person_sums` of `rows` (a relation with these columns, some rows per
-    person): in this order. The first names in `changed_people` who has a row that was written since the rollup's last. What is no
-    more leaves no row: where all others together have not the same sums here and there, the second compares everybody. The last
-    one removes them, and the model writes them again, whole. `of_person` is a condition on one row per person of the rollup.
+    person): in this order. The first names in `changed_people` whose sums differ, of those who have a row that was written since
+    the rollup's last. What is no more leaves no row: where all others together have not the same sums here and there, the second
+    compares everybody. The last one removes them, and the model writes them again, whole. `of_person` is a condition on one row
+    per person of the rollup.
 -#}
-{% macro name_changed_people(rows) -%}
+{% macro name_changed_people(rows, of_person='1 = 1') -%}
     {%- if execute and is_incremental() -%}
         create or replace temporary table changed_people as
-        select distinct person_id
-        from {{ rows }}
-        where written_in > (select coalesce(max(written_in), 0) from {{ this }})
+        with written as (
+            select distinct person_id
+            from {{ rows }}
+            where written_in > (select coalesce(max(written_in), 0) from {{ this }})
+        )
+
+        {{ people_who_differ(rows, of_person, 'person_id in (select person_id from written)') }}
     {%- endif -%}
 {%- endmacro %}
 
@@ -146,29 +151,36 @@
         ) -%}
         {%- if (found.rows[0].values() | list) != (found.rows[1].values() | list) -%}
         insert into changed_people
-        select coalesce(held.person_id, counted.person_id) as person_id
-        from (
-            select
-                person_id,
-                n_events,
-                load_seq_sum,
-                attributed_in_sum
-            from {{ this }}
-            where {{ of_person }}
-        ) as held
-        full outer join (
-            select
-                person_id,
-                cast(sum(n_events) as bigint) as n_events,
-                {{ person_sums() }}
-            from {{ rows }}
-            group by person_id
-        ) as counted on held.person_id = counted.person_id
-        where held.n_events is distinct from counted.n_events
-            or held.load_seq_sum is distinct from counted.load_seq_sum
-            or held.attributed_in_sum is distinct from counted.attributed_in_sum
+        {{ people_who_differ(rows, of_person, others) }}
         {%- endif -%}
     {%- endif -%}
+{%- endmacro %}
+
+{#- A query: of the people of `which`, those whose sums in `rows` are not those of the rollup, or who are in one of them only. -#}
+{% macro people_who_differ(rows, of_person, which) -%}
+    select coalesce(held.person_id, counted.person_id) as person_id
+    from (
+        select
+            person_id,
+            n_events,
+            load_seq_sum,
+            attributed_in_sum
+        from {{ this }}
+        where {{ of_person }}
+            and {{ which }}
+    ) as held
+    full outer join (
+        select
+            person_id,
+            cast(sum(n_events) as bigint) as n_events,
+            {{ person_sums() }}
+        from {{ rows }}
+        where {{ which }}
+        group by person_id
+    ) as counted on held.person_id = counted.person_id
+    where held.n_events is distinct from counted.n_events
+        or held.load_seq_sum is distinct from counted.load_seq_sum
+        or held.attributed_in_sum is distinct from counted.attributed_in_sum
 {%- endmacro %}
 
 {% macro forget_changed_people() -%}

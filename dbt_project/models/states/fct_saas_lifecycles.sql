@@ -5,7 +5,7 @@
 {{ config(
     enabled='saas' in var('programmes'), materialized='incremental', incremental_strategy='append', tags=['by_load'],
     pre_hook=[
-        "{{ name_changed_people(ref('fct_person_totals')) }}",
+        "{{ name_changed_people(ref('fct_person_totals'), of_person='previous_state is null') }}",
         "{{ name_others_who_changed(ref('fct_person_totals'), of_person='previous_state is null') }}",
         "{{ forget_changed_people() }}",
     ],
