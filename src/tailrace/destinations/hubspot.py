@@ -243,16 +243,14 @@ def _input(key: str, row: BatchRow) -> dict[str, Any]:
 
 
 def _property(value: Any) -> str:
-    """Return a value as HubSpot takes it: text always; nothing empties the property, several values have semicolons."""
+    """Return a value as HubSpot takes it: text always; nothing empties the property, a list has semicolons."""
     if value is None:
         return ""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, list):
         return ";".join(_property(one) for one in value)
-    if isinstance(value, dict):
-        raise RefusedError("row:an_object_is_no_property")
-    return str(value)
+    return orjson.dumps(value).decode() if isinstance(value, dict) else str(value)
 
 
 def _bearer(secrets: Secrets) -> dict[str, str]:
