@@ -13,7 +13,10 @@ from tailrace.planning.store import Store
 
 
 class PlanReader:
-    """Reads the relations that delivery works from; keeps the ones of the plan it read last."""
+    """Reads the relations that delivery works from; keeps the ones of the plan it read last.
+
+    Several threads may ask one reader: what is kept is replaced, and never changed.
+    """
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -29,10 +32,11 @@ class PlanReader:
         table = self._table(plan_id, "payloads")
         if table is None:
             return pa.table({"intent_id": pa.array([], pa.string())})
-        if self._places is None or self._places[0] != plan_id:
+        known = self._places
+        if known is None or known[0] != plan_id:
             ids = table.column("intent_id").to_pylist()
-            self._places = (plan_id, {intent_id: place for place, intent_id in enumerate(ids)})
-        places = self._places[1]
+            known = self._places = (plan_id, {intent_id: place for place, intent_id in enumerate(ids)})
+        places = known[1]
         return table.take([places[intent_id] for intent_id in intent_ids if intent_id in places])
 
     def messages(self, plan_id: str) -> dict[str, dict[str, Any]]:
@@ -71,8 +75,8 @@ class PlanReader:
 
     def _table(self, plan_id: str, relation: str) -> pa.Table | None:
         key = (plan_id, relation)
-        if key not in self._held:
-            if any(held != plan_id for held, _ in self._held):
-                self._held.clear()
-            self._held[key] = self._store.table(self._store.read(plan_id), relation)
-        return self._held[key]
+        held = self._held
+        if key not in held:
+            table = self._store.table(self._store.read(plan_id), relation)
+            held = self._held = {other: kept for other, kept in held.items() if other[0] == plan_id} | {key: table}
+        return held[key]
