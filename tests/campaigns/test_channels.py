@@ -201,6 +201,37 @@ def test_a_push_without_its_parts_is_a_mistake(project: Project, text: str, word
     assert words in project.complaints()[0]
 
 
+# WhatsApp
+
+
+def test_a_message_on_whatsapp_is_a_template_with_its_variables_or_text(project: Project) -> None:
+    put(project, "welcome.whatsapp.yml", 'template: HX1\nvariables: {"1": "{{ customer.first_name }}", "2": 3}\n')
+    assert message(project).channel == "whatsapp"
+    assert json.loads(made(project).text) == {"template": "HX1", "variables": {"1": "Ann", "2": 3}}
+    put(project, "welcome.whatsapp.yml", "body: Hi {{ customer.first_name }}\n")
+    assert json.loads(made(project).text) == {"body": "Hi Ann"}
+    assert made(project).subject == ""
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("variables: {}\n", "expected one of `template` (with `variables`) and `body`"),
+        ("template: HX1\nbody: Hi\n", "expected one of `template` (with `variables`) and `body`"),
+        ("template: HX1\nvariables: [a]\n", "`variables` is no mapping of texts"),
+        ('template: HX1\nvariables: {"1": [a]}\n', "`variables` is no mapping of texts"),
+        ('body: Hi\nvariables: {"1": a}\n', "`variables` are a template's"),
+        ("templet: HX1\n", "templet"),
+    ],
+)
+def test_a_message_on_whatsapp_that_says_nothing_or_two_things_is_a_mistake(
+    project: Project, text: str, words: str
+) -> None:
+    put(project, "welcome.whatsapp.yml", text)
+    said = project.complaints()
+    assert any("welcome.whatsapp.yml:" in problem and words in problem for problem in said), said
+
+
 # Text messages
 
 

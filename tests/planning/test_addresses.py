@@ -39,6 +39,7 @@ def connection() -> Iterator[duckdb.DuckDBPyConnection]:
         ("slack", {}, [""] * 3),
         ("slack", {"to": "#success"}, ["#success"] * 3),
         ("sms", {}, ["+49 30 1", None, None]),
+        ("whatsapp", {}, ["+49 30 1", None, None]),
         ("push", {}, ["ann", "bo", "cy"]),
     ],
 )
@@ -49,6 +50,14 @@ def test_a_message_goes_where_its_channel_or_its_file_says(
     prepare(connection, {("c", "m"): spec}, {})
     rows = connection.execute("select address from prepared order by intent_id").fetchall()
     assert [address for (address,) in rows] == addresses
+
+
+def test_a_push_message_goes_to_the_installation_where_people_have_one(connection: duckdb.DuckDBPyConnection) -> None:
+    connection.execute("alter table wh.core.dim_people add column push_token varchar")
+    connection.execute("update wh.core.dim_people set push_token = 'token-1' where person_id = 1")
+    prepare(connection, {("c", "m"): MessageSpec("k", "push", "push", "{}", frozenset(), frozenset())}, {})
+    rows = connection.execute("select address from prepared order by intent_id").fetchall()
+    assert rows == [("token-1",), (None,), (None,)], "whoever has none is not reached by their user id"
 
 
 def test_without_a_column_for_phones_nobody_has_an_address_for_texts(connection: duckdb.DuckDBPyConnection) -> None:

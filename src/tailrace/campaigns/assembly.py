@@ -22,7 +22,7 @@ class Assembled:
     """The template sources of a message by part, and what is wrong: (part, line of it, message).
 
     Parts of e-mail: `subject`, `html` (to be rendered with autoescape), `text`, and `unsubscribe_url` when the HTML
-    shows it (`offers_unsubscribe`: the text does, too). Of sms and slack: `text`. Of webhook and push: one for each
+    shows it (`offers_unsubscribe`: the text does, too). Of sms and slack: `text`. Of the others: one for each
     text of `sheet`, by its place.
     """
 
@@ -43,7 +43,7 @@ def assemble(source: Mapping[str, Any]) -> Assembled:
         problems += _of(f"snippets.{name}", wrong)
     as_text = {name: there.text for name, there in standing.items()}
     kind = source["kind"]
-    if kind in ("push", "webhook"):
+    if kind in ("push", "webhook", "whatsapp"):
         return _sheet(source, as_text, problems)
     if kind == "sms":
         return Assembled({"text": markup.compile_text(source["body"], as_text)}, findings=tuple(problems))

@@ -1,4 +1,4 @@
-"""What do a webhook call and a push message say? YAML whose texts are templates, filled with one person's data.
+"""What do calls, push messages and those on WhatsApp say? YAML whose texts are templates, filled with a person's data.
 
 A text that is one `{{ … }}` keeps the type of its value; any other becomes a text. Data in an address is encoded, data
 in the body is a value of JSON, and a header takes no line break.
@@ -16,10 +16,14 @@ from ruamel.yaml.nodes import MappingNode, ScalarNode, SequenceNode
 
 from tailrace.campaigns import markup, sandbox
 from tailrace.campaigns.definition import RenderError
-from tailrace.campaigns.document import Node, document, free_table
+from tailrace.campaigns.document import Node, Table, document, free_table
 from tailrace.errors import Problem
 
-KEYS = {"webhook": ("method", "url", "headers", "body"), "push": ("title", "body", "link", "data")}
+KEYS = {
+    "webhook": ("method", "url", "headers", "body"),
+    "push": ("title", "body", "link", "data"),
+    "whatsapp": ("template", "variables", "body"),
+}
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}", re.ASCII)
 _HEADER_VALUE = re.compile(r"[\x20-\x7e]{0,4000}", re.ASCII)
@@ -41,7 +45,7 @@ class Leaf:
 
 
 def read_sheet(path: str, text: str, channel: str, problems: list[Problem]) -> tuple[str, dict[str, int]] | None:
-    """Return the sheet of a `.webhook.yml` or `.push.yml` as JSON text, and the line of each text by its place.
+    """Return the sheet of a `.<channel>.yml` as JSON text, and the line of each text by its place.
 
     None, having added to `problems`, when it is not one.
     """
@@ -66,6 +70,8 @@ def read_sheet(path: str, text: str, channel: str, problems: list[Problem]) -> t
                     f"the header `{name}` cannot be sent; expected a name in letters and `-`, and one line of text"
                 )
         _check_body(table.get("body"), sheet)
+    elif channel == "whatsapp":
+        _check_template(table, sheet)
     else:
         _text(table.need("title", "one line of text"), "one line of text")
         _text(table.need("body", "what the message says"), "text")
@@ -75,6 +81,19 @@ def read_sheet(path: str, text: str, channel: str, problems: list[Problem]) -> t
     if len(problems) > before:
         return None
     return json.dumps(sheet, ensure_ascii=False, sort_keys=True), lines
+
+
+def _check_template(table: Table, sheet: Mapping[str, Any]) -> None:
+    """Note what is wrong: WhatsApp takes a template with its variables, or text within a day of the person's word."""
+    if ("template" in table.nodes) == ("body" in table.nodes):
+        table.node.wrong("expected one of `template` (with `variables`) and `body`")
+    _text(table.get("template"), "the id of a template that WhatsApp approved, such as Twilio's `HX…`")
+    _text(table.get("body"), "what the message says")
+    variables = sheet.get("variables", {})
+    if not isinstance(variables, dict) or any(isinstance(value, dict | list) for value in variables.values()):
+        table.nodes["variables"].wrong('`variables` is no mapping of texts; expected such as `{"1": "{{ … }}"}`')
+    elif variables and "template" not in table.nodes:
+        table.nodes["variables"].wrong("`variables` are a template's; expected `template`")
 
 
 def _text(node: Node | None, expected: str) -> None:

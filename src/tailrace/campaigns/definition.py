@@ -129,8 +129,8 @@ class Snippet:
 class Message:
     """One message file with all that it takes to render it later: its layouts and the sender's standing facts.
 
-    `kind` is `md`, `html` or `mjml` (e-mail), `sms`, `slack`, `push` or `webhook`; `body_line` is the line of the file
-    on which the body starts. Liquid stands here as the Jinja that it means. The body of push and webhook is JSON text:
+    `kind` is `md`, `html` or `mjml` (e-mail), else the channel; `body_line` is the line of the file on which the body
+    starts. Liquid stands here as the Jinja that it means. The body of push, webhook and whatsapp is JSON text:
     what the file says, with templates as texts; `lines` has the line of each, by its place in it. `standing` holds
     what policy.yml says to every message: from_email, from_name, postal_address, unsubscribe_url; `to` an address of
     staff; `utm` what links carry, by parameter; `snippets` all there are, of which `source()` keeps those it uses.

@@ -26,6 +26,7 @@ from tailrace.errors import Problem, nearest
 KINDS = {
     "email": ("md", "html", "mjml", "liquid"),
     "sms": ("txt", "liquid"),
+    "whatsapp": ("yml",),
     "push": ("yml",),
     "slack": ("md",),
     "webhook": ("yml",),
@@ -310,4 +311,9 @@ def _sheet_in_jinja(value: Any, place: str, lines: Mapping[str, int], path: str,
 
 
 _Reader = Callable[[str, MessageFile, Around, list[Problem]], dict[str, Any] | None]
-_READERS: dict[str, _Reader] = {"email": _email, "sms": _sms, "slack": _slack, "push": _sheet, "webhook": _sheet}
+_READERS: dict[str, _Reader] = {
+    "email": _email,
+    "sms": _sms,
+    "slack": _slack,
+    **dict.fromkeys(("whatsapp", "push", "webhook"), _sheet),
+}

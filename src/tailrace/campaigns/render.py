@@ -39,8 +39,8 @@ class Rendered:
     """One person's message. `headers` holds `List-Unsubscribe` when the message offers a link to unsubscribe.
 
     Only e-mail has HTML, the rules of its style sheet written into the elements. The text of a webhook call is JSON
-    text of method, url, headers and body, that of a push message of title, body, link and data; the subject of a push
-    message is its title.
+    text of method, url, headers and body, that of a push message of title, body, link and data (the subject
+    is its title), of one on WhatsApp of template, variables and body.
     """
 
     subject: str

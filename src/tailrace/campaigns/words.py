@@ -95,7 +95,7 @@ DEEPEST = 10
 HEAVIEST = 10_000
 
 CHANNELS: dict[str, tuple[str, ...]] = {
-    "send": ("email", "sms", "push"),
+    "send": ("email", "sms", "whatsapp", "push"),
     "notify": ("email", "slack"),
     "webhook": ("webhook",),
 }

@@ -36,7 +36,7 @@ from tailrace.errors import DefinitionError, Problem, nearest
 from tailrace.settings import Settings, secret
 
 FILE = "destinations.yml"
-CHANNELS = ("email", "sms", "push", "webhook", "slack")
+CHANNELS = ("email", "sms", "whatsapp", "push", "webhook", "slack")
 
 
 @dataclass(frozen=True)

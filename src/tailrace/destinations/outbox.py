@@ -39,7 +39,7 @@ class Settings(ConnectionSettings):
 
 
 CAPABILITIES = Capabilities(
-    channels=frozenset({"email", "sms", "push", "webhook", "slack"}),
+    channels=frozenset({"email", "sms", "whatsapp", "push", "webhook", "slack"}),
     takes_batches=True,
     is_idempotent=True,
     needs_live=False,

@@ -74,7 +74,7 @@ class Settings(ConnectionSettings):
 
 
 CAPABILITIES = Capabilities(
-    channels=frozenset({"email", "sms", "push", "webhook"}),
+    channels=frozenset({"email", "sms", "whatsapp", "push", "webhook"}),
     takes_batches=True,
     is_idempotent=False,
     needs_live=True,

@@ -20,12 +20,12 @@ from tailrace.journal.journal import Journal
 from tailrace.landing.census import kept_out, seen
 from tailrace.landing.loads import event_files, loads
 from tailrace.pipeline.published import has, published
-from tailrace.planning.payloads import USABLE_ADDRESS
+from tailrace.planning.payloads import USABLE_ADDRESS, address_column
 from tailrace.planning.store import Plan, Store
 from tailrace.settings import Settings, secret
 
 _PACKAGE = "tailrace.pipeline"
-_ADDRESS = {"email": ("email", USABLE_ADDRESS), "sms": ("phone", r"\S.*"), "push": ("user_id", r"\S.*")}
+_SHAPE = {"email": USABLE_ADDRESS, **dict.fromkeys(("sms", "whatsapp", "push"), r"\S.*")}
 _FEW = 0.5
 """Below this share of addresses, or of people who may be written to, somebody should know why."""
 
@@ -269,7 +269,7 @@ def _channels(ground: _Ground, campaign: Campaign) -> Iterator[Item]:
     }
     if ground.people is None:
         return
-    for channel in sorted(sent & _ADDRESS.keys()):
+    for channel in sorted(sent & _SHAPE.keys()):
         yield from _reach(ground, ground.people, campaign, channel)
 
 
@@ -310,8 +310,9 @@ def _reach(ground: _Ground, people: engine.Connection, campaign: Campaign, chann
         yield Item("people", "failed", f"{segment} has not been built", "`tailrace run`")
         return
     query, whom = _considered(ground, people, campaign)
-    column, shape = _ADDRESS[channel]
-    known = column in engine.columns(people, "core.dim_people")
+    columns, shape = engine.columns(people, "core.dim_people"), _SHAPE[channel]
+    column = address_column(channel, columns)
+    known = column in columns
     fits = f"regexp_full_match(trim(people.{engine.identifier(column)}::varchar), {engine.literal(shape)})"
     has_address = f"coalesce({fits}, false)" if known else "false"
     text = (

@@ -9,7 +9,7 @@ dim_objects, of all the person's objects from there and fct_object_people.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Container, Iterable, Mapping
 from typing import NamedTuple
 
 import duckdb
@@ -37,8 +37,8 @@ _OBJECTS = (
     "left join wh.core.dim_objects as objects"
     " on objects.object = candidates.object and objects.object_id = candidates.object_id"
 )
-_ADDRESS_ON = {"sms": "phone", "push": "user_id"}
-_ADDRESSES = {"email", *_ADDRESS_ON.values()}
+_ADDRESS_ON = {"sms": ("phone",), "whatsapp": ("phone",), "push": ("push_token", "user_id")}
+_ADDRESSES = {"email", *(column for columns in _ADDRESS_ON.values() for column in columns)}
 _JSON = {
     "event": "candidates.event",
     "trigger": "candidates.event",
@@ -151,15 +151,24 @@ def _objects(fields: Collection[tuple[str, str]], *, is_started_by_one: bool) ->
     return joins
 
 
+def address_column(channel: str, known: Container[str]) -> str:
+    """Return the column of people in which their address on the channel stands: of several, the first that is known.
+
+    A text message and WhatsApp go to `phone`, a push message to `push_token`, or without such a column to `user_id`.
+    """
+    columns = _ADDRESS_ON.get(channel, ("email",))
+    return next((column for column in columns if column in known), columns[0])
+
+
 def _address(spec: MessageSpec, customer: Mapping[str, str]) -> str:
     """Return SQL for where a message goes: what its file names as `to`, else the person's address on its channel.
 
-    Slack posts where its connection does. A text message needs the column `phone`, a push message `user_id`.
+    Slack posts where its connection does.
     """
     to = json.loads(spec.source).get("to")
     if to is not None or spec.channel == "slack":
         return literal(to or "")
-    column = _ADDRESS_ON.get(spec.channel, "email")
+    column = address_column(spec.channel, customer)
     if column not in customer:
         return "null::varchar"
     text = f"trim({customer[column]}.{identifier(column)}::varchar)"
