@@ -36,7 +36,12 @@ class Project:
         lists: dict[str, list[str]] = {}
         for one in many:
             who = one.get("userId") or one["email"]
-            name = {"wrong": "invalidUserIds", "wrong@": "invalidEmails", "gone": "forgottenUserIds"}.get(who)
+            name = {
+                "wrong": "invalidUserIds",
+                "wrong@": "invalidEmails",
+                "gone": "forgottenUserIds",
+                "nobody": "notFoundUserIds",
+            }.get(who)
             if name:
                 lists.setdefault(name, []).append(who.upper())
             elif call.path.endswith("trackBulk"):
@@ -79,11 +84,11 @@ def test_people_are_updated_and_their_times_are_written_as_iterable_reads_them(s
 
 
 def test_the_people_that_an_answer_names_are_the_rows_that_were_refused(sender, project):
-    rows = [row("add", {"user_id": name}) for name in ("1", "wrong", "gone", "4")]
+    rows = [row("add", {"user_id": name}) for name in ("1", "wrong", "gone", "nobody", "4")]
     rows.append(row("add", {"email": "wrong@"}))
     assert outcomes(sender.send(rows, "people", "upsert")) == [
         ("accepted", "http_200"), ("rejected", "invalidUserIds"), ("rejected", "forgottenUserIds"),
-        ("accepted", "http_200"), ("rejected", "invalidEmails"),
+        ("rejected", "not_found"), ("accepted", "http_200"), ("rejected", "invalidEmails"),
     ]  # fmt: skip
     assert list(project.people) == ["1", "4"]
 
@@ -129,6 +134,7 @@ def test_an_event_is_known_again(sender, project):
         ((400, {}, {"code": "ForgottenUserError"}), "rejected", "ForgottenUserError"),
         ((400, {}, {"code": "kim@people.test"}), "rejected", "http_400"),
         ((400, {}, {"code": ["x"]}), "rejected", "http_400"),
+        ((400, {}, {"code": "UnknownUserIdError"}), "rejected", "not_found"),
         ((500, {}, {"code": "GenericError"}), "retry_later", "GenericError"),
         ((200, {}, {}), "unknown", "http_200_unreadable"),
         ((200, {}, {"successCount": 1, "failCount": "some"}), "unknown", "http_200_unreadable"),

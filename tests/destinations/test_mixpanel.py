@@ -133,7 +133,7 @@ def test_an_event_is_known_again_whatever_its_own_id_looks_like(sender, project)
 def test_the_events_that_a_400_names_are_refused_and_the_others_are_in(sender, project):
     rows = [event(1), event(2, time="2400-01-01"), event(3)]
     assert outcomes(sender.send(rows, "events", "append")) == [
-        ("accepted", "http_400"), ("rejected", "time"), ("accepted", "http_400"),
+        ("accepted", "http_400"), ("rejected", "properties.time:refused"), ("accepted", "http_400"),
     ]  # fmt: skip
     assert len(project.events) == 2
 
@@ -185,7 +185,7 @@ def test_what_it_may_answer_about_profiles(sender, project, sick, outcome):
         ((400, {}, {"failed_records": [{"index": 7}]}), [("unknown", "http_400_unreadable")] * 2),
         ((400, {}, {"error": "no", "num_records_imported": 0}), [("rejected", "http_400")] * 2),
         ((400, {}, {"failed_records": [{"index": 0, "field": "kim@people.test"}], "num_records_imported": 1}),
-         [("rejected", "row"), ("accepted", "http_400")]),
+         [("rejected", "row:refused"), ("accepted", "http_400")]),
         ((429, {}, {"code": 429}), [("retry_later", "http_429")] * 2),
     ],
 )  # fmt: skip

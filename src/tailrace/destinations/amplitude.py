@@ -81,7 +81,7 @@ CAPABILITIES = Capabilities(
     is_idempotent=True,
     needs_live=True,
     slots=4,
-    match_keys=frozenset({*PERSON, "amplitude_id", "insert_id", "group_value"}),
+    match_keys=frozenset({*PERSON, "amplitude_id"}),
     call_rows=1000,
     call_bytes=1_000_000,
     names_rows=False,
@@ -93,10 +93,13 @@ CODES: Mapping[Any, Meaning] = {
     "invalid_api_key": Meaning(Outcome.BLOCKED, "the key is not accepted", is_systemic=True),
     "neighbours_refused": Meaning(Outcome.RETRY_LATER, "the call was refused for other rows, which it names"),
     "silenced": Meaning(Outcome.REJECTED, "it takes nothing of this device"),
-    "skipped": Meaning(Outcome.REJECTED, "nobody has this id there"),
+    "not_found": Meaning(Outcome.REJECTED, "nobody has this id there"),
+    "invalid": Meaning(Outcome.REJECTED, "a field of the event is wrong"),
+    "missing": Meaning(Outcome.REJECTED, "a field of the event is missing"),
+    "short": Meaning(Outcome.REJECTED, "an id is too short"),
     "fewer_ingested": Meaning(Outcome.UNKNOWN, "it counts fewer events than it was given and names none"),
 }
-"""The code of a refused event is the kind and the field that it names: `invalid:time`."""
+"""The code of a refused event is the field that it names, and what is wrong with it: `time:invalid`."""
 
 _USER_FIELDS = frozenset(
     {
@@ -272,7 +275,7 @@ def _refused(item: Batch, told: Mapping[str, Any], reply: HttpReply) -> Result:
             _note(item, found, indexes, rows.field_code(field, kind))
     lengths = told.get("events_with_invalid_id_lengths")
     for field, indexes in lengths.items() if isinstance(lengths, dict) else ():
-        _note(item, found, indexes, rows.field_code(field, "too_short"))
+        _note(item, found, indexes, rows.field_code(field, "short"))
     _note(item, found, told.get("silenced_events"), "silenced")
     if not found:
         return by_status(CODES, reply, None)
@@ -302,7 +305,7 @@ def _members(item: Batch, told: Mapping[str, Any], reply: HttpReply) -> Result:
         return unreadable(reply)
     skipped = {str(value) for one in results for value in one.get("skipped_ids") or []}
     named = tuple(
-        RowResult(row.position, Outcome.REJECTED, "skipped")
+        RowResult(row.position, Outcome.REJECTED, "not_found")
         for row in item.rows
         if skipped & {str(row.key.get(name)) for name in ("user_id", "amplitude_id") if name in row.key}
     )

@@ -83,7 +83,7 @@ CAPABILITIES = Capabilities(
     is_idempotent=True,
     needs_live=True,
     slots=4,
-    match_keys=frozenset({*PERSON, "event_id", "object_id", "token", "primary_id", "primary_email", "primary_cio_id"}),
+    match_keys=frozenset({*PERSON, "object_id", "token"}),
     call_rows=1000,
     call_bytes=500_000,
     names_rows=False,
@@ -95,7 +95,9 @@ CODES: Mapping[Any, Meaning] = {
     "required": Meaning(Outcome.REJECTED, "a field of the row is missing"),
     "invalid": Meaning(Outcome.REJECTED, "a field of the row is wrong"),
     "parse_error": Meaning(Outcome.REJECTED, "the row is not understood"),
+    "refused": Meaning(Outcome.REJECTED, "the row is refused"),
 }
+"""The code of a refused row is the field that Customer.io names, and its reason: `identifiers.email:invalid`."""
 
 _EVENT_TYPES = frozenset({"event", "page", "screen"})
 
@@ -336,8 +338,8 @@ def _partly(item: Batch, errors: Any, reply: HttpReply) -> Result:
         if not isinstance(index, int) or isinstance(index, bool) or not 0 <= index < len(item.rows):
             return unreadable(reply)
         position = item.rows[index].position
-        code = f"{token(one.get('reason'), 'refused')}:{token(one.get('field'), 'row')}"
-        refused.setdefault(position, RowResult(position, Outcome.REJECTED, token(code, "refused")))
+        code = rows.field_code(one.get("field"), token(one.get("reason"), "refused"))
+        refused.setdefault(position, RowResult(position, Outcome.REJECTED, code))
     return Result(Outcome.ACCEPTED, f"http_{reply.status}", rows=tuple(refused.values()))
 
 

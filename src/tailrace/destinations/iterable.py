@@ -64,7 +64,7 @@ CAPABILITIES = Capabilities(
     is_idempotent=True,
     needs_live=True,
     slots=4,
-    match_keys=frozenset({*PERSON, "event_id"}),
+    match_keys=frozenset(PERSON),
     call_rows=1000,
     call_bytes=4_000_000,
     names_rows=False,
@@ -86,8 +86,6 @@ CODES: Mapping[Any, Meaning] = {
     "InvalidJsonBody": Meaning(Outcome.REJECTED, "the call is not understood"),
     "InvalidEmailAddressError": Meaning(Outcome.REJECTED, "an address is wrong"),
     "InvalidUserIdError": Meaning(Outcome.REJECTED, "an id is wrong"),
-    "UnknownEmailError": Meaning(Outcome.REJECTED, "nobody has this address there"),
-    "UnknownUserIdError": Meaning(Outcome.REJECTED, "nobody has this id there"),
     "DatabaseError": Meaning(Outcome.RETRY_LATER, "it failed and says so", is_systemic=True),
     "Error": Meaning(Outcome.RETRY_LATER, "it failed and says so", is_systemic=True),
     "GenericError": Meaning(Outcome.RETRY_LATER, "it failed and says so", is_systemic=True),
@@ -95,14 +93,17 @@ CODES: Mapping[Any, Meaning] = {
     "invalidUserIds": Meaning(Outcome.REJECTED, "the id is wrong"),
     "invalidDataEmails": Meaning(Outcome.REJECTED, "a field of the row is wrong"),
     "invalidDataUserIds": Meaning(Outcome.REJECTED, "a field of the row is wrong"),
-    "notFoundEmails": Meaning(Outcome.REJECTED, "nobody has this address there"),
-    "notFoundUserIds": Meaning(Outcome.REJECTED, "nobody has this id there"),
+    "not_found": Meaning(Outcome.REJECTED, "nobody has this address or id there"),
     "conflictEmails": Meaning(Outcome.REJECTED, "the address is somebody else's"),
     "conflictUserIds": Meaning(Outcome.REJECTED, "the id is somebody else's"),
     "forgottenEmails": Meaning(Outcome.REJECTED, "the person was forgotten there and stays so"),
     "forgottenUserIds": Meaning(Outcome.REJECTED, "the person was forgotten there and stays so"),
     "not_named": Meaning(Outcome.REJECTED, "it counts a failure and does not say whose"),
 }
+
+
+_ABSENT = frozenset({"UnknownEmailError", "UnknownUserIdError", "notFoundEmails", "notFoundUserIds"})
+"""Their words for `not_found`."""
 
 
 def connect(settings: Settings, secrets: Secrets, files: Path) -> HttpSession:
@@ -133,7 +134,7 @@ def read_response(settings: Settings, item: Item, reply: HttpReply) -> Result:
     answer = read_json(reply)
     told = answer if isinstance(answer, dict) else {}
     if reply.status // 100 != 2:
-        code = told.get("code")
+        code = "not_found" if str(told.get("code")) in _ABSENT else told.get("code")
         known = CODES.get(code) if isinstance(code, str) else None
         if known is None or known.outcome is Outcome.ACCEPTED:
             return by_status(CODES, reply, item.at)
@@ -269,9 +270,9 @@ def _named(item: Batch, told: Mapping[str, Any]) -> tuple[RowResult, ...]:
     more = told.get("failedUpdates")
     lists = {**told, **(more if isinstance(more, dict) else {})}
     refused = {
-        value.lower(): name
+        value.lower(): "not_found" if name in _ABSENT else name
         for name, values in lists.items()
-        if isinstance(values, list) and name in CODES
+        if isinstance(values, list) and (name in CODES or name in _ABSENT)
         for value in values
         if isinstance(value, str)
     }

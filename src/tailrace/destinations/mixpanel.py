@@ -67,7 +67,7 @@ CAPABILITIES = Capabilities(
     is_idempotent=True,
     needs_live=True,
     slots=4,
-    match_keys=frozenset({"distinct_id", "group_id", "insert_id"}),
+    match_keys=frozenset({"distinct_id", "group_id"}),
     batch_rows=2000,
     call_rows=2000,
     call_bytes=10_000_000,
@@ -79,8 +79,9 @@ CODES: Mapping[Any, Meaning] = {
     **STATUSES,
     "says_no": Meaning(Outcome.REJECTED, "it answers 200 and says that it took nothing"),
     "fewer_imported": Meaning(Outcome.UNKNOWN, "it counts fewer events than it was given and names none"),
+    "refused": Meaning(Outcome.REJECTED, "a field of the event is wrong"),
 }
-"""The code of a refused event is the field that it names: `properties.time`."""
+"""The code of a refused event is the field that it names: `properties.time:refused`."""
 
 _INSERT_ID = re.compile(r"[A-Za-z0-9-]{1,36}")
 
@@ -223,7 +224,7 @@ def _imported(item: Batch, answer: Mapping[str, Any], reply: HttpReply) -> Resul
         if not isinstance(index, int) or isinstance(index, bool) or not 0 <= index < len(item.rows):
             return Result(Outcome.UNKNOWN, f"http_{reply.status}_unreadable")
         position = item.rows[index].position
-        refused[position] = RowResult(position, Outcome.REJECTED, rows.field_code(one.get("field")))
+        refused[position] = RowResult(position, Outcome.REJECTED, rows.field_code(one.get("field"), "refused"))
     imported = answer.get("num_records_imported")
     if reply.status == 400 and not refused and not imported:
         return by_status(CODES, reply, None)

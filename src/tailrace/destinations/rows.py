@@ -96,7 +96,6 @@ def short_id(batch: Batch, row: BatchRow, asked: str = "") -> str:
     return hashlib.sha256(asked.encode()).hexdigest()[:32] if asked else own_id(batch, row)[:32]
 
 
-def field_code(field: object, kind: str = "") -> str:
-    """Return the code of a row that was refused for a field: the field's name, if it is a short token."""
-    named = token(field, "row")
-    return f"{kind}:{named}" if kind else named.rpartition(".")[2]
+def field_code(field: object, kind: str) -> str:
+    """Return the code of a row refused for a field: `time:invalid`; `row` for a name that is no short token."""
+    return token(f"{token(field, 'row')}:{kind}", kind)
