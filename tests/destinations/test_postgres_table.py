@@ -195,6 +195,29 @@ def test_a_batch_that_is_repeated_is_appended_once_however_it_is_cut(table):
     assert table.rows("id", "events") == [("a",), ("a",), ("b",), ("c",)]
 
 
+def test_a_batch_as_long_as_it_may_be_and_one_full_of_gaps_are_remembered(table):
+    table.db.execute("create table events (id text)")
+    rows = [(str(n), {}) for n in range(50_000)]
+    for batch_id in ("p/s/0", "p/s/0", "p/s/1"):
+        assert table.send(rows, mode="append", target="events", batch_id=batch_id).outcome is Outcome.ACCEPTED
+    assert table.rows("batch_id, first_position, last_position", "tailrace_batches") == [
+        ("p/s/0", 0, 49_999),
+        ("p/s/1", 0, 49_999),
+    ]
+    made = tuple(BatchRow(n, "add", {"id": str(n)}, {"id": str(n)}) for n in (0, 2, 3, 7))
+    for _ in range(2):
+        request = postgres_table.build_request(
+            table.settings, Secrets({}), Batch("p/s/2", "p", "s", "events", 2, made, AT, "append")
+        )
+        assert table.session.perform(request) == TableAnswer("00000")
+    assert table.rows("first_position, last_position", "tailrace_batches where batch_id = 'p/s/2'") == [
+        (0, 0),
+        (2, 3),
+        (7, 7),
+    ]
+    assert table.rows("count(*)", "events") == [(100_004,)]
+
+
 def test_two_who_append_the_same_batch_at_once_append_it_once(table, monkeypatch):
     table.db.execute("create table events (id text)")
     table.send([("x", {})], mode="append", target="events", batch_id="p/s/1")

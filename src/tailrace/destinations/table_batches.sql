@@ -1,7 +1,8 @@
--- One row per call that appended rows: which rows of which batch, so that none is appended again.
+-- One row per run of rows of a batch that were appended together, so that none of them is appended again.
 create table if not exists {batches} (
     batch_id text not null,
-    positions integer[] not null,
+    first_position integer not null,
+    last_position integer not null,
     written_at timestamptz not null default now(),
-    primary key (batch_id, positions)
+    primary key (batch_id, first_position)
 )

@@ -7,7 +7,7 @@ answer of a server is repeated, for its words may hold values or the address; it
 from __future__ import annotations
 
 import re
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from importlib import import_module
@@ -164,12 +164,13 @@ class TableSession:
         if known is None:
             connection.execute("select pg_advisory_xact_lock(hashtextextended(%s, 0))", [name])
             connection.execute(self._text("table_batches").format(batches=batches))
-        asked = self._sql.SQL("select unnest(positions) from {} where batch_id = %s").format(batches)
-        done = {position for (position,) in connection.execute(asked, [request.batch_id]).fetchall()}
-        new = [position for position in request.positions if position not in done]
-        if new:
-            kept = self._sql.SQL("insert into {} (batch_id, positions) values (%s, %s)").format(batches)
-            connection.execute(kept, [request.batch_id, new])
+        asked = self._sql.SQL("select first_position, last_position from {} where batch_id = %s").format(batches)
+        known = connection.execute(asked, [request.batch_id]).fetchall()
+        done = {position for first, last in known for position in range(first, last + 1)}
+        kept = self._sql.SQL("insert into {} (batch_id, first_position, last_position) values (%s, %s, %s)")
+        runs = _runs([position for position in request.positions if position not in done])
+        with connection.cursor() as cursor:
+            cursor.executemany(kept.format(batches), [(request.batch_id, *run) for run in runs])
         return done
 
     def _statement(self, request: TableWrite) -> Any:
@@ -234,6 +235,13 @@ class TableSession:
             "prepare_threshold": None,
         }
         return options if ca_file is None else options | {"sslrootcert": ca_file}
+
+
+def _runs(positions: Sequence[int]) -> list[tuple[int, int]]:
+    """Return the positions, which rise, as (first, last) of each run without a gap."""
+    starts = [place for place, each in enumerate(positions) if place == 0 or each != positions[place - 1] + 1]
+    ends = [*(start - 1 for start in starts[1:]), len(positions) - 1]
+    return [(positions[start], positions[end]) for start, end in zip(starts, ends, strict=False)]
 
 
 def _patient(library: Any, timeout: float) -> Any:
