@@ -1,6 +1,9 @@
 """Deliver what applied plans left pending, on a timetable of its own.
 
-python -m flows.deliver
+python -m flows.deliver [--workers 8]
+
+Workers are tasks of the runner that TAILRACE_TASK_RUNNER names: threads, or Dask, where every worker needs the same
+data directory and project, and the journal is PostgreSQL as soon as they are on several machines.
 """
 
 from __future__ import annotations
@@ -10,17 +13,26 @@ from typing import Any
 
 from prefect import flow
 
-from flows import steps
+from flows import runners, steps
 from tailrace import clock
 from tailrace.settings import Settings
 
 
-@flow(name="tailrace deliver", persist_result=False)
+@flow(name="tailrace deliver", persist_result=False, task_runner=runners.chosen())
 def deliver(
-    data_dir: str | None = None, project_dir: str | None = None, budget_seconds: float | None = None
+    data_dir: str | None = None,
+    project_dir: str | None = None,
+    budget_seconds: float | None = None,
+    workers: int = 1,
 ) -> dict[str, Any]:
-    """Deliver until it is done or the time budget is spent, and return the counts."""
-    return steps.deliver(Settings.load(data_dir, project_dir), clock.iso(clock.now()), budget_seconds)
+    """Deliver until it is done or the time budget is spent, and return the counts.
+
+    With several workers the flow itself is the coordinator, and each share a task.
+    """
+    settings, instant = Settings.load(data_dir, project_dir), clock.iso(clock.now())
+    if workers == 1:
+        return steps.deliver(settings, instant, budget_seconds)
+    return steps.deliver_shared(settings, instant, budget_seconds, workers)
 
 
 if __name__ == "__main__":
@@ -28,5 +40,6 @@ if __name__ == "__main__":
     parser.add_argument("--data-dir")
     parser.add_argument("--project-dir")
     parser.add_argument("--budget", type=float)
+    parser.add_argument("--workers", type=int, default=1)
     arguments = parser.parse_args()
-    deliver(arguments.data_dir, arguments.project_dir, arguments.budget)
+    deliver(arguments.data_dir, arguments.project_dir, arguments.budget, arguments.workers)

@@ -6,15 +6,19 @@ once. Delivery is never retried here: what may be sent again is decided by the j
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from prefect import task
 from prefect.artifacts import create_table_artifact
 from prefect.cache_policies import NO_CACHE
+from prefect.futures import wait
 
 from tailrace import clock
+from tailrace.delivery.tally import Delivered
+from tailrace.delivery.worker import Share
 from tailrace.landing.backfills import Asked
-from tailrace.pipeline import backfills, spine
+from tailrace.pipeline import backfills, sending, spine
 from tailrace.pipeline.result import Result
 from tailrace.planning.store import Store
 from tailrace.settings import Settings
@@ -39,6 +43,25 @@ def apply(settings: Settings, plan_id: str) -> dict[str, Any]:
 def deliver(settings: Settings, as_of: str, budget_seconds: float | None) -> dict[str, Any]:
     """Hand over what is pending."""
     return spine.deliver(settings, clock.parse(as_of), budget_seconds=budget_seconds).document()
+
+
+@task(name="deliver share", **ONCE)
+def deliver_share(settings: Settings, as_of: str, share: Share, budget_seconds: float | None) -> Delivered:
+    """Hand over one worker's share of what is pending, and return counts."""
+    return sending.deliver_share(settings, clock.parse(as_of), share, budget_seconds)
+
+
+def deliver_shared(settings: Settings, as_of: str, budget_seconds: float | None, workers: int) -> dict[str, Any]:
+    """Hand over what is pending, a task for each worker's share; the flow that calls this holds the epoch."""
+
+    def fan_out(shares: Sequence[Share]) -> list[Delivered]:
+        futures = [deliver_share.submit(settings, as_of, share, budget_seconds) for share in shares]
+        # All have ended before the first failure is raised: none goes on after the epoch is over.
+        wait(futures)
+        return [future.result() for future in futures]
+
+    done = spine.deliver(settings, clock.parse(as_of), budget_seconds=budget_seconds, workers=workers, fan_out=fan_out)
+    return done.document()
 
 
 @task(name="publish", **SAFE)

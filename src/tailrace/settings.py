@@ -125,6 +125,20 @@ def secret(name: str) -> str:
     return value
 
 
+def task_runner() -> str:
+    """Return what does the workers' shares of a flow that delivers: `threads`, `dask`, or a Dask scheduler's address.
+
+    Raises TailraceError for anything else.
+    """
+    runner = os.environ.get("TAILRACE_TASK_RUNNER") or "threads"
+    if runner not in ("threads", "dask") and "://" not in runner:
+        raise TailraceError(
+            f"TAILRACE_TASK_RUNNER is `{runner}`; expected threads, dask, or the address of a Dask scheduler"
+            " (tcp://host:8786)"
+        )
+    return runner
+
+
 def erasure_salt() -> str | None:
     """Return the salt of the hashes of who was erased, if the environment has it (`TAILRACE_ERASURE_SALT`)."""
     return os.environ.get("TAILRACE_ERASURE_SALT") or None

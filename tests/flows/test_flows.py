@@ -41,7 +41,9 @@ asyncio.run(show())
 
 
 def _prefect(installation: Installation, home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    environment = installation.environment(PREFECT_HOME=str(home), PREFECT_SERVER_ALLOW_EPHEMERAL_MODE="true")
+    environment = installation.environment(
+        PREFECT_HOME=str(home), PREFECT_SERVER_ALLOW_EPHEMERAL_MODE="true", PYTHONPATH=f"{ROOT}:{ROOT / 'src'}"
+    )
     environment.pop("PREFECT_API_URL", None)
     return subprocess.run(
         [sys.executable, *arguments], env=environment, cwd=ROOT, capture_output=True, text=True, check=False
@@ -145,3 +147,21 @@ def test_a_backfill_by_flow_sends_nothing_and_removes_nobody(company: Company, t
     assert (kept.who, kept.until, kept.plan_after) == ("prefect", before.as_of, after.plan_id)
     assert 0 < kept.reasons["outside_range"] <= kept.quarantined
     assert os.listdir(installation.settings.outbox) == os.listdir(company.base.settings.outbox)  # noqa: PTH208
+
+
+def test_a_delivery_that_is_fanned_out_leaves_what_one_sender_leaves(company: Company, tmp_path: Path) -> None:
+    by_hand, by_flow = company.copy(tmp_path / "cli"), company.copy(tmp_path / "flow")
+    day = company.sample.daily[0]
+    instant = iso(at(day.last_on, 23))
+    for installation in (by_hand, by_flow):
+        installation.drop(day.path)
+        plan = call(installation, "plan", "--as-of", instant, "--json").json["plan_id"]
+        assert call(installation, "apply", plan).code == 0
+    assert call(by_hand, "deliver", "--workers", "3").code == 0
+
+    done = _prefect(by_flow, tmp_path / "prefect", "-m", "flows.deliver", "--workers", "3")
+
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert _outcomes(by_hand)
+    assert _outcomes(by_hand) == _outcomes(by_flow)
+    assert done.stderr.count("deliver share") >= 3

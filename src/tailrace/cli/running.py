@@ -28,6 +28,7 @@ Paths = Annotated[
     ),
 ]
 Source = Annotated[str, typer.Option("--source", help="The source they come from: contracts/sources/SOURCE.yml.")]
+Workers = Annotated[int, typer.Option("--workers", min=1, max=64, help="How many send at once, each on its own lines.")]
 Budget = Annotated[float | None, typer.Option("--budget", help="Seconds that delivery may take.", show_default=False)]
 
 
@@ -187,13 +188,15 @@ def run(
 def deliver(
     as_of: AsOf = None,
     budget: Budget = None,
+    workers: Workers = 1,
     data_dir: DataDir = None,
     project_dir: ProjectDir = None,
     json_: Json = False,
 ) -> None:
     """Deliver what applied plans left pending."""
+    found = settings(data_dir, project_dir)
     with output.working("delivering"):
-        result = spine.deliver(settings(data_dir, project_dir), instant(as_of), budget_seconds=budget)
+        result = spine.deliver(found, instant(as_of), budget_seconds=budget, workers=workers)
     _print(result, json_)
 
 

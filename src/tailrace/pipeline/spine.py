@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from functools import partial
 from importlib import import_module
 from pathlib import Path
@@ -18,9 +18,8 @@ from pathlib import Path
 import pyarrow as pa
 
 from tailrace import clock, crash, durable, engine
-from tailrace.campaigns.render import Renderer
 from tailrace.checks.health import require_baa
-from tailrace.delivery.send import deliver as send
+from tailrace.delivery.send import FanOut
 from tailrace.errors import DataError, StalePlan
 from tailrace.journal.journal import Journal
 from tailrace.journal.readings import MIRRORS
@@ -35,9 +34,9 @@ from tailrace.pipeline.erasing import finish_begun
 from tailrace.pipeline.refusals import tell
 from tailrace.pipeline.request import Definitions, gather, load_definitions, load_files, loads_fingerprint
 from tailrace.pipeline.result import Balance, Result, quiet
+from tailrace.pipeline.sending import clock_from, hand_over
 from tailrace.planning import relations, syncs
 from tailrace.planning.plan import make_plan
-from tailrace.planning.reader import PlanReader
 from tailrace.planning.store import Plan, Store
 from tailrace.settings import Settings
 from tailrace.warehouse import runner
@@ -62,7 +61,7 @@ def run(
     `as_of` is before HEAD's, and the rooms' errors. `tell` hears the name of each step as it begins.
     """
     result = Result(as_of, tell=tell)
-    now = _clock_from(as_of)
+    now = clock_from(as_of)
     with durable.exclusive(settings.run_lock, "a run"), Journal.open(settings) as journal:
         _prepare(settings, journal, result)
         with _timed(result, "apply"):
@@ -105,13 +104,23 @@ def apply(settings: Settings, plan_id: str) -> Result:
     return result
 
 
-def deliver(settings: Settings, as_of: datetime, *, budget_seconds: float | None = None) -> Result:
-    """Deliver what is pending, until it is done or the time budget is spent. Its clock starts at `as_of`."""
+def deliver(
+    settings: Settings,
+    as_of: datetime,
+    *,
+    budget_seconds: float | None = None,
+    workers: int = 1,
+    fan_out: FanOut | None = None,
+) -> Result:
+    """Deliver what is pending, until it is done or the time budget is spent. Its clock starts at `as_of`.
+
+    `workers` share it, in threads, or wherever `fan_out` has the shares done (`sending.deliver_share`).
+    """
     result = Result(as_of)
     with Journal.open(settings) as journal:
         _heal(settings, journal)
         with _timed(result, "deliver"):
-            _deliver(settings, journal, result, _clock_from(as_of), budget_seconds)
+            _deliver(settings, journal, result, clock_from(as_of), budget_seconds, workers, fan_out)
         with _timed(result, "mirror"):
             _mirror_delivered(settings, journal, result)
     return result
@@ -207,12 +216,6 @@ def _plan_history(settings: Settings, journal: Journal, result: Result) -> None:
     _make(settings, journal, result, [load for load in loads(settings) if load.load_id not in apart], cause="backfill")
     with _timed(result, "apply"):
         _apply(settings, journal, result, parent.as_of)
-
-
-def _clock_from(as_of: datetime) -> Callable[[], datetime]:
-    """Return a clock that shows `as_of` now and goes on from there, in whole seconds."""
-    started = clock.monotonic()
-    return lambda: as_of + timedelta(seconds=int(clock.monotonic() - started))
 
 
 @contextmanager
@@ -415,9 +418,10 @@ def _deliver(
     result: Result,
     now: Callable[[], datetime],
     budget_seconds: float | None,
+    workers: int = 1,
+    fan_out: FanOut | None = None,
 ) -> None:
-    reader = PlanReader(Store(settings))
-    delivered = send(settings, journal, reader, now=now, budget_seconds=budget_seconds, renderer=Renderer())
+    delivered = hand_over(settings, journal, now, budget_seconds, workers, fan_out)
     result.steps["deliver"] = asdict(delivered)
     for balance in delivered.balances():
         result.add(Balance(*balance))

@@ -1,0 +1,57 @@
+"""How is what is pending handed over in a run? With the newest plan's payloads, by a clock that begins at `as_of`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+from tailrace import clock
+from tailrace.campaigns.render import Renderer
+from tailrace.delivery import send
+from tailrace.delivery.tally import Delivered
+from tailrace.delivery.worker import Share
+from tailrace.journal.journal import Journal
+from tailrace.planning.reader import PlanReader
+from tailrace.planning.store import Store
+from tailrace.settings import Settings
+
+
+def clock_from(as_of: datetime) -> Callable[[], datetime]:
+    """Return a clock that shows `as_of` now and goes on from there, in whole seconds."""
+    started = clock.monotonic()
+    return lambda: as_of + timedelta(seconds=int(clock.monotonic() - started))
+
+
+def hand_over(
+    settings: Settings,
+    journal: Journal,
+    now: Callable[[], datetime],
+    budget_seconds: float | None,
+    workers: int,
+    fan_out: send.FanOut | None,
+) -> Delivered:
+    """Hand over everything that is due and return the counts (`delivery.send`)."""
+    return send.deliver(
+        settings,
+        journal,
+        PlanReader(Store(settings)),
+        now=now,
+        renderer=Renderer(),
+        budget_seconds=budget_seconds,
+        workers=workers,
+        fan_out=fan_out,
+    )
+
+
+def deliver_share(settings: Settings, as_of: datetime, share: Share, budget_seconds: float | None = None) -> Delivered:
+    """Hand over one share in this process while a coordinator, here or elsewhere, holds its epoch."""
+    with Journal.open(settings) as journal:
+        return send.deliver_share(
+            settings,
+            journal,
+            PlanReader(Store(settings)),
+            share,
+            now=clock_from(as_of),
+            renderer=Renderer(),
+            budget_seconds=budget_seconds,
+        )
