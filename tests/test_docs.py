@@ -24,7 +24,7 @@ from tests.installation import PROJECT, ROOT, Done, Installation, at, call, invo
 
 PAGES = [
     *(ROOT / name for name in ("README.md", "CHANGELOG.md", "CONTRIBUTING.md")),
-    *sorted((ROOT / "docs").glob("*.md")),
+    *sorted((ROOT / "docs").rglob("*.md")),
     *(ROOT / name for name in ("dbt_project/README.md", "flows/README.md")),
 ]
 NOT_RUN = {
