@@ -130,8 +130,8 @@ def test_an_event_is_known_again(sender, project):
         event(1, revenue=9.5, colour="red", session_id="1772323200000"),
         row("add", {"order": 7}, event_type="paid", device_id="d"),
     ]
-    for _ in range(2):
-        assert {outcome for outcome, _ in outcomes(sender.send(rows, "events", "append"))} == {"accepted"}
+    for plan in ("p1", "p2"):
+        assert {outcome for outcome, _ in outcomes(sender.send(rows, "events", "append", plan))} == {"accepted"}
     assert len(project.events) == 2
     assert project.events["i-1"] == {
         "user_id": "user-42", "event_type": "paid", "time": 1772323200000, "revenue": 9.5, "insert_id": "i-1",

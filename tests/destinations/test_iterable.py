@@ -114,8 +114,8 @@ def test_an_event_is_known_again(sender, project):
         row("add", {"event_id": "e1"}, user_id=42, event_name="paid", created_at="2026-03-01", campaignId="7", total=9)
     ]
     rows.append(row("add", {"order_id": "o1"}, user_id=42, event_name="paid"))
-    for _ in range(2):
-        sender.send(rows, "events", "append")
+    for plan in ("p1", "p2"):
+        sender.send(rows, "events", "append", plan=plan)
     assert len(project.events) == 2
     assert project.events["e1"] == {
         "userId": "42", "eventName": "paid", "id": "e1", "createdAt": 1772323200, "campaignId": 7,

@@ -69,8 +69,8 @@ def test_an_event_keeps_its_id_and_has_one_of_its_key_otherwise(sender, source):
         row("add", {"order_id": 7}, user_id=42, event="Order Paid"),
         row("add", {"message_id": "m" * 120}, user_id=42, event="Order Paid", type="track"),
     ]
-    sender.send(rows, "events", "append")
-    sender.send(rows[::-1], "events", "append")
+    sender.send(rows, "events", "append", plan="p1")
+    sender.send(rows[::-1], "events", "append", plan="p2")
     assert len(source.messages) == 3
     assert source.messages["m-1"] == {
         "type": "track", "userId": "42", "messageId": "m-1", "timestamp": "2026-03-01T05:00:00.000Z",
