@@ -95,7 +95,8 @@ def serving() -> Iterator[Server]:
     """Run a server; root may not, so it is nobody's then."""
     user = "nobody" if os.getuid() == 0 else None
     # The socket's path must be short, and the folder of pytest is its user's alone.
-    folder = Path(tempfile.mkdtemp(prefix="pg-", dir="/tmp"))
+    memory = os.environ.get("PYTEST_DEBUG_TEMPROOT")
+    folder = Path(tempfile.mkdtemp(prefix="pg-", dir=memory if memory == "/dev/shm" else "/tmp"))
     try:
         if user is not None:
             who = pwd.getpwnam(user)

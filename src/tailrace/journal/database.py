@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from importlib import resources
 from typing import Any, Protocol
@@ -88,8 +88,11 @@ class Database(ABC):
         """Insert one row inside a transaction and return the number it was given."""
 
     @abstractmethod
-    def many(self, sql: str, rows: Iterable[Params | tuple[Any, ...]]) -> None:
-        """Execute one statement for each of `rows` inside a transaction; in tuples the parameters are `?`."""
+    def many(self, sql: str, rows: Sequence[Params | tuple[Any, ...]]) -> int:
+        """Execute one statement for each of `rows` inside a transaction and return how many rows it changed in all.
+
+        In tuples the parameters are `?`.
+        """
 
     @abstractmethod
     def skip_to(self, table: str, number: int) -> None:

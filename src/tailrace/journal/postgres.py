@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
@@ -163,10 +163,13 @@ class PostgresDatabase(Database):
         ((number, *_),) = self._execute(f"{sql} returning *", params).fetchall()
         return int(number)
 
-    def many(self, sql: str, rows: Iterable[Params | tuple[Any, ...]]) -> None:
-        """Execute one statement for each of `rows` inside a transaction; in tuples the parameters are `?`."""
+    def many(self, sql: str, rows: Sequence[Params | tuple[Any, ...]]) -> int:
+        """Execute one statement for each of `rows` inside a transaction and return how many rows it changed in all."""
+        if not rows:
+            return 0
         with self._connection.cursor() as cursor:
             cursor.executemany(translated(sql).encode(), rows)
+            return cursor.rowcount
 
     def skip_to(self, table: str, number: int) -> None:
         """Let the next row of `table` have at least the number after `number`, inside a transaction."""

@@ -1,8 +1,9 @@
--- The one claim, if this sender holds it: where its item stands after its outcome.
+-- The one claim, if this sender holds it: where its item stands after its outcome. A batch may be driven again where a
+-- message may not.
 update states
 set
-    state = $state,
-    tries = tries + $tries,
+    state = case when kind = 'batch' then $state_of_batch else $state end,
+    tries = tries + case when kind = 'batch' then $tries_of_batch else $tries end,
     next_at = $next_at,
     maybe_at = case
         when $binds = 1

@@ -28,6 +28,7 @@ _STATE_AFTER = {
     "blocked": "pending",
     "unknown": "unknown",
 }
+_LAST_WORDS = frozenset({"accepted", "rejected"})
 
 
 @dataclass(frozen=True)
@@ -208,8 +209,32 @@ class Sending(Epochs):
         """
         with self._db.transaction(may_overlap=True):
             self.fence(epoch)
-            for record in records:
-                self._record(epoch, micros(at), record)
+            told = [_told(epoch, micros(at), record) for record in records]
+            # All at once: to a database elsewhere each statement is a way there and back.
+            held = self._db.many(statement(_PACKAGE, "record"), told)
+            if held != len(told):
+                raise JournalError(
+                    f"{len(told) - held} of {len(told)} outcomes are of attempts that are not claimed by this sender"
+                    f" (epoch {epoch}), among {told[0]['item_id']} to {told[-1]['item_id']}; expected to record only"
+                    " what it holds: nothing of this batch was recorded"
+                )
+            outcome = statement(_PACKAGE, "record_outcome")
+            self._db.many(outcome, [one for one, record in zip(told, records, strict=True) if not record.rows])
+            for one, record in zip(told, records, strict=True):
+                if record.rows:
+                    seq = self._db.insert(outcome, one)
+                    self._db.many(
+                        "insert into row_outcomes (outcome_seq, position, outcome, code) values (?, ?, ?, ?)",
+                        [(seq, row.position, row.outcome, row.code) for row in record.rows],
+                    )
+            self._db.many(
+                statement(_PACKAGE, "answer"),
+                [
+                    one | {"status": record.status_code, "body": record.body}
+                    for one, record in zip(told, records, strict=True)
+                    if record.status_code is not None and record.outcome in _LAST_WORDS
+                ],
+            )
         crash.here("deliver.recorded")
 
     def rows_said(self, batch_id: str) -> dict[int, tuple[str, str]]:
@@ -226,52 +251,6 @@ class Sending(Epochs):
                     statement(_PACKAGE, "hold_back"),
                     {"item_id": item.item_id, "code": code, "destination": destination, "now": micros(at)},
                 )
-
-    def _record(self, epoch: int, at: int, record: Record) -> None:
-        claim = record.claim
-        is_open_again = record.outcome in {"retry_later", "blocked"}
-        if is_open_again and record.next_at is None:
-            raise JournalError(f"{claim.item_id}: an outcome `{record.outcome}` needs the time of the next attempt")
-        kind = self._db.value("select kind from states where item_id = $item_id", {"item_id": claim.item_id})
-        again = record.outcome == "unknown" and kind == "batch" and not record.is_final
-        params = {
-            "item_id": claim.item_id,
-            "attempt": claim.attempt,
-            "epoch": epoch,
-            "state": "pending" if again else _STATE_AFTER[record.outcome],
-            "tries": int((record.outcome == "retry_later" or again) and record.counts_as_try),
-            "next_at": at if record.next_at is None else micros(record.next_at),
-            "binds": int(record.outcome == "retry_later" and record.may_have_arrived),
-        }
-        changed = self._db.run(statement(_PACKAGE, "record"), params)
-        if changed != 1:
-            raise JournalError(
-                f"{claim.item_id}: attempt {claim.attempt} is not claimed by this sender (epoch {epoch}); expected to"
-                " record only what it holds: nothing of this batch was recorded"
-            )
-        seq = self._db.insert(
-            "insert into outcomes (item_id, kind, attempt, outcome, code, provider_id, destination, recorded_at)"
-            " select $item_id, $kind, $attempt, $outcome, $code, $provider_id, destination, $at from attempts"
-            " where item_id = $item_id and attempt = $attempt",
-            {
-                "item_id": claim.item_id,
-                "kind": kind,
-                "attempt": claim.attempt,
-                "outcome": record.outcome,
-                "code": record.code,
-                "provider_id": record.provider_id,
-                "at": at,
-            },
-        )
-        self._db.many(
-            "insert into row_outcomes (outcome_seq, position, outcome, code) values (?, ?, ?, ?)",
-            [(seq, row.position, row.outcome, row.code) for row in record.rows],
-        )
-        if record.status_code is not None and not is_open_again and record.outcome != "unknown":
-            self._db.run(
-                statement(_PACKAGE, "answer"),
-                {"item_id": claim.item_id, "status": record.status_code, "body": record.body, "at": at},
-            )
 
     def _cancel(self, params: dict[str, object]) -> int:
         changed = self._db.run(
@@ -298,6 +277,28 @@ class Sending(Epochs):
             return self._db.run(
                 f"update states set state = $state where item_id in (select item_id {where})", everything
             )
+
+
+def _told(epoch: int, at: int, record: Record) -> dict[str, object]:
+    """Return what the statements about an outcome are told of it."""
+    is_retry, is_again = record.outcome == "retry_later", record.outcome == "unknown" and not record.is_final
+    if record.outcome in {"retry_later", "blocked"} and record.next_at is None:
+        raise JournalError(f"{record.claim.item_id}: an outcome `{record.outcome}` needs the time of the next attempt")
+    return {
+        "item_id": record.claim.item_id,
+        "attempt": record.claim.attempt,
+        "epoch": epoch,
+        "outcome": record.outcome,
+        "state": _STATE_AFTER[record.outcome],
+        "state_of_batch": "pending" if is_again else _STATE_AFTER[record.outcome],
+        "tries": int(is_retry and record.counts_as_try),
+        "tries_of_batch": int((is_retry or is_again) and record.counts_as_try),
+        "binds": int(is_retry and record.may_have_arrived),
+        "next_at": at if record.next_at is None else micros(record.next_at),
+        "code": record.code,
+        "provider_id": record.provider_id,
+        "at": at,
+    }
 
 
 def _share(share: tuple[int, int]) -> dict[str, int]:

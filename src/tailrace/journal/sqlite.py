@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -92,9 +92,9 @@ class SqliteDatabase(Database):
         assert number is not None
         return number
 
-    def many(self, sql: str, rows: Iterable[Params | tuple[Any, ...]]) -> None:
-        """Execute one statement for each of `rows` inside a transaction; in tuples the parameters are `?`."""
-        self._connection.executemany(sql, rows)
+    def many(self, sql: str, rows: Sequence[Params | tuple[Any, ...]]) -> int:
+        """Execute one statement for each of `rows` inside a transaction and return how many rows it changed in all."""
+        return self._connection.executemany(sql, rows).rowcount if rows else 0
 
     def skip_to(self, table: str, number: int) -> None:
         """Let the next row of `table` have at least the number after `number`, inside a transaction."""
