@@ -279,11 +279,20 @@ class _PrivateError(NewConnectionError):
     """The name led to an address that is not public."""
 
 
+_EMBEDDING = (ipaddress.IPv6Network("64:ff9b::/96"), ipaddress.IPv6Network("::/96"))
+
+
+def is_public(address: str) -> bool:
+    """Return whether the address is one of the internet's; one of IPv6 that stands for one of IPv4 is judged as that."""
+    peer = ipaddress.ip_address(address.partition("%")[0])
+    if isinstance(peer, ipaddress.IPv6Address):
+        within = ipaddress.IPv4Address(int(peer) & 0xFFFFFFFF) if any(peer in net for net in _EMBEDDING) else None
+        peer = peer.ipv4_mapped or peer.sixtofour or within or peer
+    return peer.is_global and not peer.is_multicast
+
+
 def _public(sock: socket.socket, connection: HTTPConnection) -> socket.socket:
-    peer = ipaddress.ip_address(sock.getpeername()[0].partition("%")[0])
-    if isinstance(peer, ipaddress.IPv6Address) and peer.ipv4_mapped is not None:
-        peer = peer.ipv4_mapped
-    if not peer.is_global or peer.is_multicast:
+    if not is_public(sock.getpeername()[0]):
         sock.close()
         raise _PrivateError(connection, "the address is not public")
     return sock

@@ -142,13 +142,29 @@ def build_request(settings: Settings, secrets: Secrets, item: Item) -> HttpReque
 
 
 def sign(secret: str, name: str, stamp: str, body: bytes) -> str:
-    """Return the signature `v1,…` of Standard Webhooks; a secret `whsec_…` is base64, any other is taken as it is."""
+    """Return the signature `v1,…` of Standard Webhooks, or several, parted by spaces, while keys change.
+
+    A secret `whsec_…` is base64, and there may be some of them, parted by spaces; any other is taken as it is.
+    """
+    signed = f"{name}.{stamp}.".encode() + body
+    made = (hmac.new(key, signed, hashlib.sha256).digest() for key in _keys(secret))
+    return " ".join("v1," + base64.b64encode(one).decode() for one in made)
+
+
+def _keys(secret: str) -> list[bytes]:
+    if secret.startswith(("whsk_", "whpk_")):
+        raise DestinationError("the webhook's secret is half of an ed25519 pair; expected a shared one, `whsec_…`")
+    parts = secret.split()
+    if not all(part.startswith("whsec_") for part in parts):
+        return [secret.encode()]
     try:
-        key = base64.b64decode(secret.removeprefix("whsec_"), validate=True) if secret.startswith("whsec_") else None
+        # Written without its padding it is read all the same, as the reference library does.
+        keys = [base64.b64decode(text + "=" * (-len(text) % 4), validate=True) for text in (part[6:] for part in parts)]
     except binascii.Error as error:
         raise DestinationError("the webhook's secret begins with whsec_ but is not base64; expected all") from error
-    signed = f"{name}.{stamp}.".encode() + body
-    return "v1," + base64.b64encode(hmac.new(key or secret.encode(), signed, hashlib.sha256).digest()).decode()
+    if not keys or not all(keys):
+        raise DestinationError("the webhook's secret is empty after whsec_; expected 24 to 64 bytes in base64")
+    return keys
 
 
 def read_response(settings: Settings, item: Item, reply: HttpReply) -> Result:
