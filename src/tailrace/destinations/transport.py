@@ -283,7 +283,7 @@ _EMBEDDING = (ipaddress.IPv6Network("64:ff9b::/96"), ipaddress.IPv6Network("::/9
 
 
 def is_public(address: str) -> bool:
-    """Return whether the address is one of the internet's; one of IPv6 that stands for one of IPv4 is judged as that."""
+    """Return whether the address is one of the internet's; of IPv6, what it stands for in IPv4 counts."""
     peer = ipaddress.ip_address(address.partition("%")[0])
     if isinstance(peer, ipaddress.IPv6Address):
         within = ipaddress.IPv4Address(int(peer) & 0xFFFFFFFF) if any(peer in net for net in _EMBEDDING) else None
