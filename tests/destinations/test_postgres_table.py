@@ -85,7 +85,7 @@ def test_update_only_adds_nobody_and_names_those_who_are_not_there(table):
     said = table.send([("b", {"plan": "pro"}), ("a", {"plan": "pro"}), ("c", {"plan": "pro"})], mode="update_only")
 
     assert said.outcome is Outcome.ACCEPTED
-    assert [(row.position, row.outcome, row.code) for row in said.rows] == [(0, Outcome.REJECTED, "not_there")]
+    assert [(row.position, row.outcome, row.code) for row in said.rows] == [(0, Outcome.REJECTED, "not_found")]
     assert table.rows() == [("a", "pro"), ("c", "pro")]
 
 

@@ -3,7 +3,7 @@
 Documentation: postgresql.org/docs, INSERT (ON CONFLICT), error codes. A sync's `target` is the table, `people` or
 `crm.people`; its columns are the table's. Values come as JSON and are read as the column's type reads them; times
 without a zone are UTC. `mirror` and `upsert` need a unique index over exactly the keys. `update_only` needs none, and
-refuses rows that are not there (`not_there`). To remove a row that is not there is no error.
+refuses rows that are not there (`not_found`). To remove a row that is not there is no error.
 
 A repeat sets rows to what they are. Rows of `append` are remembered by batch and position in the table
 `batches_table` beside the target, in the same transaction, so that none is appended again; it is made when it is not
@@ -139,7 +139,7 @@ def read_response(settings: Settings, item: Item, reply: TableAnswer) -> Result:
     """Return what the SQLSTATE means; a row that was to be changed and is not there is rejected."""
     known = CODES.get(reply.state) or meaning(CODES, reply.state[:2])
     code = "committed" if reply.state == DONE else f"sqlstate_{token(reply.state)}"
-    absent = tuple(RowResult(position, Outcome.REJECTED, "not_there") for position in reply.absent)
+    absent = tuple(RowResult(position, Outcome.REJECTED, "not_found") for position in reply.absent)
     return Result(known.outcome, code, is_systemic=known.is_systemic, rows=absent)
 
 
