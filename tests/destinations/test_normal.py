@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import json
 import unicodedata
 
 import pytest
+from email_validator import EmailNotValidError, validate_email
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
@@ -149,6 +151,34 @@ def test_the_vectors_are_all_there():
     assert sum(source == "agrees" for *_, source in GOOGLE + META) == 13
 
 
+CORPUS = [
+    "A.b+c@Gmail.com",
+    "Kim@Example.org",
+    "Mrs. Mary-Ann O'Neill, Jr.",
+    "Zoë",
+    "李 小龙",
+    "(650)555-1212",
+    "2",
+    "f",
+    "us",
+    "SW1A 1AA",
+]
+"""Values of all kinds; what the rules make of them is, as a hash, in OUTCOMES by the version of the rules."""
+OUTCOMES = {
+    "google-2026-08": "ddf3685cad6071b0",
+    "meta-2026-04": "cdadb104acd5df8b",
+}
+
+
+@pytest.mark.parametrize(("version", "prefix"), [(normal.GOOGLE, "google_"), (normal.META, "meta_")])
+def test_other_rules_are_another_version(version, prefix):
+    rules = [function for function in ALONE + OF_A_COUNTRY if function.__name__.startswith(prefix)]
+    told = [[function.__name__, *(made(function, value) for value in CORPUS)] for function in rules]
+    assert hashlib.sha256(json.dumps(told).encode()).hexdigest()[:16] == OUTCOMES[version], (
+        "give the rules a new version"
+    )
+
+
 def test_base64_of_googles_own_vectors():
     for (_, _, text, *_), published in zip(
         GOOGLE,
@@ -254,6 +284,24 @@ def test_white_space_around_and_the_form_of_unicode_make_no_difference(text, spa
 def test_case_makes_no_difference(text):
     for function in ALONE:
         assert function(text.upper()) == function(text.lower()), function.__name__
+
+
+@given(
+    st.from_regex(r"[a-z0-9_+.-]{0,70}@[a-z0-9.-]{0,12}\.?(com|xn--exmple-cua|test|c)", fullmatch=True)
+    | st.from_regex(r"[a-zé'\"]{1,5}@[a-zä.]{1,9}\.de", fullmatch=True)
+)
+@example("a@" + "b" * 63 + ".com")
+@example("a@" + "b" * 64 + ".com")
+@example("a" * 64 + "@example.com")
+@example("a" * 65 + "@example.com")
+@example("a" * 60 + "@" + ".".join(["b" * 40] * 5) + ".com")
+def test_an_address_is_what_the_library_takes_for_one(text):
+    try:
+        validate_email(text, check_deliverability=False)
+        expected = text
+    except EmailNotValidError:
+        expected = None
+    assert normal.meta_email(text) == (None if expected is None else unicodedata.normalize("NFC", expected))
 
 
 @given(ADDRESSES)

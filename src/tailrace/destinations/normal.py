@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import re
 import unicodedata
-from functools import cache
+from functools import cache, lru_cache
 from importlib.resources import files
 
 import phonenumbers
@@ -24,6 +24,7 @@ _PREFIX = re.compile(r"^(?:mr|mrs|ms|miss|dr|prof)\.?\s+")
 _SUFFIX = re.compile(r",?\s+(?:jr|sr|ii|iii|iv|phd|md)\.?$")
 _DAY = re.compile(r"(\d{4})-?(\d{2})-?(\d{2})(?:[T ].*)?", re.ASCII)
 _DASHES = re.compile(r"[\s‐-―-]")
+_PLAIN = re.compile(r"[a-z0-9_+-]+(?:\.[a-z0-9_+-]+)*", re.ASCII)
 _LONGEST = 1000
 
 
@@ -169,7 +170,11 @@ def _text(value: object) -> str:
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         return ""
     text = str(value)
-    if len(text) > _LONGEST or any(unicodedata.category(letter) == "Cs" for letter in text):
+    if len(text) > _LONGEST:
+        return ""
+    if text.isascii():
+        return text
+    if any(unicodedata.category(letter) == "Cs" for letter in text):
         return ""
     return unicodedata.normalize("NFC", text)
 
@@ -189,11 +194,24 @@ def _joined(text: str) -> str | None:
 
 def _address(text: str) -> str | None:
     lower = unicodedata.normalize("NFC", text.lower())
+    local, _, domain = lower.rpartition("@")
+    if _PLAIN.fullmatch(local) and len(local) <= 64 and len(lower) <= 254 and domain.isascii():
+        return lower if _is_domain(domain) else None
+    return lower if _is_address(lower) else None
+
+
+@lru_cache(maxsize=16_384)
+def _is_domain(domain: str) -> bool:
+    """Return whether mail can have such a domain; the same few are asked for again and again."""
+    return _is_address(f"a@{domain}")
+
+
+def _is_address(text: str) -> bool:
     try:
-        validate_email(lower, check_deliverability=False)
+        validate_email(text, check_deliverability=False)
     except (EmailNotValidError, UnicodeError):
-        return None
-    return lower
+        return False
+    return True
 
 
 def _number(value: object, digits: int, least: int, most: int) -> str | None:
