@@ -32,6 +32,9 @@ READING = {
     "segment list": (),
     "segment preview": ("seg_power_users",),
     "segment diff": ("seg_power_users",),
+    "sync list": (),
+    "sync plan": ("--all",),
+    "sync show": ("sync_webhook__power_users",),
     "campaign list": (),
     "campaign show": ("onboarding",),
     "campaign preview": ("onboarding",),
@@ -54,6 +57,8 @@ READING = {
 }
 CHANGING = {
     *("land", "plan", "apply", "run", "deliver", "backfill", "demo", "gc", "quarantine retry", "guard release"),
+    "sync resync",
+    "exposures",
     *("unknown settle", "live acquire", "live release"),
     *("backfills show", "backfills corrections", "backfills ignore", "backfills send"),
     *("erase", "erasures show", "erasures finish"),

@@ -22,12 +22,14 @@ from tailrace.cli import (
     drafts,
     erasing,
     events,
+    exposing,
     operations,
     orphans,
     output,
     people,
     running,
     segments,
+    syncs,
 )
 from tailrace.errors import TailraceError
 from tailrace.settings import is_debugging
@@ -46,8 +48,10 @@ broadcasting.register(app)
 collecting.register(app)
 events.register(app)
 erasing.register(app)
+exposing.register(app)
 orphans.register(app)
 app.add_typer(segments.app, name="segment")
+app.add_typer(syncs.app, name="sync")
 app.add_typer(campaigns.app, name="campaign")
 app.add_typer(backfills.app, name="backfills")
 app.add_typer(events.contracts, name="contracts")

@@ -8,8 +8,10 @@ from typing import Any
 
 from tailrace import checks, engine
 from tailrace.campaigns.flight import Flight
+from tailrace.errors import Problem
 from tailrace.landing.census import seen
 from tailrace.landing.taxonomy import events_dir
+from tailrace.pipeline import exposures
 from tailrace.pipeline.published import published
 from tailrace.planning import relations
 from tailrace.planning.store import Store
@@ -31,7 +33,15 @@ def check(settings: Settings) -> checks.Findings:
                 segments.setdefault(table, set()).add(column)
             elif table in ("dim_people", "dim_person_features"):
                 customer.add(column)
-    return checks.check_project(settings, customer, segments, flights(settings), landed_names(settings))
+    found = checks.check_project(settings, customer, segments, flights(settings), landed_names(settings))
+    # What it would say of a project that is not right, nobody knows.
+    if not found.problems and exposures.is_stale(settings):
+        found.notices.append(
+            Problem(
+                exposures.FILE, None, "it does not say what the project does; expected it anew: `tailrace exposures`"
+            )
+        )
+    return found
 
 
 def landed_names(settings: Settings) -> list[str]:

@@ -120,7 +120,7 @@ def build(settings: Settings, as_of: datetime, *, exclude: str | None, full_refr
     """
     results = directory(settings) / "results.json"
     results.unlink(missing_ok=True)
-    arguments = ["build", "--exclude-resource-type", "unit_test"]
+    arguments = ["build", "--exclude-resource-type", "unit_test", "--exclude-resource-type", "exposure"]
     if exclude:
         arguments += ["--exclude", exclude]
     if full_refresh:
