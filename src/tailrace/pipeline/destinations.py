@@ -17,6 +17,7 @@ from tailrace.destinations.base import Message, Outcome, Rendered, Result
 from tailrace.destinations.connections import CHANNELS, FILE, Connection, Connections, load_connections
 from tailrace.errors import DefinitionError, DestinationError, Problem, TailraceError, nearest
 from tailrace.journal.journal import Journal
+from tailrace.journal.opening import is_made
 from tailrace.journal.trials import Trial, Trials
 from tailrace.settings import Settings
 from tailrace.warehouse import preview as compiling
@@ -167,7 +168,7 @@ def _syncs(settings: Settings) -> tuple[dict[str, str] | None, str | None]:
 
 
 def _tried(settings: Settings) -> dict[str, Trial]:
-    if settings.journal_url is None and not settings.journal.is_file():
+    if not is_made(settings):
         return {}
     with Journal.open(settings) as journal:
         return Trials(journal).last()
