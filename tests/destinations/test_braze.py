@@ -21,8 +21,10 @@ class Workspace:
         self.groups: dict[str, set[str]] = {"g1": set()}
         self.sick: tuple | None = None
         self.deletions: list[int] = []
+        self.n_calls = 0
 
     def __call__(self, call):
+        self.n_calls += 1
         if call.headers["authorization"] != "Bearer key":
             return 401, {}, {"message": "Invalid API key: kim@people.test"}
         if self.sick is not None:
@@ -178,7 +180,7 @@ def test_a_deletion_whose_first_half_fails_does_not_go_on(sender, workspace):
     workspace.sick = (500, {}, GOOD)
     gone = [row("remove", {"external_id": str(each)}) for each in range(75)]
     assert {said for said, _ in outcomes(sender.send(gone, "people"))} == {"retry_later"}
-    assert workspace.deletions == []
+    assert workspace.n_calls == 1
 
 
 @pytest.mark.parametrize(

@@ -41,7 +41,7 @@ class Project:
                 "wrong@": "invalidEmails",
                 "gone": "forgottenUserIds",
                 "nobody": "notFoundUserIds",
-            }.get(who)
+            }.get(who.lower())
             if name:
                 lists.setdefault(name, []).append(who.upper())
             elif call.path.endswith("trackBulk"):
@@ -85,7 +85,7 @@ def test_people_are_updated_and_their_times_are_written_as_iterable_reads_them(s
 
 def test_the_people_that_an_answer_names_are_the_rows_that_were_refused(sender, project):
     rows = [row("add", {"user_id": name}) for name in ("1", "wrong", "gone", "nobody", "4")]
-    rows.append(row("add", {"email": "wrong@"}))
+    rows.append(row("add", {"email": "Wrong@"}))
     assert outcomes(sender.send(rows, "people", "upsert")) == [
         ("accepted", "http_200"), ("rejected", "invalidUserIds"), ("rejected", "forgottenUserIds"),
         ("rejected", "not_found"), ("accepted", "http_200"), ("rejected", "invalidEmails"),

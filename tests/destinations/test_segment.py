@@ -19,7 +19,7 @@ class Source:
 
     def __init__(self) -> None:
         self.messages: dict[str, dict] = {}
-        self.n_said = 0
+        self.n_said = self.n_refused = 0
         self.sick: tuple | None = None
 
     def __call__(self, call):
@@ -29,6 +29,7 @@ class Source:
             return self.sick
         batch = call.said["batch"]
         if len(call.body) > 500_000 or len(batch) > 2500:
+            self.n_refused += 1
             return 400, {}, {"code": "invalid_request"}
         self.n_said += len(batch)
         for one in batch:
@@ -100,6 +101,7 @@ def test_a_call_has_no_more_than_its_bytes_and_its_rows(sender, source):
     assert len(source.messages) == 40
     rows = [row("add", {"user_id": n}) for n in range(2600)]
     assert {outcome for outcome, _ in outcomes(sender.send(rows, "people", "upsert"))} == {"accepted"}
+    assert source.n_refused == 0, "the limits are held here, and not learnt from refusals"
 
 
 @pytest.mark.parametrize(
