@@ -115,11 +115,11 @@ def test_what_cannot_be_said_is_refused_before_a_byte_leaves(open_line, message,
 
 def test_on_whatsapp_a_template_goes_with_its_variables_and_text_as_text(open_line):
     sender = open_line(whatsapp_from="+14155550199")
-    sheet = {"template": "HX1", "variables": {"1": "Ada", "2": 3}}
+    sheet = {"template": "HX1", "variables": {"1": "Ada", "2": 3, "3": True}}
     assert sender.say(note("whatsapp", json.dumps(sheet), KIM)).outcome is Outcome.ACCEPTED
     assert sender.say(note("whatsapp", json.dumps({"body": "Yes?"}), KIM)).outcome is Outcome.ACCEPTED
     template, text = (call.form for call in sender.end.calls)
-    assert json.loads(template.pop("ContentVariables")) == {"1": "Ada", "2": "3"}
+    assert json.loads(template.pop("ContentVariables")) == {"1": "Ada", "2": "3", "3": "true"}
     assert template == {"To": f"whatsapp:{KIM}", "From": "whatsapp:+14155550199", "ContentSid": "HX1"}
     assert text == {"To": f"whatsapp:{KIM}", "From": "whatsapp:+14155550199", "Body": "Yes?"}
     assert sender.say(note("whatsapp", "not a sheet", KIM)).code == "whatsapp:no_template"

@@ -210,7 +210,8 @@ def _on_whatsapp(settings: Settings, message: Message, number: str) -> dict[str,
     if not isinstance(told, dict) or not (told.get("template") or told.get("body")):
         raise RefusedError("whatsapp:no_template")
     if told.get("template"):
-        variables = {str(name): str(value) for name, value in (told.get("variables") or {}).items()}
+        given = (told.get("variables") or {}).items()
+        variables = {name: value if isinstance(value, str) else json.dumps(value) for name, value in given}
         return form | {"ContentSid": str(told["template"]), "ContentVariables": json.dumps(variables)}
     return form | {"Body": str(told["body"])}
 

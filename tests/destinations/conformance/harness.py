@@ -22,7 +22,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from conformance.cases import Case, Wire, body_of
-from tailrace.destinations.base import Batch, BatchRow, HttpRequest, RefusedError, RowsRefused, Secrets
+from tailrace.destinations.base import Batch, BatchRow, HttpRequest, Item, Message, RefusedError, RowsRefused, Secrets
 
 DIFFERENCES = Path(__file__).with_name("differences.yml")
 SHOWN = int(os.environ.get("SHOWN") or 10)
@@ -44,6 +44,7 @@ class Driven:
     """A case in our words: a module, its settings and secrets, and the batches.
 
     `not_said` tells requests that we have none for; each is a difference `-request`, and the others are compared.
+    `messages` are said after the batches, one call each.
     """
 
     module: Any
@@ -51,6 +52,7 @@ class Driven:
     secrets: dict[str, str]
     batches: Sequence[Rows]
     not_said: Callable[[Wire], bool] = lambda wire: False
+    messages: Sequence[Message] = ()
 
 
 Translate = Callable[[Case], Driven]
@@ -178,7 +180,8 @@ def requests_of(driven: Driven) -> list[Wire]:
             request = _request(driven.module, settings, secrets, batch)
             if request is not None:
                 wires.append(_wire(request))
-    return wires
+    said = (_request(driven.module, settings, secrets, message) for message in driven.messages)
+    return [*wires, *(_wire(request) for request in said if request is not None)]
 
 
 def compared(path: str, ours: Any, theirs: Any) -> Iterator[Difference]:
@@ -219,12 +222,13 @@ def _entry(entries: Sequence[Deliberate], case: Case, found: Difference) -> Deli
     return next(matching, None)
 
 
-def _request(module: Any, settings: Any, secrets: Secrets, batch: Batch) -> HttpRequest | None:
+def _request(module: Any, settings: Any, secrets: Secrets, item: Item) -> HttpRequest | None:
     try:
-        return module.build_request(settings, secrets, batch)
+        return module.build_request(settings, secrets, item)
     except RowsRefused as refused:
-        left = tuple(row for row in batch.rows if row.position not in refused.rows)
-        return _request(module, settings, secrets, replace(batch, rows=left)) if left else None
+        assert isinstance(item, Batch)
+        left = tuple(row for row in item.rows if row.position not in refused.rows)
+        return _request(module, settings, secrets, replace(item, rows=left)) if left else None
     except RefusedError:
         return None
 
