@@ -90,3 +90,33 @@ def test_killed_while_the_server_works_every_row_is_there_once(world, tmp_path, 
     deliver_all(world)
 
     assert sorted(place.ids()) == [str(n) for n in range(N)]
+
+
+@pytest.mark.parametrize("place", ["table"], indirect=True)
+@pytest.mark.parametrize("mode", ["append", "mirror"])
+def test_a_row_that_a_table_refuses_does_not_take_its_neighbours(world, place, mode):
+    prepared(world, place, mode)
+    place.is_keyed()
+    place.db.execute("alter table people add check (id <> '4')")
+
+    done = world.deliver()
+
+    assert sorted(place.ids()) == [str(n) for n in range(N) if n != 4]
+    assert (done.rows.accepted, done.rows.rejected) == (N - 1, 1)
+    assert done.rows.codes["rejected:sqlstate_23514"] == 1
+    deliver_all(world)
+    assert len(place.ids()) == N - 1
+
+
+@pytest.mark.parametrize("place", ["table"], indirect=True)
+def test_a_table_that_is_not_there_holds_its_rows_back_until_it_is(world, place):
+    prepared(world, place, "mirror")
+    place.db.execute("alter table people rename to persons")
+
+    blocked = world.deliver()
+    place.db.execute("alter table persons rename to people")
+    place.is_keyed()
+    deliver_all(world)
+
+    assert (blocked.rows.accepted, blocked.stopped) == (0, {"far": "sqlstate_42P01"})
+    assert sorted(place.ids()) == [str(n) for n in range(N)]
