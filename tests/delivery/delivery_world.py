@@ -146,6 +146,7 @@ class World:
         step: str = "hello",
         wait: timedelta = timedelta(0),
         hours: dict[str, object] | None = None,
+        target: str = "people",
     ) -> None:
         """Store and apply a plan that sends one message to each address, and syncs rows with keys 0, 1, …"""
         folder = self.settings.plans / plan_id
@@ -187,7 +188,7 @@ class World:
                 folder / "sync_s.parquet",
             )
             sizes = Counter(row // batch_size for row in rows)
-            batches = [SyncBatch("s", number, size, destination, "people") for number, size in sorted(sizes.items())]
+            batches = [SyncBatch("s", number, size, destination, target) for number, size in sorted(sizes.items())]
         (folder / "consents.json").write_text(json.dumps(consents))
         moment = pa.timestamp("us")
         at = self.now.replace(tzinfo=None)

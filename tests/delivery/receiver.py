@@ -33,7 +33,8 @@ def answer(status: int = 200, content: bytes = b"", **headers: str) -> Reply:
 class Receiver:
     """An HTTP server that counts calls by their id and answers the n-th as `answers[n]` says, or else as `otherwise`.
 
-    It is told a reply, what makes one of the call, or `hang`, `reset` or `trickle`.
+    It is told a reply, what makes one of the call, or how to misbehave: `hang` says nothing, `reset` closes after the
+    call was read, `half` closes within the answer, `trickle` answers a byte at a time, `huge` does not end.
     """
 
     def __init__(self) -> None:
@@ -59,7 +60,7 @@ class Receiver:
                 if callable(told):
                     told = told(call)
                 if isinstance(told, str):
-                    {"hang": self.hang, "reset": self.reset, "trickle": self.trickle}[told]()
+                    getattr(self, told)()
                     return
                 status, more, content = told
                 self.send_response(status)
@@ -69,7 +70,7 @@ class Receiver:
                 self.end_headers()
                 self.wfile.write(content)
 
-            do_GET = do_POST = do_PUT = answer  # noqa: N815
+            do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = answer  # noqa: N815
 
             def reset(self):
                 self.close_connection = True
@@ -78,11 +79,27 @@ class Receiver:
                 receiver.release.wait(30)
                 self.close_connection = True
 
-            def trickle(self):
+            def begin(self, length):
                 self.close_connection = True
                 self.send_response(200)
-                self.send_header("content-length", "1000")
+                self.send_header("content-type", "application/json")
+                self.send_header("content-length", str(length))
                 self.end_headers()
+
+            def half(self):
+                self.begin(1000)
+                self.wfile.write(b'{"ok": tr')
+
+            def huge(self):
+                self.begin(1 << 40)
+                try:
+                    while not receiver.release.is_set():
+                        self.wfile.write(b" " * 65_536)
+                except OSError:
+                    return
+
+            def trickle(self):
+                self.begin(1000)
                 for _ in range(1000):
                     if receiver.release.wait(0.02):
                         return

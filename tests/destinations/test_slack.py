@@ -59,7 +59,7 @@ def test_what_slack_cannot_take_is_refused_before_a_byte_leaves(item, code):
         (429, b"", Outcome.RETRY_LATER, "http_429", True),
         (500, b"rollup_error", Outcome.RETRY_LATER, "http_500", True),
         (502, b"", Outcome.UNKNOWN, "http_502", False),
-        (302, b"", Outcome.UNKNOWN, "http_302", False),
+        (302, b"", Outcome.BLOCKED, "http_302", True),
     ],
 )
 def test_each_answer_has_its_outcome(status, body, outcome, code, is_systemic):

@@ -112,6 +112,8 @@ def read_response(settings: Settings, item: Item, reply: HttpReply) -> Result:
     if reply.status == 200:
         # A login page or a proxy answers 200 too.
         return Result(Outcome.ACCEPTED, "ok") if said == b"ok" else Result(Outcome.UNKNOWN, "http_200_unreadable")
+    if reply.status // 100 == 3:
+        return Result(Outcome.BLOCKED, f"http_{reply.status}", is_systemic=True)
     word = said.decode("ascii", "replace")
     known = CODES[word] if word in CODES else meaning(CODES, reply.status)
     code = word if word in CODES else f"http_{reply.status}"
