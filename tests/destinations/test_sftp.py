@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import socket
+import threading
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -147,6 +149,34 @@ def test_a_server_that_is_not_there_has_been_handed_nothing(host, line):
         assert send(line()) == Failure(False, "connect:refused")
     finally:
         host.__init__(host.root)
+
+
+@pytest.mark.parametrize("says", [b"HTTP/1.1 400 Bad Request\r\n\r\n", b"", b"SSH-2.0-x\r\n" + b"garbage" * 9, None])
+def test_what_is_no_ssh_server_has_been_handed_nothing_and_nobody_talks_of_it(host, says, caplog):
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+
+        def serve():
+            line, _ = other.accept()
+            if says is None:
+                asked.wait(20)
+            else:
+                line.sendall(says)
+            line.close()
+
+        asked = threading.Event()
+        thread = threading.Thread(target=serve)
+        thread.start()
+        told = {"host": "127.0.0.1", "port": port, "username": "tailrace", "folder": "/in", "password_env": "P"}
+        settings = sftp.Settings(**told, host_keys=[host.public_key], timeout_seconds=0.5)
+        session = sftp.connect(settings, Secrets({"password_env": PASSWORD}), Path("unused"))
+        reply = session.perform(sftp.build_probe(settings, Secrets({})))
+        asked.set()
+        thread.join()
+
+    assert isinstance(reply, Failure)
+    assert not reply.handed_over
+    assert [record.name for record in caplog.records if record.name.startswith("paramiko")] == []
 
 
 class Failing(asyncssh.SFTPServer):

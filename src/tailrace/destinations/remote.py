@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import binascii
 import io
+import logging
 from contextlib import suppress
 from importlib import import_module
 from typing import Any
@@ -50,6 +51,10 @@ class SftpSession:
                 "paramiko is not installed; expected it to write over SSH: install the extra, `pip install"
                 " 'tailrace[sftp]'`"
             ) from error
+        # Its threads tell of every failure at length, beside the answer that the caller gets.
+        talk = logging.getLogger("paramiko")
+        talk.propagate = False
+        talk.addHandler(logging.NullHandler())
         self._host, self._port, self._username, self._timeout = host, port, username, timeout
         self._folder = folder.rstrip("/") or "/"
         self._password = password
