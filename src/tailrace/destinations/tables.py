@@ -134,7 +134,7 @@ class TableSession:
             if _REFUSED.search(words):
                 return TableAnswer(LOGIN)
             return Failure(False, f"connect:{_kind(error, words)}")
-        if state is None or (stage == "commit" and not is_alive):
+        if state is None or not is_alive:
             return Failure(stage == "commit", f"{stage}:{_kind(error, 'lost')}")
         return TableAnswer(state)
 
