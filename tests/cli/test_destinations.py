@@ -13,9 +13,13 @@ import pytest
 from aiosmtpd.controller import Controller
 
 from tailrace import clock
+from tailrace.campaigns.policy import load_policy
+from tailrace.destinations.base import Secrets
+from tailrace.destinations.connections import load_connections
 from tailrace.errors import BuildError
 from tailrace.journal.journal import Journal
 from tailrace.journal.trials import Trials
+from tailrace.pipeline.destinations import _message
 from tailrace.settings import Settings
 from tailrace.warehouse import preview as compiling
 from tests.installation import ROOT, Done, Installation, call, invoke
@@ -266,9 +270,34 @@ def test_what_cannot_be_tried_is_said(house: House, words: tuple[str, ...], expe
     assert expected in done.err
 
 
+@pytest.mark.parametrize(
+    ("channel", "connection", "address"),
+    [
+        ("push", "type: fcm, key_env: SECRET", "device-token"),
+        (
+            "whatsapp",
+            "type: twilio, account_sid: AC1, token_env: SECRET, whatsapp_from: '+14155550100'",
+            "+14155550123",
+        ),
+        ("sms", "type: twilio, account_sid: AC1, token_env: SECRET, from: Acme", "+14155550123"),
+        ("slack", "type: slack_bot, token_env: SECRET", "#alerts"),
+        ("email", "type: postmark, token_env: SECRET", "kim@people.test"),
+    ],
+)
+def test_what_a_test_says_is_a_message_of_its_channel(
+    house: House, channel: str, connection: str, address: str
+) -> None:
+    house.says(f"connections:\n  it: {{{connection}}}\n")
+    policy = load_policy(house.settings.project_dir)
+    found = load_connections(house.settings).by_name["it"]
+    message = _message(policy, found, "test-1", channel, address, clock.now())
+    secrets = Secrets(dict.fromkeys(("key_env", "token_env"), '{"project_id": "p"}'))
+    assert found.module.build_request(found.settings, secrets, message).method == "POST"
+
+
 def test_the_outbox_takes_a_test_of_every_channel_it_carries(house: House) -> None:
-    for channel in ("email", "sms", "push", "webhook", "slack"):
+    for channel in ("email", "sms", "whatsapp", "push", "webhook", "slack"):
         done = house.run("test", "outbox", "--to", ADDRESS, "--channel", channel, "--json")
         assert done.code == 0, done.err
-    assert len(list(house.settings.outbox.rglob("test-*"))) == 5
+    assert len(list(house.settings.outbox.rglob("test-*"))) == 6
     json.loads(done.out)

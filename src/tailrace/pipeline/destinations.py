@@ -247,9 +247,14 @@ def _rank(channel: str) -> int:
 
 def _message(policy: Policy, connection: Connection, item_id: str, channel: str, address: str, at: datetime) -> Message:
     said = f"A test of the connection {connection.name}, sent by hand at {clock.iso(at)}. Nothing is to be done."
-    if channel == "webhook":
-        call = {"method": "POST", "url": address, "body": {"type": "test", "id": item_id, "text": said}}
-        said = orjson.dumps(call).decode()
+    title = f"Test of the connection {connection.name}"
+    sheets: dict[str, Any] = {
+        "webhook": {"method": "POST", "url": address, "body": {"type": "test", "id": item_id, "text": said}},
+        "push": {"title": title, "body": said},
+        "whatsapp": {"body": said},
+    }
+    if channel in sheets:
+        said = orjson.dumps(sheets[channel]).decode()
     return Message(
         intent_id=item_id,
         person_id=0,
@@ -257,8 +262,6 @@ def _message(policy: Policy, connection: Connection, item_id: str, channel: str,
         campaign="test",
         step="test",
         address=address,
-        rendered=Rendered(
-            f"Test of the connection {connection.name}", None, said, {}, (policy.from_name, policy.from_email)
-        ),
+        rendered=Rendered(title, None, said, {}, (policy.from_name, policy.from_email)),
         at=at,
     )
