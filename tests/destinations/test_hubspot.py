@@ -150,7 +150,7 @@ def test_a_mirror_archives_only_when_it_is_told_to_and_who_is_gone_is_gone(porta
 def test_a_list_has_the_contacts_that_hubspot_knows_and_who_goes_stays_a_contact(portal):
     far, _, sender = portal
     sender.send([contact("U1", email="kim@example.com"), contact("u2", email="lee@example.com")], "contacts")
-    told = [contact(key) for key in ("u1", "u2", "stranger")]
+    told = [contact(key) for key in ("u1", "U2", "stranger")]
     done = sender.send(told, "lists/7")
     assert outcomes(done) == [("accepted", "ok")] * 2 + [("rejected", "OBJECT_NOT_FOUND")]
     assert len(far.members) == 2

@@ -214,6 +214,7 @@ def test_a_date_of_birth_begins_with_its_year_and_any_other_order_is_not_guessed
         (normal.google_postal_code, "9404", None),
         (normal.meta_country, "Germany", "de"),
         (normal.meta_country, "XX", None),
+        (normal.meta_country, unicodedata.normalize("NFD", "Åland Islands"), "ax"),
         (normal.meta_device, "38400000-8CF0-11BD-B23E-10B96E40000D", "38400000-8cf0-11bd-b23e-10b96e40000d"),
         (normal.meta_device, "38400000", None),
         (normal.google_email, "kim @ example.com", "kim@example.com"),

@@ -266,6 +266,14 @@ def test_a_job_that_fails_says_what_it_did_before(org, slept):
     assert outcomes(done) == [("accepted", "ok"), ("retry_later", "BULK_UNPROCESSED")]
 
 
+def test_until_a_job_is_closed_nothing_is_handed_over():
+    go = salesforce_calls.Bulk(V, "Contact", "Ext__c", ({"Ext__c": "u1"},), (0,), 10)
+    steps = salesforce_calls.AtInstance(go, ("https://",))({"access_token": "t", "instance_url": "https://x.test"})
+    acting = [(step.method, step.acts) for step in walked(steps, HttpReply(200, {}, b'{"id": "750x"}'))]
+    assert acting[:3] == [("POST", False), ("PUT", False), ("PATCH", True)]
+    assert set(acting[3:]) == {("GET", False)}
+
+
 def test_a_large_upload_is_several_jobs(org, slept, monkeypatch):
     far, end = org
     monkeypatch.setattr(salesforce_calls, "LARGEST_JOB", 40)
@@ -401,6 +409,19 @@ def test_whatever_is_answered_nothing_is_raised(body, status):
         )
         last = run(steps, HttpReply(status, {}, body))
         assert salesforce.read_response(settings, batch, last).code
+
+
+def walked(steps, answer):
+    """Yield the calls of steps whose every call is answered the same."""
+    reply = None
+    for _ in range(20):
+        try:
+            step = steps.send(reply)
+        except StopIteration:
+            return
+        reply = None if isinstance(step, Pause) else answer
+        if reply is not None:
+            yield step
 
 
 def run(steps, answer):

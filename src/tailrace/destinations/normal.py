@@ -195,7 +195,7 @@ def _joined(text: str) -> str | None:
 def _address(text: str) -> str | None:
     lower = unicodedata.normalize("NFC", text.lower())
     local, _, domain = lower.rpartition("@")
-    if _PLAIN.fullmatch(local) and len(local) <= 64 and len(lower) <= 254 and domain.isascii():
+    if _PLAIN.fullmatch(local) and len(lower) <= 254 and domain.isascii():
         return lower if _is_domain(domain) else None
     return lower if _is_address(lower) else None
 
