@@ -7,6 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tailrace import ids
+from tailrace.planning.erasing import Whose, erase
 from tailrace.planning.store import Plan
 from tailrace.planning.syncs import LetGo, SyncSpec
 from tests.planning.world import DAY, OPEN, START, Sync, World, campaign
@@ -524,3 +525,32 @@ def test_no_value_of_a_row_is_kept_of_what_a_destination_holds(audience: World) 
     assert "example.com" not in repr(kept.to_pylist())
     cells = [tuple(row) for row in kept.column("cells").to_pylist()]
     assert len(set(cells)) == 2
+
+
+def test_of_several_answers_to_a_row_the_last_one_counts(audience: World) -> None:
+    _hold(audience, "ada", "ben")
+    first = audience.plan(START)
+    _answer(audience, first, "unknown")
+    _answer(audience, first, {_key("ada"): "accepted", _key("ben"): "rejected"}, code="bad")
+
+    plan = audience.plan(START + DAY / 2)
+
+    assert _ops(audience, plan) == []
+    assert [plan.syncs[NAME][number] for number in ("acknowledged", "rejected", "unknown")] == [1, 1, 0]
+
+
+def test_what_was_said_of_who_was_erased_is_held_and_refused_of_nobody(audience: World) -> None:
+    _hold(audience, "ada", "ben", "cem")
+    first = audience.plan(START)
+    said = {"ada": "accepted", "ben": "rejected", "cem": "accepted"}
+    _answer(audience, first, {_key(user): outcome for user, outcome in said.items()})
+    keys = {NAME: [ids.salted("salt", "key", _key(user)) for user in ("ben", "cem")]}
+    whose = Whose("e1", (), 0, "salt", keys)
+    erase(audience.settings, whose, [first.plan_id], START, is_dry=False)
+    _hold(audience, "ada")
+
+    plan = audience.plan(START + DAY)
+
+    assert _ops(audience, plan) == []
+    summary = plan.syncs[NAME]
+    assert [summary[number] for number in ("acknowledged", "rejected", "removals_refused")] == [1, 0, 0]

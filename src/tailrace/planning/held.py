@@ -19,8 +19,8 @@ from tailrace.planning.store import Piece, Plan, Store
 
 _PACKAGE = "tailrace.planning"
 
-UNKNOWN = "?"
-"""Stands for the hash of a row that the destination may have or not."""
+_RECENCY = "row_number() over (partition by ops.key order by answers.seq desc)"
+
 AGAIN = "!"
 """Before the hash of a row that the destination has, and is to hear again all the same."""
 
@@ -69,9 +69,16 @@ class Held:
         run(f"create or replace temp view answers as select * from {mine}")
         run(f"create or replace temp view ops as {' union all '.join(self._said(sync, plan) for plan in plans)}")
         run(f"create or replace temp view before as select * from {before}")
-        run(f"create or replace temp table held as {statement(_PACKAGE, 'sync_fold')}")
+        fold = statement(_PACKAGE, "sync_fold").replace("{recency}", "1" if self._is_once(plans) else _RECENCY)
+        run(f"create or replace temp table held as {fold}")
         run("create or replace temp view acknowledged as select * from held")
         return True
+
+    def _is_once(self, plans: Sequence[str]) -> bool:
+        """Return whether there is one answer to each row: a plan has a key once. To sort out the latest costs more."""
+        query = "select count(*), count(distinct batch_no::bigint << 32 | position) from answers"
+        answered, rows = engine.row(self._connection, query)
+        return len(plans) == 1 and answered == rows
 
     def _before(self, sync: str) -> str:
         """Return the SQL of what the parent knew; what an earlier version has not kept is null."""

@@ -1,8 +1,8 @@
 -- One row per key: the parent's acknowledged rows with the outcomes that came in since folded over them.
--- The latest outcome of a key counts. After `unknown` the destination may hold the row or not: its hash is then `?`, which
--- differs from every row, so that the row is said again while it is desired and removed when it is not. A row of which the
--- destination says that it is not there (code `not_found`) is not held, whatever was asked of it. What was said of who was
--- erased since is nobody's.
+-- The latest outcome of a key counts: the one whose recency is 1. After `unknown` the destination may hold the row or not:
+-- its hash is then `?`, which differs from every row, so that the row is said again while it is desired and removed when it
+-- is not. A row of which the destination says that it is not there (code `not_found`) is not held, whatever was asked of
+-- it. What was said of who was erased since is nobody's.
 with answered as (
     select
         ops.key,
@@ -13,7 +13,7 @@ with answered as (
         answers.outcome,
         answers.code,
         answers.answered_at,
-        row_number() over (partition by ops.key order by answers.seq desc) as recency
+        {recency} as recency
     from answers
     inner join ops
         on ops.plan_id = answers.plan_id

@@ -202,7 +202,7 @@ class SyncPlanner:
         """Have a sync that says nothing let go of who was erased all the same, where it removes anybody."""
         condition = self._let_go.condition(spec.model.name)
         if condition == NOBODY:
-            self._connection.execute(f"create or replace temp table operations as {relations.SYNC_OPS} limit 0")
+            self._connection.execute(f"create or replace temp view operations as {relations.SYNC_OPS} limit 0")
             return looked
         self._connection.execute(
             "create or replace temp table desired as select key, row_hash, null::varchar as data from acknowledged"
@@ -213,15 +213,19 @@ class SyncPlanner:
         return replace(looked, summary=looked.summary | ({"erased": erased} if erased else {}))
 
     def _operate(self, spec: SyncSpec, as_of: Any) -> None:
+        """Make the relation `operations`; the table `said` has its rows in their order, which numbers them."""
         values = {
-            "sync": spec.model.name,
             "mode": spec.model.mode,
             "is_idempotent": spec.is_idempotent,
             "as_of": as_of,
             "patience": REJECTED_PATIENCE_HOURS,
-            "batch_size": spec.batch_size,
         }
-        self._connection.execute(f"create or replace temp table operations as {_statement('sync_ops')}", values)
+        self._connection.execute(f"create or replace temp table said as {_statement('sync_ops')}", values)
+        n_set = self._count("select count(*) from said where op <> 'remove'")
+        placed = _statement("sync_batches").format(
+            sync=literal(spec.model.name), n_set=n_set, batch_size=int(spec.batch_size)
+        )
+        self._connection.execute(f"create or replace temp view operations as {placed}")
 
     def _compare(self, model: SyncModel) -> None:
         """Make the table `differing_columns`: what of each row that is updated is not as the destination has it."""
