@@ -16,15 +16,12 @@ from tailrace.destinations.calls import retry_after
 from tailrace.destinations.transport import HttpSession
 
 
-class ApiSettings(ConnectionSettings):
-    """`region` chooses the vendor's host; `base_url` is another one (a proxy, a test).
+class HostSettings(ConnectionSettings):
+    """`base_url` is another host than the vendor's (a proxy, a test).
 
     `private_network` allows http and addresses that are not public.
     """
 
-    hosts: ClassVar[Mapping[str, str]] = {}
-
-    region: Literal["us", "eu"] = "us"
     base_url: str | None = None
     private_network: bool = False
     timeout_seconds: float = Field(default=30.0, gt=0, le=300)
@@ -37,6 +34,14 @@ class ApiSettings(ConnectionSettings):
         if self.base_url is not None and not (self.base_url.startswith(schemes) and urlsplit(self.base_url).netloc):
             raise ValueError("`base_url` must begin with https:// (http:// only with `private_network: true`)")
         return self
+
+
+class ApiSettings(HostSettings):
+    """`region` chooses among the vendor's hosts."""
+
+    hosts: ClassVar[Mapping[str, str]] = {}
+
+    region: Literal["us", "eu"] = "us"
 
     @property
     def host(self) -> str:
@@ -66,7 +71,7 @@ STATUSES: Mapping[int, Meaning] = {
 _FIRST_EPOCH = 1_000_000_000
 
 
-def session(settings: ApiSettings) -> HttpSession:
+def session(settings: HostSettings) -> HttpSession:
     """Return a session over HTTP as the settings say."""
     return HttpSession(timeout=settings.timeout_seconds, private_network=settings.private_network)
 

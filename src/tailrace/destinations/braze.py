@@ -20,7 +20,7 @@ import orjson
 from pydantic import Field
 
 from tailrace.destinations import rows
-from tailrace.destinations.api import STATUSES, ApiSettings, by_status, headers, read_json, session, unreadable
+from tailrace.destinations.api import STATUSES, HostSettings, by_status, headers, read_json, session, unreadable
 from tailrace.destinations.base import (
     Batch,
     BatchRow,
@@ -47,7 +47,7 @@ ONLY = "_update_existing_only"
 PERSON = ("external_id", "braze_id", "email", "phone")
 
 
-class Settings(ApiSettings):
+class Settings(HostSettings):
     """`api_key_env` names the variable with a REST key that may `users.track` (and `users.delete`, `subscription…`).
 
     `instance` is the part of the dashboard's address that says where you are: `iad-01`, `fra-01`. `app_id` goes out
