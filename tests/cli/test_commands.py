@@ -59,7 +59,7 @@ CHANGING = {
     *("land", "plan", "apply", "run", "deliver", "backfill", "demo", "gc", "quarantine retry", "guard release"),
     "sync resync",
     "exposures",
-    *("unknown settle", "live acquire", "live release"),
+    *("unknown settle", "live acquire", "live release", "journal move"),
     *("backfills show", "backfills corrections", "backfills ignore", "backfills send"),
     *("erase", "erasures show", "erasures finish"),
     *("destination test", "drafts show", "drafts approve", "drafts reject", "broadcast", "campaign backtest"),

@@ -23,6 +23,7 @@ from tailrace.cli import (
     erasing,
     events,
     exposing,
+    journals,
     operations,
     orphans,
     output,
@@ -62,6 +63,7 @@ app.add_typer(operations.quarantine, name="quarantine")
 app.add_typer(operations.guard, name="guard")
 app.add_typer(operations.unknown, name="unknown")
 app.add_typer(operations.live, name="live")
+app.add_typer(journals.app, name="journal")
 
 _REFUSALS = {
     errno.ENOSPC: "make room",

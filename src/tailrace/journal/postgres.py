@@ -35,8 +35,8 @@ _ALONE, _BESIDE = "exclusive", "row share"
 
 # A process that was stopped in the middle of a transaction loses it before those that wait for it give up.
 _SESSION = """
-set lock_timeout = '60s';
-set idle_in_transaction_session_timeout = '30s';
+set lock_timeout = '90s';
+set idle_in_transaction_session_timeout = '60s';
 set statement_timeout = 0;
 set client_min_messages = warning
 """
@@ -108,7 +108,7 @@ class PostgresDatabase(Database):
     def transaction(self, *, may_overlap: bool = False) -> Iterator[None]:
         """Write in the block; afterwards all of it is on the server's disk, or none of it happened.
 
-        Raises JournalError when the connection is lost, or others keep the journal for longer than a minute.
+        Raises JournalError when the connection is lost, or others keep the journal for longer than 90 seconds.
         """
         with self._transaction(f"lock table journal in {_BESIDE if may_overlap else _ALONE} mode"):
             yield
@@ -179,7 +179,7 @@ class PostgresDatabase(Database):
     def rewrite(self) -> None:
         """Write the journal's tables anew; the server's own log, and copies of the server, keep what they have.
 
-        Raises JournalError when another process reads for longer than a minute.
+        Raises JournalError when another process reads for longer than 90 seconds.
         """
         with self._translated():
             for table in tables():

@@ -1,12 +1,14 @@
-"""What waits for a person's word? Quarantined lines, tripped guards, unknown messages, the live lease."""
+"""What waits for a person's word? Quarantined lines, tripped guards, unknown messages, the live lease, a move."""
 
 from __future__ import annotations
 
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
-from tailrace import clock
+from tailrace import clock, durable
 from tailrace.errors import DataError, nearest
+from tailrace.journal import moving
 from tailrace.journal.journal import Journal
 from tailrace.journal.records import Lease, Release, Unknown
 from tailrace.landing import quarantine
@@ -22,6 +24,7 @@ __all__ = [
     "give_up",
     "guards",
     "lease",
+    "move_journal",
     "quarantined",
     "quarantined_line",
     "release",
@@ -111,3 +114,9 @@ def lease(settings: Settings) -> Lease:
     """Return the live lease as it stands."""
     with Journal.open(settings) as journal:
         return journal.live_show()
+
+
+def move_journal(settings: Settings) -> tuple[Path, int]:
+    """Move the journal into the database that the settings name; where its file is now, and how many rows it had."""
+    with durable.exclusive(settings.run_lock, "a run"), durable.exclusive(settings.deliver_lock, "delivery"):
+        return moving.move(settings)
