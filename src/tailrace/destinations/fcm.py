@@ -7,10 +7,9 @@ address in the person's column `push_token`; an installation that is gone is ref
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 import orjson
 
@@ -35,19 +34,21 @@ SCOPE = "https://www.googleapis.com/auth/firebase.messaging"
 _RESERVED = frozenset({"from", "message_type", "notification"})
 
 
-class Settings(api.ApiSettings):
+class Settings(api.HostSettings):
     """`key_env` names the variable that holds the service account's key: the JSON of its file.
 
     `project` is the key's own unless it is said. `addressed_by` is what addresses are: registration tokens, or the
     newer installation ids (`fid`).
     """
 
-    hosts: ClassVar[Mapping[str, str]] = {"us": "https://fcm.googleapis.com"}
-
-    region: Literal["us"] = "us"
     key_env: str
     project: str | None = None
     addressed_by: Literal["token", "fid"] = "token"
+
+    @property
+    def host(self) -> str:
+        """The address that paths are put after, without a slash at its end."""
+        return (self.base_url or "https://fcm.googleapis.com").rstrip("/")
 
 
 CAPABILITIES = Capabilities(

@@ -7,10 +7,9 @@ is no idempotency key: what is unknown is not sent again. Postmark's webhooks br
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from email.utils import formataddr
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any
 
 from pydantic import Field
 
@@ -31,19 +30,21 @@ from tailrace.destinations.transport import HttpSession
 NAME = "postmark"
 
 
-class Settings(api.ApiSettings):
+class Settings(api.HostSettings):
     """`token_env` names the server's token, `from` the sender of messages that name none.
 
     `stream` is the message stream: `broadcast` for marketing, `outbound` for transactional mail. There is one region.
     """
 
-    hosts: ClassVar[Mapping[str, str]] = {"us": "https://api.postmarkapp.com"}
-
-    region: Literal["us"] = "us"
     token_env: str
     sender: str | None = Field(default=None, alias="from")
     stream: str = Field(default="broadcast", pattern=r"^[a-z0-9_-]+$")
     one_click: bool = True
+
+    @property
+    def host(self) -> str:
+        """The address that paths are put after, without a slash at its end."""
+        return (self.base_url or "https://api.postmarkapp.com").rstrip("/")
 
 
 CAPABILITIES = Capabilities(

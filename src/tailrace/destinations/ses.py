@@ -32,13 +32,13 @@ NAME = "ses"
 _A_DAYS_QUOTA = 3600.0
 
 
-class Settings(api.ApiSettings):
+class Settings(api.HostSettings):
     """`region` is Amazon's (`eu-west-1`). `from` is the sender of messages that name none.
 
     Without the names of keys, the credentials are those that boto3 finds: a profile, or the machine's role.
     """
 
-    region: str = Field(default="us-east-1", pattern=r"^[a-z]{2}(-[a-z]+)+-\d$")  # type: ignore[assignment]
+    region: str = Field(default="us-east-1", pattern=r"^[a-z]{2}(-[a-z]+)+-\d$")
     access_key_id_env: str | None = None
     secret_access_key_env: str | None = None
     session_token_env: str | None = None

@@ -7,9 +7,8 @@ bot must be a member of the channel. The text is Slack's mrkdwn; `<!channel>` an
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any
 
 from pydantic import Field
 
@@ -32,15 +31,17 @@ from tailrace.destinations.transport import HttpSession
 NAME = "slack_bot"
 
 
-class Settings(api.ApiSettings):
+class Settings(api.HostSettings):
     """`token_env` names the bot's token (xoxb-…), `channel` where messages go that name none in `to`."""
 
-    hosts: ClassVar[Mapping[str, str]] = {"us": "https://slack.com/api"}
-
-    region: Literal["us"] = "us"
     token_env: str
     channel: str | None = None
     slots: int = Field(default=1, ge=1, le=50)
+
+    @property
+    def host(self) -> str:
+        """The address that paths are put after, without a slash at its end."""
+        return (self.base_url or "https://slack.com/api").rstrip("/")
 
 
 CAPABILITIES = Capabilities(

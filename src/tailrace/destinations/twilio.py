@@ -36,14 +36,14 @@ LONGEST_TEXT = 1_600
 _NUMBER = r"^(\+[1-9]\d{4,14}|[A-Za-z0-9 ]{1,11})$"
 
 
-class Settings(api.ApiSettings):
+class Settings(api.HostSettings):
     """The account, and who writes: `from` (a number with +, or a name), or a `messaging_service`; `whatsapp_from`.
 
     `token_env` names the account's token, or with `key_sid` the secret of that API key. `region` and `edge` are
     Twilio's (`ie1`, `dublin`). `country` is where a number without its country's code is from.
     """
 
-    region: str = Field(default="us1", pattern=r"^[a-z]{2}\d$")  # type: ignore[assignment]
+    region: str = Field(default="us1", pattern=r"^[a-z]{2}\d$")
     edge: str | None = Field(default=None, pattern=r"^[a-z0-9-]+$")
     account_sid: str = Field(pattern=r"^[A-Za-z0-9_]+$")
     token_env: str
