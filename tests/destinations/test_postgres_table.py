@@ -160,9 +160,10 @@ def test_a_deferred_constraint_that_speaks_at_the_commit_is_a_refusal_and_not_un
     [
         ("persons", {}, "sqlstate_42P01"),
         ("nowhere.people", {}, "sqlstate_42P01"),
-        ("people", {"salary": 1}, "sqlstate_42703"),
+        ("people", {"plan": "x", "salary": 1}, "sqlstate_42703:salary"),
+        ("people", {"their salary": 1}, "sqlstate_42703:a_column"),
         ("keyless", {}, "sqlstate_42P10"),
-        ("pg_catalog.pg_class", {}, "sqlstate_42703"),
+        ("pg_catalog.pg_class", {}, "sqlstate_42703:id"),
     ],
 )
 def test_a_table_that_is_not_as_the_sync_expects_it_blocks_the_destination(table, target, data, code):
@@ -171,6 +172,7 @@ def test_a_table_that_is_not_as_the_sync_expects_it_blocks_the_destination(table
     said = table.send([("a", data)], target=target)
 
     assert (said.outcome, said.code, said.is_systemic) == (Outcome.BLOCKED, code, True)
+    assert table.send([("a", {})]).outcome is Outcome.ACCEPTED, "the session goes on after an error"
 
 
 def test_rows_without_a_key_are_refused_before_the_call_and_their_neighbours_are_not(table):

@@ -139,6 +139,8 @@ def read_response(settings: Settings, item: Item, reply: TableAnswer) -> Result:
     """Return what the SQLSTATE means; a row that was to be changed and is not there is rejected."""
     known = CODES.get(reply.state) or meaning(CODES, reply.state[:2])
     code = "committed" if reply.state == DONE else f"sqlstate_{token(reply.state)}"
+    if reply.lacking:
+        code += f":{token(reply.lacking[0], 'a_column')}"
     absent = tuple(RowResult(position, Outcome.REJECTED, "not_found") for position in reply.absent)
     return Result(known.outcome, code, is_systemic=known.is_systemic, rows=absent)
 

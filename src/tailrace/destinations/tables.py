@@ -18,6 +18,7 @@ from tailrace.destinations.base import Failure
 from tailrace.errors import DestinationError
 
 DONE = "00000"
+NO_COLUMN = "42703"
 LOGIN = "28000"
 """The SQLSTATE of a connection that was refused; the library does not say which it was."""
 
@@ -53,10 +54,14 @@ class TableProbe:
 
 @dataclass(frozen=True)
 class TableAnswer:
-    """What the server said: its SQLSTATE, and the positions of rows that were to be changed and are not there."""
+    """What the server said: its SQLSTATE, and the positions of rows that were to be changed and are not there.
+
+    `lacking`: which of our columns the table has not, where that is what is wrong.
+    """
 
     state: str
     absent: tuple[int, ...] = ()
+    lacking: tuple[str, ...] = ()
 
 
 class TableSession:
@@ -112,8 +117,22 @@ class TableSession:
             stage = "commit"
             connection.commit()
         except (self._library.Error, OSError) as error:
-            return self._failed(stage, error)
+            answer = self._failed(stage, error)
+            is_lacking = isinstance(answer, TableAnswer) and answer.state == NO_COLUMN
+            return self._lacking(request) if is_lacking and isinstance(request, TableWrite) else answer
         return TableAnswer(DONE, absent)
+
+    def _lacking(self, request: TableWrite) -> TableAnswer:
+        """Return the answer with the columns that the table has not: ours, and not in the server's words."""
+        name = self._sql.Identifier(*request.relation).as_string(self._open)
+        try:
+            there = self._open.execute(engine.statement(_PACKAGE, "table_columns"), {"relation": name}).fetchall()
+            self._open.rollback()
+        except (self._library.Error, OSError):
+            self.close()
+            return TableAnswer(NO_COLUMN)
+        known = {column for (column,) in there}
+        return TableAnswer(NO_COLUMN, lacking=tuple(column for column in request.columns if column not in known))
 
     def _connected(self) -> Any:
         if self._open is None:
