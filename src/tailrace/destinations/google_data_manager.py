@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
 import orjson
@@ -47,19 +47,16 @@ RULES = normal.GOOGLE
 AccountType = Literal["GOOGLE_ADS", "DISPLAY_VIDEO_PARTNER", "DISPLAY_VIDEO_ADVERTISER", "DATA_PARTNER"]
 Consent = Literal["granted", "denied"]
 
+HOST = "https://datamanager.googleapis.com"
 
-class Settings(api.ApiSettings):
+
+class Settings(api.HostSettings):
     """`credentials_env`: the JSON of a service account's key, or of `gcloud auth application-default login`.
 
     `account` owns the audiences; `login_account` is the manager account that may write there. `terms_accepted`: the
     terms of Customer Match are. `ad_user_data` and `ad_personalization`: what all people of the audiences consented to;
     columns of these names (true, false) say it of one person. `default_country`, `hashed`: as for meta_ads.
     """
-
-    hosts: ClassVar[Mapping[str, str]] = {
-        "us": "https://datamanager.googleapis.com",
-        "eu": "https://datamanager.googleapis.com",
-    }
 
     credentials_env: str
     account: str = Field(pattern=r"^\d+$")
@@ -74,6 +71,11 @@ class Settings(api.ApiSettings):
     timeout_seconds: float = Field(default=120.0, gt=0, le=300)
     slots: int = Field(default=1, ge=1, le=50)
     batch_rows: int = Field(default=10_000, ge=1, le=10_000)
+
+    @property
+    def host(self) -> str:
+        """The address that paths are put after, without a slash at its end."""
+        return (self.base_url or HOST).rstrip("/")
 
 
 CAPABILITIES = Capabilities(

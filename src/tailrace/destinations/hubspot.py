@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 import orjson
 from pydantic import Field
@@ -43,19 +43,24 @@ from tailrace.destinations.transport import HttpSession
 
 NAME = "hubspot"
 
+HOST = "https://api.hubapi.com"
 
-class Settings(api.ApiSettings):
+
+class Settings(api.HostSettings):
     """`token_env`: a private app's token with the scopes to write the objects, and `crm.lists.write`.
 
     `removal: archive` is what a mirror of an object does with who goes; without it removals are refused. A list just
     loses the member.
     """
 
-    hosts: ClassVar[Mapping[str, str]] = {"us": "https://api.hubapi.com", "eu": "https://api.hubapi.com"}
-
     token_env: str
     removal: Literal["archive"] | None = None
     slots: int = Field(default=1, ge=1, le=50)
+
+    @property
+    def host(self) -> str:
+        """The address that paths are put after, without a slash at its end."""
+        return (self.base_url or HOST).rstrip("/")
 
 
 CAPABILITIES = Capabilities(

@@ -13,9 +13,9 @@ from __future__ import annotations
 import hashlib
 import hmac
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 from urllib.parse import quote
 
 import orjson
@@ -41,15 +41,15 @@ from tailrace.destinations.transport import HttpSession
 NAME = "meta_ads"
 RULES = normal.META
 
+HOST = "https://graph.facebook.com"
 
-class Settings(api.ApiSettings):
+
+class Settings(api.HostSettings):
     """`token_env`: a system user's token with `ads_management`; `app_secret_env` adds the proof that it is ours.
 
     `default_country` reads telephone numbers of rows that have no country. `hashed` are columns that hold hashes
     already, made by Meta's rules.
     """
-
-    hosts: ClassVar[Mapping[str, str]] = {"us": "https://graph.facebook.com", "eu": "https://graph.facebook.com"}
 
     token_env: str
     app_secret_env: str | None = None
@@ -58,6 +58,11 @@ class Settings(api.ApiSettings):
     hashed: list[str] = Field(default_factory=list)
     slots: int = Field(default=1, ge=1, le=50)
     batch_rows: int = Field(default=10_000, ge=1, le=10_000)
+
+    @property
+    def host(self) -> str:
+        """The address that paths are put after, without a slash at its end."""
+        return (self.base_url or HOST).rstrip("/")
 
 
 CAPABILITIES = Capabilities(

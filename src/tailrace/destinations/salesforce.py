@@ -11,9 +11,8 @@ external id makes repeats harmless, so what is unknown is said again. The limit 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, Literal, Self
 from urllib.parse import quote
 
 from pydantic import Field, model_validator
@@ -37,19 +36,16 @@ from tailrace.destinations.transport import HttpSession
 
 NAME = "salesforce"
 
+HOST = "https://login.salesforce.com"
 
-class Settings(api.ApiSettings):
+
+class Settings(api.HostSettings):
     """`client_id_env` is the connected app's consumer key; with `client_secret_env` it is let in as itself, with
     `private_key_env` and `username` as that user (JWT bearer, which needs `tailrace[google]`).
 
     `base_url` is the address to log in at, your own domain or a sandbox. `removal` says what a mirror does with who
     goes: `delete` the record, or `clear` the fields in `clear_fields`; without it removals are refused.
     """
-
-    hosts: ClassVar[Mapping[str, str]] = {
-        "us": "https://login.salesforce.com",
-        "eu": "https://login.salesforce.com",
-    }
 
     client_id_env: str
     client_secret_env: str | None = None
@@ -78,6 +74,11 @@ class Settings(api.ApiSettings):
     def call_rows(self) -> int:
         """Rows of one hand-over: one token, and one job or some calls."""
         return 50_000 if self.bulk else 2000
+
+    @property
+    def host(self) -> str:
+        """The address that paths are put after, without a slash at its end."""
+        return (self.base_url or HOST).rstrip("/")
 
 
 CAPABILITIES = Capabilities(
