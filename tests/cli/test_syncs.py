@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import duckdb
 import pytest
 
 from tailrace import clock
+from tailrace.cli import plans
 from tailrace.pipeline import syncing
 from tailrace.planning.store import Store
 from tests.conftest import Company
@@ -275,3 +277,33 @@ def test_without_a_warehouse_nothing_is_planned(company: Company, tmp_path: Path
 
     assert done.code == 1
     assert "`tailrace run`" in done.err
+
+
+def test_a_run_says_what_a_resync_asked_for_and_the_next_one_nothing(synced: Installation, tmp_path: Path) -> None:
+    installation = synced.copy(tmp_path / "data", synced.project_dir)
+    before = Store(installation.settings).read("HEAD")
+    told = call(installation, "sync", "resync", SYNC, "--reason", "they lost it", "--json").json
+
+    assert call(installation, "run", "--as-of", clock.iso(before.as_of)).code == 0
+
+    head = Store(installation.settings).read("HEAD")
+    sync = head.syncs[SYNC]
+    shown = call(installation, "sync", "show", SYNC, "--json").json
+    assert head.inputs.resyncs == (told["seq"],)
+    assert sync["update"] == sync["desired"] == before.syncs[SYNC]["desired"]
+    assert [each["plan_id"] for each in shown["resyncs"]] == [_head(installation)]
+    assert [planned(installation)["numbers"][op] for op in ("add", "update", "remove")] == [0, 0, 0]
+    assert head.plan_id == _head(installation) != before.plan_id
+
+
+def test_a_plan_that_is_shown_says_what_is_unknown_and_whose_removal_was_refused(
+    synced: Installation, capsys: pytest.CaptureFixture[str]
+) -> None:
+    head = Store(synced.settings).read("HEAD")
+    numbers = head.syncs[SYNC] | {"unknown": 1200, "removals_refused": 3, "not_there": 0}
+
+    plans.show(head.plan_id, replace(head, syncs={SYNC: numbers}))
+
+    text = " ".join(capsys.readouterr().out.split())
+    assert "1,200 of unknown fate; 3 still there: their removal was refused" in text
+    assert "not there" not in text

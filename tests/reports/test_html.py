@@ -301,3 +301,13 @@ def test_nobody_is_compared_before_their_time_is_over(view: ReportView) -> None:
     measured = dataclasses.replace(campaign.measured, comparisons=(young,))
     text = Page(render(dataclasses.replace(view, campaigns=(dataclasses.replace(campaign, measured=measured),)))).text
     assert "Nobody's time for project_created within 7 days is over yet: 141 holdout, 1,271 treated." in text
+
+
+def test_removals_that_a_destination_refuses_are_something_to_look_at(view: ReportView) -> None:
+    syncs = (dataclasses.replace(view.syncs[0], removals_refused=12), *view.syncs[1:])
+
+    (note,) = [note for note in notes(dataclasses.replace(view, syncs=syncs)) if "refuses to remove" in note.text]
+
+    assert note.text == "sync_webhook__customers: 12 rows that webhook refuses to remove are still there"
+    assert note.command == "tailrace sync show sync_webhook__customers"
+    assert not [note for note in notes(view) if "refuses to remove" in note.text]

@@ -92,13 +92,26 @@ def _syncs(plan: Plan) -> None:
             sync["update"],
             sync["remove"],
             sync["rejected"],
-            f"parked: {sync['parked']}" if sync["parked"] else "",
+            _sync_notes(sync),
         ]
         for name, sync in sorted(plan.syncs.items())
     ]
     output.title("Syncs")
     columns = ["sync", "to", "rows", "held", "add", "update", "remove", "refused", ""]
     output.table(columns, rows, empty="There are no syncs.")
+
+
+def _sync_notes(sync: Mapping[str, Any]) -> str:
+    """Return what the numbers of a sync do not say; plans of an earlier version counted less."""
+    notes = [f"parked: {sync['parked']}"] if sync["parked"] else []
+    for key, words in (
+        ("unknown", "of unknown fate"),
+        ("removals_refused", "still there: their removal was refused"),
+        ("not_there", "not there to update"),
+    ):
+        if sync.get(key):
+            notes.append(f"{sync[key]:,} {words}")
+    return "; ".join(notes)
 
 
 def _guards(plan: Plan) -> None:

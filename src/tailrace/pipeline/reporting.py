@@ -237,6 +237,7 @@ def _sync(name: str, entry: dict[str, Any]) -> view.SyncView:
         rejected=entry["rejected"],
         unknown=entry.get("unknown"),
         parked=entry["parked"],
+        removals_refused=entry.get("removals_refused", 0),
     )
 
 

@@ -113,6 +113,9 @@ def _delivery(view: ReportView) -> Iterator[Note]:
             yield Note("stop", f"{sync.name}: {amount(sync.unknown)} rows with an unknown outcome", "syncs")
         if sync.rejected:
             yield Note("look", f"{sync.name}: {amount(sync.rejected)} rows refused by {sync.destination}", "syncs")
+        if sync.removals_refused:
+            told = f"{amount(sync.removals_refused)} rows that {sync.destination} refuses to remove are still there"
+            yield Note("look", f"{sync.name}: {told}", "syncs", f"tailrace sync show {sync.name}")
 
 
 def _guards(view: ReportView) -> Iterator[Note]:

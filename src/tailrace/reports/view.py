@@ -159,7 +159,10 @@ class CampaignView:
 
 @dataclass(frozen=True)
 class SyncView:
-    """A sync: rows wanted, rows the destination has confirmed, what the last plan does, and what was refused."""
+    """A sync: rows wanted, rows the destination has confirmed, what the last plan does, and what was refused.
+
+    `removals_refused`: rows that are still there, for the destination refused to remove them.
+    """
 
     name: str
     destination: str
@@ -172,6 +175,7 @@ class SyncView:
     rejected: int | None
     unknown: int | None
     parked: str | None
+    removals_refused: int = 0
 
 
 @dataclass(frozen=True)
