@@ -334,7 +334,7 @@ _CONTEXT = multiprocessing.get_context("forkserver")
 _CONTEXT.set_forkserver_preload(["delivery_world"])
 
 
-def _child(root: Path, now: datetime, crash_at: str, calls: str, mode: str) -> None:
+def _child(root: Path, now: datetime, crash_at: str, calls: str, mode: str, workers: int) -> None:
     if crash_at:
         os.environ["TAILRACE_CRASH_AT"] = crash_at
     world = World(root)
@@ -342,15 +342,17 @@ def _child(root: Path, now: datetime, crash_at: str, calls: str, mode: str) -> N
     world.plans.mode = mode
     if calls:
         world.renderer = CallRenderer(calls)
-    world.deliver()
+    world.deliver(workers=workers)
 
 
-def start_sender(root: Path, now: datetime, crash_at: str = "", calls: str = "", mode: str = "mirror"):
+def start_sender(
+    root: Path, now: datetime, crash_at: str = "", calls: str = "", mode: str = "mirror", workers: int = 1
+):
     """Return a running process that delivers from the world at `root`, and dies where `crash_at` says.
 
     With `calls`, what it delivers are webhook steps that call this address; `mode` is that of its syncs.
     """
-    process = _CONTEXT.Process(target=_child, args=(root, now, crash_at, calls, mode))
+    process = _CONTEXT.Process(target=_child, args=(root, now, crash_at, calls, mode, workers))
     process.start()
     return process
 

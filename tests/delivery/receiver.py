@@ -51,7 +51,12 @@ class Receiver:
             protocol_version = "HTTP/1.1"
 
             def answer(self):
-                body = self.rfile.read(int(self.headers.get("content-length") or 0))
+                length = int(self.headers.get("content-length") or 0)
+                body = self.rfile.read(length)
+                if len(body) < length:
+                    # The sender died in the middle of it: this is no call yet.
+                    self.close_connection = True
+                    return
                 headers = {name.lower(): value for name, value in self.headers.items()}
                 call = Call(self.command, self.path, headers, body)
                 told = receiver.answers.get(len(receiver.calls), receiver.otherwise)

@@ -18,20 +18,16 @@ class Consents:
 
     def __init__(self, table: pa.Table | None = None) -> None:
         self._table = table
+        self._page: tuple[frozenset[int], dict[int, list[tuple[str, str, str, str]]]] = (frozenset(), {})
 
     def withdrawn(self, items: Sequence[Due]) -> dict[str, str]:
         """Return those of the items that may not go out any more, each with the reason that weighs most.
 
         What holds for every class goes first, then what holds for every topic.
         """
-        people = {item.person_id for item in items if item.klass not in EXEMPT and item.person_id is not None}
-        if self._table is None or not people:
+        by_person = self._of(items)
+        if not by_person:
             return {}
-        named = pc.is_in(self._table.column("person_id"), pa.array(sorted(people), pa.int64()))
-        by_person: dict[int, list[tuple[str, str, str, str]]] = {}
-        for row in self._table.filter(named).to_pylist():
-            said = (row["class"], row["topic"], row["channel"], row["reason"])
-            by_person.setdefault(row["person_id"], []).append(said)
         found = {}
         for item in items:
             if item.klass in EXEMPT or item.person_id is None:
@@ -40,6 +36,27 @@ class Consents:
             if against:
                 found[item.item_id] = min(against)[3]
         return found
+
+    def load(self, items: Sequence[Due]) -> None:
+        """Look up the people of a page of items at once: a search per claim would cost more than its calls."""
+        people = _people(items)
+        by_person: dict[int, list[tuple[str, str, str, str]]] = {}
+        if people and self._table is not None and self._table.num_rows:
+            named = pc.is_in(self._table.column("person_id"), pa.array(sorted(people), pa.int64()))
+            for row in self._table.filter(named).to_pylist():
+                said = (row["class"], row["topic"], row["channel"], row["reason"])
+                by_person.setdefault(row["person_id"], []).append(said)
+        self._page = (people, by_person)
+
+    def _of(self, items: Sequence[Due]) -> dict[int, list[tuple[str, str, str, str]]]:
+        """Return what people have withdrawn, those of the items among them."""
+        if not _people(items) <= self._page[0]:
+            self.load(items)
+        return self._page[1]
+
+
+def _people(items: Sequence[Due]) -> frozenset[int]:
+    return frozenset(item.person_id for item in items if item.klass not in EXEMPT and item.person_id is not None)
 
 
 def _holds(item: Due, said: tuple[str, str, str, str]) -> bool:

@@ -15,7 +15,6 @@ from datetime import datetime, timedelta
 
 from tailrace import clock
 from tailrace.delivery import pace
-from tailrace.delivery.consent import Consents
 from tailrace.delivery.messages import PlanReader, Renderer
 from tailrace.delivery.tally import Delivered
 from tailrace.delivery.worker import Ground, Share, Worker
@@ -104,7 +103,7 @@ def _ground(
     sleep: Callable[[float], None],
 ) -> Ground:
     head = store.head()
-    consents = Consents() if head is None else Consents(store.consents(head))
+    consents = None if head is None else store.consents(head)
     return Ground(settings, store, renderer, connections, now, moment or _fine(now()), sleep, budget, head, consents)
 
 

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
 
+import pyarrow as pa
+
 from tailrace.delivery import pace
 from tailrace.delivery.consent import Consents
 from tailrace.delivery.handover import HandOver
@@ -57,7 +59,7 @@ class Ground:
     sleep: Callable[[float], None]
     budget: pace.Budget
     head: str | None
-    consents: Consents
+    consents: pa.Table | None
     breakers: dict[tuple[str, str], pace.Breaker] = field(default_factory=dict)
     pauses: dict[str, datetime] = field(default_factory=dict)
 
@@ -106,6 +108,7 @@ class Worker:
             desk = self._desk(line)
             for page in pages:
                 words.load(page)
+                desk.consents.load(page)
                 for batch in _chunks(page, connection.slots):
                     if self._must_stop(connection):
                         return
@@ -158,7 +161,8 @@ class Worker:
             line=line,
             now=ground.now,
             budget=ground.budget,
-            consents=ground.consents,
+            # A page of its own for each line.
+            consents=Consents(ground.consents),
             breaker=partial(ground.breaker, connection.name),
             turns=turns,
             done=self.done,

@@ -1,0 +1,174 @@
+"""How much of a bare client's speed is left when every message is claimed, fenced, recorded and copied?
+
+Run as `python -m tests.benchmarks.bench_delivery [messages] [repeats]`. The far end is a process of its own: aiosmtpd
+for mail, a small HTTP server for calls. The bare loop makes the very calls that delivery makes, prepared before, on one
+kept connection, with the same library and nothing else. Both sides take turns, so that a busy machine is busy for both.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import multiprocessing
+import os
+import smtplib
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import requests
+from aiosmtpd.controller import Controller
+
+sys.path.insert(0, str(Path(__file__).parent.parent / "delivery"))
+
+from delivery_world import World, free_port
+
+from tailrace.destinations import transport
+from tailrace.destinations.base import HttpRequest, Mail
+
+_YES = b"HTTP/1.1 204 No Content\r\nContent-Length: 0\r\n\r\n"
+
+
+class Sink(asyncio.Protocol):
+    """Answers every call with 204."""
+
+    def connection_made(self, transport: Any) -> None:
+        self.transport, self.buffer = transport, b""
+
+    def data_received(self, data: bytes) -> None:
+        self.buffer += data
+        while (end := self.buffer.find(b"\r\n\r\n")) >= 0:
+            head = self.buffer[:end].lower()
+            place = head.find(b"content-length:")
+            length = int(head[place + 15 :].split(b"\r\n", 1)[0]) if place >= 0 else 0
+            if len(self.buffer) < end + 4 + length:
+                return
+            self.buffer = self.buffer[end + 4 + length :]
+            self.transport.write(_YES)
+
+
+class Taker:
+    """Takes every mail."""
+
+    async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:  # noqa: N802
+        return "250 taken"
+
+
+def _serve(kind: str, port: int, ready: Any) -> None:
+    if kind == "mail":
+        controller = Controller(Taker(), hostname="127.0.0.1", port=port)
+        controller.start()
+        ready.set()
+        while True:
+            time.sleep(3600)
+
+    async def serve() -> None:
+        server = await asyncio.get_running_loop().create_server(Sink, "127.0.0.1", port)
+        ready.set()
+        await server.serve_forever()
+
+    asyncio.run(serve())
+
+
+@contextmanager
+def far_end(kind: str) -> Iterator[int]:
+    context = multiprocessing.get_context("spawn")
+    port, ready = free_port(), context.Event()
+    process = context.Process(target=_serve, args=(kind, port, ready), daemon=True)
+    process.start()
+    ready.wait(30)
+    try:
+        yield port
+    finally:
+        process.kill()
+        process.join()
+
+
+def timed(work: Callable[[], None]) -> tuple[float, float]:
+    """Return wall and CPU seconds of this process."""
+    wall, cpu = time.perf_counter(), time.process_time()
+    work()
+    return time.perf_counter() - wall, time.process_time() - cpu
+
+
+def bare(kind: str, port: int, said: list[Any]) -> Callable[[], None]:
+    def mails() -> None:
+        client = smtplib.SMTP("127.0.0.1", port, local_hostname="localhost")
+        client.ehlo()
+        for mail in said:
+            assert client.mail(mail.sender)[0] == 250
+            assert client.rcpt(mail.recipient)[0] == 250
+            assert client.data(mail.content)[0] == 250
+        client.quit()
+
+    def calls() -> None:
+        with requests.Session() as session:
+            session.trust_env = False
+            for call in said:
+                session.request(call.method, call.url, headers=dict(call.headers), data=call.body, timeout=30)
+
+    return mails if kind == "mail" else calls
+
+
+def delivered(kind: str, port: int, people: list[str], folder: Path) -> tuple[Callable[[], None], list[Any]]:
+    """Return what delivers to all people, and where it notes the requests that it made."""
+    world = World(folder)
+    if kind == "mail":
+        world.smtp(port)
+    else:
+        world.webhook(port)
+    world.apply(people)
+    world.go_live()
+
+    def work() -> None:
+        done = world.deliver()
+        assert done.messages.accepted == len(people), done.messages.codes
+
+    return work, []
+
+
+def requests_of(kind: str, port: int, people: list[str], folder: Path) -> list[Any]:
+    """Return the requests that a delivery makes."""
+    noted: list[Mail | HttpRequest] = []
+    session = transport.SmtpSession if kind == "mail" else transport.HttpSession
+    perform = session.perform
+
+    def note(self: Any, request: Any) -> Any:
+        noted.append(request)
+        return perform(self, request)
+
+    session.perform = note  # type: ignore[assignment,method-assign]
+    try:
+        delivered(kind, port, people, folder)[0]()
+    finally:
+        session.perform = perform  # type: ignore[method-assign]
+    return noted
+
+
+def main(n: int, repeats: int) -> None:
+    people = [f"person{number}@people.test" for number in range(n)]
+    print(f"{n:,} messages, median of {repeats}, load {os.getloadavg()[0]:.1f}")
+    for kind in ("mail", "calls"):
+        with tempfile.TemporaryDirectory() as name, far_end(kind) as port:
+            folder = Path(name)
+            said = requests_of(kind, port, people, folder / "noted")
+            assert len(said) == n
+            ours, theirs = [], []
+            for turn in range(repeats):
+                theirs.append(timed(bare(kind, port, said)))
+                ours.append(timed(delivered(kind, port, people, folder / str(turn))[0]))
+        wall, cpu = (statistics.median(one[place] for one in theirs) for place in (0, 1))
+        our_wall, our_cpu = (statistics.median(one[place] for one in ours) for place in (0, 1))
+        print(
+            f"{kind:6} bare {n / wall:7,.0f}/s ({n / cpu:7,.0f} per core second)"
+            f"  delivered {n / our_wall:7,.0f}/s ({n / our_cpu:7,.0f})"
+            f"  share {wall / our_wall:.2f} (cpu {cpu / our_cpu:.2f}); aim 0.70"
+        )
+
+
+if __name__ == "__main__":
+    main(int((sys.argv[1:] or ["2000"])[0]), int((sys.argv[2:] or ["3"])[0]))
