@@ -218,6 +218,7 @@ def test_a_batch_as_long_as_it_may_be_and_one_full_of_gaps_are_remembered(table)
         (7, 7),
     ]
     assert table.rows("count(*)", "events") == [(100_004,)]
+    assert table.rows("distinct written_at", "tailrace_batches") == [(AT,)]
 
 
 def test_two_who_append_the_same_batch_at_once_append_it_once(table, monkeypatch):

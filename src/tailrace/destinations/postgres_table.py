@@ -128,6 +128,7 @@ def build_request(settings: Settings, secrets: Secrets, item: Item) -> TableWrit
         batches=(*relation[:-1], settings.batches_table),
         # Of the batch as it was planned, however it is cut now.
         batch_id=f"{item.plan_id}/{item.sync}/{item.batch_no}",
+        at=item.at,
         keys=tuple(dict.fromkeys(name for row in item.rows for name in row.key)),
         columns=tuple(dict.fromkeys(name for row in rows for name in row)),
         positions=tuple(row.position for row in item.rows),

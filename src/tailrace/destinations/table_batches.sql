@@ -3,6 +3,6 @@ create table if not exists {batches} (
     batch_id text not null,
     first_position integer not null,
     last_position integer not null,
-    written_at timestamptz not null default now(),
+    written_at timestamptz not null,
     primary key (batch_id, first_position)
 )

@@ -10,6 +10,7 @@ import re
 from collections.abc import Generator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import datetime
 from importlib import import_module
 from typing import Any
 
@@ -34,13 +35,14 @@ _WEAK = frozenset({"allow", "prefer"})
 class TableWrite:
     """Rows for one table, each a JSON object, and what becomes of them: `upsert`, `update`, `delete` or `append`.
 
-    Of rows that are appended the table `batches` remembers `batch_id` and `positions`.
+    Of rows that are appended the table `batches` remembers `batch_id`, `positions` and `at`.
     """
 
     act: str
     relation: tuple[str, ...]
     batches: tuple[str, ...]
     batch_id: str
+    at: datetime
     keys: tuple[str, ...]
     columns: tuple[str, ...]
     positions: tuple[int, ...]
@@ -186,10 +188,12 @@ class TableSession:
         asked = self._sql.SQL("select first_position, last_position from {} where batch_id = %s").format(batches)
         known = connection.execute(asked, [request.batch_id]).fetchall()
         done = {position for first, last in known for position in range(first, last + 1)}
-        kept = self._sql.SQL("insert into {} (batch_id, first_position, last_position) values (%s, %s, %s)")
+        kept = self._sql.SQL(
+            "insert into {} (batch_id, first_position, last_position, written_at) values (%s, %s, %s, %s)"
+        )
         runs = _runs([position for position in request.positions if position not in done])
         with connection.cursor() as cursor:
-            cursor.executemany(kept.format(batches), [(request.batch_id, *run) for run in runs])
+            cursor.executemany(kept.format(batches), [(request.batch_id, *run, request.at) for run in runs])
         return done
 
     def _statement(self, request: TableWrite) -> Any:
