@@ -188,12 +188,12 @@ class TableSession:
         asked = self._sql.SQL("select first_position, last_position from {} where batch_id = %s").format(batches)
         known = connection.execute(asked, [request.batch_id]).fetchall()
         done = {position for first, last in known for position in range(first, last + 1)}
-        kept = self._sql.SQL(
-            "insert into {} (batch_id, first_position, last_position, written_at) values (%s, %s, %s, %s)"
-        )
         runs = _runs([position for position in request.positions if position not in done])
         with connection.cursor() as cursor:
-            cursor.executemany(kept.format(batches), [(request.batch_id, *run, request.at) for run in runs])
+            cursor.executemany(
+                self._text("table_remember").format(batches=batches),
+                [(request.batch_id, *run, request.at) for run in runs],
+            )
         return done
 
     def _statement(self, request: TableWrite) -> Any:
