@@ -134,6 +134,7 @@ _OURS = {
 
 CODES: dict[Any, Meaning] = {
     **api.STATUSES,
+    **tokens.REFUSALS,
     500: Meaning(Outcome.UNKNOWN, "Google failed, and may have taken it", is_systemic=True),
     **{reason: Meaning(Outcome.REJECTED, "Google does not take a member of it") for reason in _ROW},
     **{reason: Meaning(Outcome.BLOCKED, words, is_systemic=True) for reason, words in _OURS.items()},

@@ -80,6 +80,7 @@ NOT_THERE = "OBJECT_NOT_FOUND"
 
 CODES: dict[Any, Meaning] = {
     **api.STATUSES,
+    NO_REMOVAL: Meaning(Outcome.REJECTED, "nobody is removed: the connection does not say how (`removal`)"),
     409: Meaning(Outcome.REJECTED, "another record has this value already"),
     423: Meaning(Outcome.RETRY_LATER, "the records are locked for now", is_systemic=True),
     477: Meaning(Outcome.RETRY_LATER, "the account is moving to another data centre", is_systemic=True),

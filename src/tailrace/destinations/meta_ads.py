@@ -78,6 +78,8 @@ CAPABILITIES = Capabilities(
     calls_per_second=1.0,
 )
 
+TOO_SMALL = "removal_refused:audience_too_small"
+_SMALL = Meaning(Outcome.REJECTED, "so few people would be left that Meta removes nobody")
 _THROTTLED = Meaning(Outcome.RETRY_LATER, "Meta throttles", is_systemic=True)
 
 CODES: dict[Any, Meaning] = {
@@ -103,7 +105,8 @@ CODES: dict[Any, Meaning] = {
     "102": Meaning(Outcome.BLOCKED, "the token is not valid any more", is_systemic=True),
     "190": Meaning(Outcome.BLOCKED, "the token is not valid any more", is_systemic=True),
     "200": Meaning(Outcome.BLOCKED, "the token may not change this audience", is_systemic=True),
-    "200/1870047": Meaning(Outcome.REJECTED, "so few people would be left that Meta removes nobody"),
+    "200/1870047": _SMALL,
+    TOO_SMALL: _SMALL,
     "200/1870050": Meaning(Outcome.BLOCKED, "the token may not change this audience", is_systemic=True),
     "200/1870090": Meaning(Outcome.BLOCKED, "the terms of Custom Audiences are not accepted", is_systemic=True),
     "294": Meaning(Outcome.BLOCKED, "the token has no scope `ads_management`", is_systemic=True),
@@ -112,8 +115,6 @@ CODES: dict[Any, Meaning] = {
     "2650/1870145": Meaning(Outcome.RETRY_LATER, "the audience is being replaced by somebody else", is_systemic=True),
 }
 """By code, by code/subcode, and by status where there is no code."""
-
-TOO_SMALL = "removal_refused:audience_too_small"
 
 Normalise = Callable[[object, str | None], str | None]
 

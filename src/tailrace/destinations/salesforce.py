@@ -109,6 +109,8 @@ def _all(outcome: Outcome, words: str) -> Meaning:
 
 CODES: dict[Any, Meaning] = {
     **api.STATUSES,
+    **tokens.REFUSALS,
+    NO_REMOVAL: _row("nobody is removed: the connection does not say how (`removal`)"),
     400: _all(Outcome.BLOCKED, "Salesforce does not understand the call"),
     401: _all(Outcome.RETRY_LATER, "the session has ended; the next attempt asks for another token"),
     500: _all(Outcome.UNKNOWN, "Salesforce failed, and may have taken it"),

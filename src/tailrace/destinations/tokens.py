@@ -35,6 +35,9 @@ CODES = {
 }
 """What a refusal of RFC 6749 means, and Salesforce's own: nothing was handed over."""
 
+REFUSALS = {f"token:{code}": meaning for code, meaning in CODES.items()}
+"""The same, by the codes of results: a part of the CODES of who asks for tokens."""
+
 JWT_GRANT = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 _VALID_SECONDS = 300
 LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
