@@ -8,6 +8,9 @@ from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import AuthResult
 from delivery_world import Inbox, free_port
 
+from tailrace.destinations.connections import load_connections
+from tailrace.destinations.probing import probe
+
 PEOPLE = [f"person{n}@people.test" for n in range(5)]
 
 
@@ -80,6 +83,25 @@ def test_a_refused_login_blocks_the_relay_and_nobody_loses_a_message(world, rela
     monkeypatch.setenv("RELAY_PASSWORD", "open sesame")
     world.later(minutes=6)
     assert world.deliver().messages.accepted == 5
+
+
+@pytest.mark.parametrize(
+    ("password", "trusted", "outcome", "code"),
+    [
+        ("open sesame", True, "accepted", "smtp_250_end"),
+        ("open says me", True, "blocked", "smtp_535_login"),
+        ("open sesame", False, "retry_later", "connect:tls"),
+    ],
+)
+def test_a_relay_says_whether_it_lets_us_in_and_gets_no_mail(
+    world, relay, certificate, monkeypatch, password, trusted, outcome, code
+):
+    inbox, port = relay
+    monkeypatch.setenv("RELAY_PASSWORD", password)
+    world.destinations(settings(port, certificate, trusted=trusted))
+    found = probe(load_connections(world.settings).by_name["relay"], world.settings)
+    assert (found.outcome.value, found.code) == (outcome, code)
+    assert not inbox.taken
 
 
 def test_a_certificate_that_is_not_trusted_is_not_sent_to(world, relay, certificate, monkeypatch):

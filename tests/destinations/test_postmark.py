@@ -84,6 +84,7 @@ def test_a_message_is_one_call_on_its_stream(sender):
         (error(9999), Outcome.REJECTED, "postmark_9999", False),
         (error(9999, 777), Outcome.UNKNOWN, "postmark_9999", False),
         ((200, {}, {"ErrorCode": "0"}), Outcome.UNKNOWN, "http_200_unreadable", False),
+        ((200, {}, {"ErrorCode": False}), Outcome.UNKNOWN, "http_200_unreadable", False),
         ((200, {}, b"<html>Sign in</html>"), Outcome.UNKNOWN, "http_200_unreadable", False),
         ((429, {}, b""), Outcome.RETRY_LATER, "http_429", True),
         ((500, {}, b""), Outcome.RETRY_LATER, "http_500", True),

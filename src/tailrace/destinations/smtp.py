@@ -26,7 +26,7 @@ from tailrace.destinations.base import (
 )
 from tailrace.destinations.dkim_signature import check_key, signed
 from tailrace.destinations.mime import build, mailbox, sender_of, split_sender
-from tailrace.destinations.transport import SmtpSession
+from tailrace.destinations.transport import Greeting, SmtpSession
 
 NAME = "smtp"
 
@@ -121,11 +121,25 @@ def build_request(settings: Settings, secrets: Secrets, item: Item) -> Mail:
     return Mail(bounces_to, mailbox(item.address), content)
 
 
+def build_probe(settings: Settings, secrets: Secrets) -> Greeting:
+    """Return the wish to be let in, and to say nothing."""
+    return Greeting()
+
+
+def read_probe(settings: Settings, reply: SmtpReply) -> Result:
+    """Return accepted when the relay encrypts as it is wanted to, and takes the login."""
+    return _meant(reply)
+
+
 def read_response(settings: Settings, item: Item, reply: SmtpReply) -> Result:
     """Return what the relay's last answer means.
 
     A final refusal before any recipient was named is about us (sender, login), not about the person: blocked.
     """
+    return _meant(reply)
+
+
+def _meant(reply: SmtpReply) -> Result:
     code = f"smtp_{reply.code}_{reply.stage}"
     known = CODES.get(reply.code)
     if known is None:

@@ -8,6 +8,7 @@ import smtplib
 import socket
 import ssl
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +69,11 @@ class FileSession:
         self.flush()
 
 
+@dataclass(frozen=True)
+class Greeting:
+    """To be let in by a relay, and say nothing: what its `check` asks."""
+
+
 class SmtpSession:
     """One SMTP connection, opened when first used, used again while it works, opened anew when it does not."""
 
@@ -86,16 +92,30 @@ class SmtpSession:
         self._login, self._name, self._ca_file, self._timeout = login, name, ca_file, timeout
         self._open: smtplib.SMTP | None = None
 
-    def perform(self, request: Mail) -> Reply | Failure:
+    def perform(self, request: Mail | Greeting) -> Reply | Failure:
         """Hand over one e-mail. Until the final dot nothing counts as handed over.
 
         A kept connection that the relay has closed meanwhile is opened anew, once: nothing had been said on it.
         """
+        if isinstance(request, Greeting):
+            return self._greet()
         was_open = self._open is not None
         answer = self._perform(request)
         is_stale = isinstance(answer, Failure) and answer.code == "mail:reset"
         is_closing = isinstance(answer, SmtpReply) and (answer.stage, answer.code) == ("mail", 421)
         return self._perform(request) if was_open and (is_stale or is_closing) else answer
+
+    def _greet(self) -> Reply | Failure:
+        try:
+            refused = self._connect() if self._open is None else None
+            if refused is not None:
+                return refused
+            assert self._open is not None
+            code, _ = self._open.docmd("NOOP")
+            return SmtpReply("end", code)
+        except (OSError, smtplib.SMTPException) as error:
+            self._drop()
+            return Failure(False, f"connect:{_kind(error)}")
 
     def _perform(self, request: Mail) -> Reply | Failure:
         stage = "connect"
