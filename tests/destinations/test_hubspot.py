@@ -130,7 +130,7 @@ def test_update_only_adds_nobody(portal):
     far, _, sender = portal
     sender.send([contact("u1", firstname="Kim")], "contacts")
     done = sender.send([contact("u1", firstname="Lee"), contact("u2", firstname="N")], "contacts", mode="update_only")
-    assert outcomes(done) == [("accepted", "ok"), ("rejected", "OBJECT_NOT_FOUND")]
+    assert outcomes(done) == [("accepted", "ok"), ("rejected", "not_found")]
     assert [one["firstname"] for one in far.contacts.values()] == ["Lee"]
 
 
@@ -152,7 +152,7 @@ def test_a_list_has_the_contacts_that_hubspot_knows_and_who_goes_stays_a_contact
     sender.send([contact("U1", email="kim@example.com"), contact("u2", email="lee@example.com")], "contacts")
     told = [contact(key) for key in ("u1", "U2", "stranger")]
     done = sender.send(told, "lists/7")
-    assert outcomes(done) == [("accepted", "ok")] * 2 + [("rejected", "OBJECT_NOT_FOUND")]
+    assert outcomes(done) == [("accepted", "ok")] * 2 + [("rejected", "not_found")]
     assert len(far.members) == 2
     done = sender.send([row("remove", {"warehouse_id": "u1"}), row("remove", {"warehouse_id": "no"})], "lists/7")
     assert outcomes(done) == [("accepted", "ok")] * 2
@@ -167,7 +167,7 @@ def test_a_list_by_record_id_needs_no_looking_up_and_says_who_was_not_there(port
     sender.send([contact("u1")], "contacts")
     told = [row("add", {"hs_object_id": "100"}), row("add", {"hs_object_id": "999"})]
     done = sender.send(told, "lists/7")
-    assert outcomes(done) == [("accepted", "ok"), ("rejected", "OBJECT_NOT_FOUND")]
+    assert outcomes(done) == [("accepted", "ok"), ("rejected", "not_found")]
     assert far.members == {"100"}
     assert [call.path.rsplit("/", 1)[1] for call in end.calls] == ["upsert", "add-and-remove"]
 
@@ -190,7 +190,7 @@ def test_other_objects_have_lists_too():
         (429, b"", "retry_later", "http_429", None),
         (401, {"category": "INVALID_AUTHENTICATION"}, "blocked", "INVALID_AUTHENTICATION", None),
         (403, {"category": "MISSING_SCOPES"}, "blocked", "MISSING_SCOPES", None),
-        (404, {"category": "OBJECT_NOT_FOUND"}, "blocked", "http_404", None),
+        (404, {"category": "OBJECT_NOT_FOUND"}, "blocked", "OBJECT_NOT_FOUND", None),
         (423, b"", "retry_later", "http_423", None),
         (477, b"", "retry_later", "http_477", None),
         (500, b"<html>", "unknown", "http_500", None),

@@ -215,7 +215,7 @@ def test_a_removal_can_clear_fields_instead(org):
     gone = [row("remove", {"Ext__c": "u1"}), row("remove", {"Ext__c": "u2"})]
     done = sender(end, removal="clear", clear_fields=["Segment__c"]).send(gone, "Contact")
     assert far.contacts == {"u1": {"LastName": "Li", "Segment__c": None}}
-    assert outcomes(done) == [("accepted", "ok"), ("rejected", "NOT_FOUND")]
+    assert outcomes(done) == [("accepted", "ok"), ("rejected", "not_found")]
 
 
 def test_update_only_adds_nobody(org):
@@ -223,7 +223,7 @@ def test_update_only_adds_nobody(org):
     sender(end).send([contact("u1", LastName="Li")], "Contact")
     told = [contact("u1", LastName="Lee"), contact("u2", LastName="New")]
     done = sender(end).send(told, "Contact", mode="update_only")
-    assert outcomes(done) == [("accepted", "ok"), ("rejected", "NOT_FOUND")]
+    assert outcomes(done) == [("accepted", "ok"), ("rejected", "not_found")]
     assert far.contacts == {"u1": {"LastName": "Lee"}}
 
 

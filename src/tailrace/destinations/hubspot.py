@@ -76,7 +76,7 @@ CAPABILITIES = Capabilities(
 )
 
 NO_REMOVAL = "removal_refused:not_set_up"
-NOT_THERE = "OBJECT_NOT_FOUND"
+NOT_THERE = "not_found"
 
 CODES: dict[Any, Meaning] = {
     **api.STATUSES,
@@ -93,6 +93,7 @@ CODES: dict[Any, Meaning] = {
     "INVALID_EMAIL": Meaning(Outcome.REJECTED, "the value is no e-mail address"),
     "PROPERTY_DOESNT_EXIST": Meaning(Outcome.BLOCKED, "a column is no property of the object", is_systemic=True),
     NOT_THERE: Meaning(Outcome.REJECTED, "there is no such record"),
+    "OBJECT_NOT_FOUND": Meaning(Outcome.BLOCKED, "there is no such list or object type", is_systemic=True),
     "CONFLICT": Meaning(Outcome.REJECTED, "another record has this value already"),
     "RATE_LIMITS": Meaning(Outcome.RETRY_LATER, "HubSpot throttles", is_systemic=True),
     "RATE_LIMIT": Meaning(Outcome.RETRY_LATER, "HubSpot throttles", is_systemic=True),
@@ -296,7 +297,9 @@ def _exceptions(batch: Batch, told: Mapping[str, Any]) -> Iterator[RowResult]:
         trace = str(row.position)
         key = next(iter(row.key.values()))
         code = why.get(f"trace:{trace}") or why.get(f"id:{key}")
-        if code is not None:
+        if code == "OBJECT_NOT_FOUND":
+            yield RowResult(row.position, Outcome.REJECTED, NOT_THERE)
+        elif code is not None:
             yield RowResult(row.position, CODES[code].outcome if code in CODES else Outcome.UNKNOWN, code)
         elif trace not in done:
             yield RowResult(row.position, Outcome.UNKNOWN, "not_mentioned")
@@ -314,8 +317,7 @@ def _context(error: Mapping[str, Any]) -> Iterator[str]:
 def _meant(reply: HttpReply, told: Any, at: datetime) -> Result:
     said = [told.get(name) for name in ("category", "errorType")] if isinstance(told, dict) else []
     code = next((one for one in said if isinstance(one, str) and one in CODES), None)
-    # Where the list or the object type is not there, no record is at fault.
-    if code is None or reply.status == 404:
+    if code is None:
         return api.by_status(CODES, reply, at)
     known = CODES[code]
     wait = _WAITS.get(str(told.get("policyName")), 10.0) if known.outcome is Outcome.RETRY_LATER else None

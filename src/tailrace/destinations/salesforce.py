@@ -93,6 +93,7 @@ CAPABILITIES = Capabilities(
 )
 
 NO_REMOVAL = "removal_refused:not_set_up"
+NOT_THERE = "not_found"
 
 
 def _row(words: str) -> Meaning:
@@ -126,7 +127,8 @@ CODES: dict[Any, Meaning] = {
     "INVALID_TYPE": _all(Outcome.BLOCKED, "there is no such object, or the user may not see it"),
     "JSON_PARSER_ERROR": _all(Outcome.BLOCKED, "Salesforce does not understand the call"),
     "MALFORMED_ID": _row("a field holds no record id"),
-    "NOT_FOUND": _row("there is no such record"),
+    "NOT_FOUND": _all(Outcome.BLOCKED, "there is no such object or external id field"),
+    NOT_THERE: _row("there is no such record"),
     "STORAGE_LIMIT_EXCEEDED": _all(Outcome.BLOCKED, "the organisation's storage is full"),
     "TXN_SECURITY_METERING_ERROR": _all(Outcome.RETRY_LATER, "Salesforce throttles"),
     "UNABLE_TO_LOCK_ROW": _now("somebody else is changing the record or its parent"),
@@ -290,7 +292,7 @@ def _schemes(settings: Settings) -> tuple[str, ...]:
 def _of_row(position: int, errors: tuple[str, ...], *, is_removal: bool) -> RowResult:
     if not errors or (is_removal and set(errors) <= _GONE):
         return RowResult(position, Outcome.ACCEPTED, "ok")
-    code = errors[0]
+    code = NOT_THERE if errors[0] == "NOT_FOUND" else errors[0]
     return RowResult(position, CODES[code].outcome if code in CODES else Outcome.UNKNOWN, code)
 
 
@@ -300,8 +302,6 @@ def _is_systemic(one: RowResult) -> bool:
 
 def _meant(status: int, code: str | None) -> Result:
     """Return what a call means that failed as a whole: no record is at fault."""
-    if code == "NOT_FOUND":
-        return Result(Outcome.BLOCKED, code, is_systemic=True)
     known = CODES.get(code) or CODES.get(status)
     name = code if code is not None and code in CODES else f"http_{status}"
     if known is None and status // 100 == 3:
