@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tailrace.checks.syncs import cannot_plan, sync_problems
-from tailrace.destinations.base import Capabilities
+from tailrace.destinations.base import Capabilities, discover
 from tailrace.destinations.connections import Connection, Connections
 from tailrace.warehouse.catalog import SyncModel
 
@@ -33,8 +33,13 @@ select email, plan
 
 
 def connections(**changes: Any) -> Connections:
-    module: Any = SimpleNamespace(NAME="network", CAPABILITIES=replace(CAN, **changes))
-    return Connections({"ads": Connection("ads", module, None, 1)}, {})
+    module: Any = SimpleNamespace(NAME="network", CAPABILITIES=replace(CAN, **changes), build_request=lambda *_: None)
+    return Connections({"ads": Connection("ads", module, (), 1)}, {})
+
+
+def leading_to(name: str, **settings: Any) -> Connections:
+    module = discover()[name]
+    return Connections({"ads": Connection("ads", module, module.Settings(**settings), 1)}, {})
 
 
 @pytest.fixture
@@ -129,3 +134,35 @@ def test_a_plan_parks_what_cannot_be_kept(model: SyncModel, changes: dict[str, A
 
 def test_a_plan_goes_on_with_a_sync_whose_connection_is_not_there(model: SyncModel) -> None:
     assert cannot_plan(replace(model, destination="gone"), connections()) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "changes", "words"),
+    [
+        ("iterable", {"api_key_env": "K"}, {"target": "peopel", "keys": ("email",)}, "`target: peopel` is refused by"),
+        (
+            "segment",
+            {"write_key_env": "K"},
+            {"target": "events", "keys": ("id",)},
+            "`mode: mirror` is refused by segment",
+        ),
+        ("meta_ads", {"token_env": "T"}, {"target": "my audience"}, "(`meta_ads:target_is_no_audience_id`)"),
+        ("hubspot", {"token_env": "T"}, {"target": "no such thing"}, "(`hubspot:target_is_no_object_type`)"),
+        ("postgres_table", {"url_env": "U"}, {"target": "a.b.c.d"}, "(`target:no_table`)"),
+    ],
+)
+def test_a_target_or_a_mode_that_the_destination_would_refuse_is_wrong_before_anything_is_said(
+    model: SyncModel, name: str, settings: dict[str, Any], changes: dict[str, Any], words: str
+) -> None:
+    wrong = replace(model, columns=(), **changes)
+
+    found = [text for _, text in said(wrong, leading_to(name, **settings))]
+
+    assert any(words in text for text in found), found
+    assert cannot_plan(wrong, leading_to(name, **settings)) is not None
+
+
+def test_a_target_that_the_destination_knows_is_right(model: SyncModel) -> None:
+    assert said(replace(model, target="120330000000"), leading_to("meta_ads", token_env="T")) == []
+    events = replace(model, mode="append", target="events", keys=("id",), columns=())
+    assert said(events, leading_to("segment", write_key_env="K")) == []

@@ -111,9 +111,7 @@ def test_a_model_that_goes_breaks_the_project_until_they_are_written_again(own: 
 def test_a_project_that_is_broken_elsewhere_keeps_the_file(own: Settings) -> None:
     path = own.project_dir / exposures.FILE
     before = path.read_bytes()
-    (own.project_dir / "models/segments/seg_power_users.sql").write_text(
-        "{{ ref('nowhere') }}", encoding="utf-8"
-    )
+    (own.project_dir / "models/segments/seg_power_users.sql").write_text("{{ ref('nowhere') }}", encoding="utf-8")
 
     with pytest.raises(DefinitionError):
         exposures.write(own)

@@ -30,7 +30,7 @@ def sync_problems(
 def cannot_plan(model: SyncModel, connections: Connections) -> str | None:
     """Return why the sync cannot be planned as it is written, or None; where it goes is another matter."""
     found = connections.by_name.get(model.destination)
-    wrong = [*_of_mode(model, found), *_of_keys(model, found)]
+    wrong = [*_of_mode(model, found), *_of_keys(model, found), *_of_target(model, found)]
     return f"{wrong[0][1].partition(';')[0]} (`tailrace check`)" if wrong else None
 
 
@@ -53,6 +53,7 @@ def _problems(model: SyncModel, connections: Connections) -> Iterator[tuple[str,
         )
     yield from _of_mode(model, found)
     yield from _of_keys(model, found)
+    yield from _of_target(model, found)
     if not model.owner:
         yield "", "there is no owner; expected `meta={'owner': …}` in its config"
 
@@ -91,6 +92,22 @@ def _of_keys(model: SyncModel, found: Connection | None) -> Iterator[tuple[str, 
             (
                 f"`keys` are {', '.join(model.keys)}, by which {found.type} finds nobody, and a removal knows no more"
                 f" than them; expected one of: {', '.join(sorted(can))}.{nearest(model.keys[0], can)}"
+            ),
+        )
+
+
+def _of_target(model: SyncModel, found: Connection | None) -> Iterator[tuple[str, str]]:
+    """Yield what the destination itself would say of the target and the mode; what is wrong otherwise is said before."""
+    can = found is not None and found.capabilities.takes_batches and model.mode in found.capabilities.modes
+    code = found.refuses(model.target, model.mode, model.keys) if found is not None and can and model.keys else None
+    if found is not None and code is not None:
+        word = "mode" if code.startswith("mode:") or "removed" in code else "target"
+        said = f"`mode: {model.mode}`" if word == "mode" else f"`target: {model.target}`"
+        yield (
+            word,
+            (
+                f"{said} is refused by {found.type}, where `{found.name}` leads (`{code}`); expected what"
+                f" docs/destinations.md says of {found.type}"
             ),
         )
 

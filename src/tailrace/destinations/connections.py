@@ -6,8 +6,10 @@ environment; the file holds only the names of the variables.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,8 @@ from ruamel.yaml.error import MarkedYAMLError
 from tailrace import ids
 from tailrace.destinations import mime
 from tailrace.destinations.base import (
+    Batch,
+    BatchRow,
     Capabilities,
     Destination,
     Failure,
@@ -32,10 +36,13 @@ from tailrace.destinations.base import (
     Session,
     discover,
 )
-from tailrace.errors import DefinitionError, Problem, nearest
+from tailrace.errors import DefinitionError, Problem, TailraceError, nearest
 from tailrace.settings import Settings, secret
 
 FILE = "destinations.yml"
+_NEVER = datetime(2000, 1, 1, tzinfo=UTC)
+_OF_THE_SYNC = re.compile(r"^(target|mode):|:target_|removed")
+"""Codes of a refusal that is about a sync's target or mode, and no row's."""
 CHANNELS = ("email", "sms", "whatsapp", "push", "webhook", "slack")
 
 
@@ -95,6 +102,31 @@ class Connection:
     def may_have_health_data(self) -> bool:
         """Whether health data may go there: a contract covers it, or nothing leaves this machine."""
         return bool(self.settings.baa) or not self.capabilities.needs_live
+
+    def refuses(self, target: str, mode: str, keys: Sequence[str]) -> str | None:
+        """Return the code with which the module refuses every row of such a sync, for its target or its mode, or None.
+
+        It is asked for calls about nobody: no secret is read, and no byte leaves.
+        """
+        secrets = Secrets({key: "{}" for key, value in self.settings if key.endswith("_env") and value is not None})
+        nobody = dict.fromkeys(keys, "0")
+        for op in ("add", "remove") if mode == "mirror" else ("add",):
+            row = BatchRow(0, op, nobody, None if op == "remove" else nobody)
+            batch = Batch("check", "check", "check", target, 0, (row,), _NEVER, mode)
+            try:
+                self.module.build_request(self.settings, secrets, batch)
+            except RowsRefused as refused:
+                codes = list(refused.rows.values())
+            except RefusedError as refused:
+                codes = [refused.code]
+            except TailraceError:
+                # A secret that is no secret: what it says of the rest is not known here.
+                return None
+            else:
+                continue
+            if found := [code for code in codes if _OF_THE_SYNC.search(code)]:
+                return found[0]
+        return None
 
     def open(self, settings: Settings) -> Line:
         """Return an open line; its secrets are read now. Raises TailraceError that names an unset variable."""
