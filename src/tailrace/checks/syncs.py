@@ -97,7 +97,7 @@ def _of_keys(model: SyncModel, found: Connection | None) -> Iterator[tuple[str, 
 
 
 def _of_target(model: SyncModel, found: Connection | None) -> Iterator[tuple[str, str]]:
-    """Yield what the destination itself would say of the target and the mode; what is wrong otherwise is said before."""
+    """Yield what the destination itself would say of the target and the mode."""
     can = found is not None and found.capabilities.takes_batches and model.mode in found.capabilities.modes
     code = found.refuses(model.target, model.mode, model.keys) if found is not None and can and model.keys else None
     if found is not None and code is not None:
