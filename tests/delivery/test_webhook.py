@@ -154,7 +154,11 @@ def test_a_batch_is_one_post_with_ops_and_every_row_is_acknowledged(world, recei
         "data": {"id": "1", "plan": "pro"},
     }
     assert first["target"] == "people"
-    assert answers_of(world) == [(0, 0, "accepted", ""), (0, 1, "accepted", ""), (1, 0, "accepted", "")]
+    assert answers_of(world) == [
+        (0, 0, "accepted", "http_200"),
+        (0, 1, "accepted", "http_200"),
+        (1, 0, "accepted", "http_200"),
+    ]
 
 
 def test_rows_are_accepted_and_refused_one_by_one_and_an_unmentioned_row_is_unknown(world, receiver):
@@ -174,7 +178,7 @@ def test_rows_are_accepted_and_refused_one_by_one_and_an_unmentioned_row_is_unkn
     done = world.deliver()
     assert (done.rows.accepted, done.rows.rejected, done.rows.unknown) == (1, 2, 1)
     assert answers_of(world) == [
-        (0, 0, "accepted", ""),
+        (0, 0, "accepted", "http_200"),
         (0, 1, "rejected", "bad_plan"),
         (0, 2, "rejected", "error"),
         (0, 3, "unknown", "not_mentioned"),

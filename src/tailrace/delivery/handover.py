@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -71,10 +72,11 @@ class HandOver:
             at = self.now()
             record = self._record(claim, due, result, at, is_final=not may_repeat)
             self.journal.record(self.epoch, at, [record])
-            own = {row.position: (Outcome(row.outcome), row.code) for row in record.rows}
+            own = {row.position: (row.outcome, row.code) for row in record.rows}
             self.done.rows.claimed += len(rows)
-            for row in rows:
-                self.done.rows.add(*own.get(row.position, (Outcome(record.outcome), record.code)))
+            counts = Counter(own.get(row.position, (record.outcome, record.code)) for row in rows)
+            for (outcome, code), n in counts.items():
+                self.done.rows.add(Outcome(outcome), code, n)
 
     def _said_before(self, due: Due, *, may_repeat: bool) -> dict[int, batches.Said]:
         if due.attempt == 0:
