@@ -43,7 +43,7 @@ class Server:
     def dump(self, url: str) -> Path:
         """Return what pg_dump wrote of the schema that the URL names."""
         schema = url.rpartition("%3D")[2]
-        path = Path(tempfile.mkdtemp(prefix="pg-dump-")) / f"{schema}.sql"
+        path = self.folder / f"{schema}.sql"
         dumping = [tool("pg_dump"), "--schema", schema, "--file", str(path), self.url]
         subprocess.run(dumping, check=True, env=self.environment)
         return path
