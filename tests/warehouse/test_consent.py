@@ -89,6 +89,9 @@ RECEIPTS = [
     receipt("email_bounced", "2026-02-26T00:00:00Z", intent_id="i-ann-2", kind="soft"),
 ]
 
+# What a refusal said of Dan, as `pipeline/refusals.py` tells it.
+REFUSED = [receipt("sms_unsubscribed", "2026-02-28T00:00:00Z", intent_id="i-dan-1", code="twilio_21610")]
+
 LATER = [
     receipt("email_complained", "2026-02-28T00:00:00Z", intent_id="i-cid-1"),
     track("fay", "unsubscribed", "2026-02-28T00:00:00Z", topic="tips"),
@@ -163,6 +166,7 @@ def built(cast: Built, tmp_path_factory: pytest.TempPathFactory) -> Built:
         first,
         land(folder / "landing", LATER, seq=2),
         land(folder / "landing", FROM_ELSEWHERE, seq=3, source="support"),
+        land(folder / "landing", REFUSED, seq=4, source="tailrace"),
     )
     generation = build(settings, AS_OF, loads, files)
     assert generation.failed == {}
@@ -187,6 +191,7 @@ def test_consent_is_the_most_restrictive_word_of_person_and_inbox(built: Built) 
     assert rows(built, "dim_consents", "channel", "topic", "state") == {
         ("ann", "", "", "subscribed"),
         ("dan", "email", "tips", "unsubscribed"),
+        ("dan", "sms", "", "unsubscribed"),
         # An import may agree for the other channels; the word about mail stands.
         ("dan", "", "tips", "subscribed"),
         ("twin", "email", "tips", "unsubscribed"),
@@ -244,5 +249,5 @@ def test_what_nobody_answered_is_counted_since_the_last_human_answer(built: Buil
 def test_a_second_build_takes_nothing_twice(built: Built) -> None:
     counts = [built.ask(f"select count(*) from core.{table}")[0][0] for table in ("fct_sends", "fct_receipts")]
 
-    assert counts == [4, 8]
+    assert counts == [4, 9]
     assert built.ask("select count(*) from core.fct_consent_statements") == [(17,)]
