@@ -46,8 +46,14 @@ def e164(value: object, region: str | None) -> str | None:
 
     None when neither it nor `region` (a country in two letters, or by its English name) says which country.
     """
+    told = _dialled(_text(value), country(region))
+    # What reads as another number once more (`+27 0000000`: is the 0 dialled?) is none.
+    return told if told is not None and _dialled(told, None) == told else None
+
+
+def _dialled(text: str, region: str | None) -> str | None:
     try:
-        told = phonenumbers.parse(_text(value), country(region))
+        told = phonenumbers.parse(text, region)
     except phonenumbers.NumberParseException:
         return None
     if not phonenumbers.is_possible_number(told):
