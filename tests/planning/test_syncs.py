@@ -491,6 +491,21 @@ def test_a_column_more_changes_that_column_of_every_row(audience: World) -> None
     assert audience.plan(START + DAY).syncs[NAME]["columns"] == {"plan": 1}
 
 
+def test_under_other_rules_of_what_is_hashed_every_row_is_said_again(audience: World) -> None:
+    def under(rules: str) -> Plan:
+        audience.syncs = [SyncSpec(Sync(NAME), batch_size=9, segments=(), rules=rules)]
+        plan = audience.plan(next(days))
+        _answer(audience, plan, "accepted")
+        return plan
+
+    days = iter([START, START + DAY, START + 2 * DAY, START + 3 * DAY])
+    _hold(audience, "ada", "ben")
+    assert [op for op, _ in _ops(audience, under("google-2025"))] == ["add", "add"]
+    assert _ops(audience, under("google-2025")) == []
+    assert _ops(audience, under("google-2026-08")) == [("update", _key("ada")), ("update", _key("ben"))]
+    assert _ops(audience, under("google-2026-08")) == []
+
+
 def test_what_an_earlier_version_kept_is_read_and_its_columns_are_not_known(audience: World) -> None:
     _hold(audience, "ada", "ben")
     first = audience.plan(START)

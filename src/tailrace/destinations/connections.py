@@ -99,6 +99,11 @@ class Connection:
         return asked or self.capabilities.calls_per_second
 
     @property
+    def rules(self) -> str:
+        """The version of the rules by which the module writes people before it hashes them; '' when it has none."""
+        return str(getattr(self.module, "RULES", ""))
+
+    @property
     def may_have_health_data(self) -> bool:
         """Whether health data may go there: a contract covers it, or nothing leaves this machine."""
         return bool(self.settings.baa) or not self.capabilities.needs_live
@@ -186,8 +191,11 @@ class Connections:
 
     @property
     def fingerprint(self) -> str:
-        """Return a hash that changes when a plan would be another one: how many rows each connection takes at once."""
-        return ids.digest(*(f"{name}={self.batch_rows(name)}" for name in sorted(self.by_name)))
+        """Return a hash that changes when a plan would be another one: how many rows each connection takes at once, and
+        by which rules.
+        """
+        known = [(name, self.batch_rows(name), self.by_name[name].rules) for name in sorted(self.by_name)]
+        return ids.digest(*(f"{name}={rows}{rules and f' {rules}'}" for name, rows, rules in known))
 
     def batch_rows(self, name: str) -> int:
         """Return how many rows of a sync to the connection make a batch; 1000 where there is no such connection."""

@@ -312,5 +312,6 @@ def sync_spec(model: SyncModel, connections: Connections) -> SyncSpec:
         connections.batch_rows(model.destination),
         model.segments,
         is_idempotent=found is not None and found.is_idempotent,
+        rules="" if found is None else found.rules,
         problem=cannot_plan(model, connections),
     )

@@ -245,7 +245,7 @@ class _Look:
         )
 
     def standing(self, model: SyncModel) -> Mapping[str, Any]:
-        self.planner.desire(model)
+        self.planner.desire(sync_spec(model, self.definitions.connections))
         query = engine.statement(_PACKAGE, "sync_standing")
         (counts,) = engine.rows(self.connection, query, {"mode": model.mode, "again": AGAIN})
         return counts

@@ -76,14 +76,15 @@ class LetGo:
 class SyncSpec:
     """A sync to plan: its model, what its destination takes at once, and the segments that it reads.
 
-    `is_idempotent`: the destination recognises a row that it has heard before. `problem` is why it cannot be planned as
-    it is written.
+    `is_idempotent`: the destination recognises a row that it has heard before. `rules`: the version of those by which it
+    writes what it hashes; by others each row is another one. `problem` is why it cannot be planned as it is written.
     """
 
     model: SyncModel
     batch_size: int
     segments: tuple[str, ...]
     is_idempotent: bool = False
+    rules: str = ""
     problem: str | None = None
 
 
@@ -172,7 +173,7 @@ class SyncPlanner:
         summary |= {"destination": model.destination, "target": model.target, "mode": model.mode}
         summary |= {"desired": None, "columns": {}} | dict.fromkeys(("add", "update", "remove", "left", "changed"), 0)
         if summary["parked"] is None:
-            self.desire(model)
+            self.desire(spec)
             if repeated := self._count("select count(*) - count(distinct key) from desired"):
                 summary["parked"] = f"{repeated} rows repeat a key"
         if summary["parked"] is not None:
@@ -234,12 +235,14 @@ class SyncPlanner:
         query = _statement("sync_columns").replace("{cells}", cells(names, "operations.")).replace("{names}", listed)
         self._connection.execute(f"create or replace temp table differing_columns as {query}")
 
-    def desire(self, model: SyncModel) -> None:
-        """Make the table `desired`: one row per key, its columns as JSON text, and the hash of that."""
+    def desire(self, spec: SyncSpec) -> None:
+        """Make the table `desired`: one row per key, its columns as JSON text, and the hash of these and the rules."""
+        model = spec.model
+        written = f"md5(data || {literal(spec.rules)})" if spec.rules else "md5(data)"
         keys = ", ".join(f"{identifier(key)} := {identifier(key)}::varchar" for key in model.keys)
         columns = ", ".join(f"{identifier(column)} := {identifier(column)}" for column in model.columns)
         self._connection.execute(
-            "create or replace temp table desired as select key, md5(data) as row_hash, data from"
+            "create or replace temp table desired as select key, " + written + " as row_hash, data from"
             f" (select to_json(struct_pack({keys}))::varchar as key, to_json(struct_pack({columns}))::varchar as data"
             f" from wh.{model.relation})"
         )
