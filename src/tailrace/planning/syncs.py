@@ -76,8 +76,8 @@ class LetGo:
 class SyncSpec:
     """A sync to plan: its model, what its destination takes at once, and the segments that it reads.
 
-    `is_idempotent`: the destination recognises a row that it has heard before. `rules`: the version of those by which it
-    writes what it hashes; by others each row is another one. `problem` is why it cannot be planned as it is written.
+    `is_idempotent`: the destination recognises a row that it has heard before. `rules`: the version of those by which
+    it writes what it hashes; by others each row is another one. `problem` is why it cannot be planned as it is written.
     """
 
     model: SyncModel
