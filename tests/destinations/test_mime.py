@@ -1,12 +1,13 @@
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from email import message_from_bytes
 from email.header import Header
 from email.policy import default
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tailrace.destinations import mime
@@ -182,3 +183,21 @@ def test_where_the_page_takes_no_post_none_is_promised():
 def test_a_promise_of_one_click_that_no_address_keeps_is_refused(headers):
     with pytest.raises(RefusedError, match="header:not_one_click"):
         mime.build(message(headers=headers), SENDER)
+
+
+@given(
+    local=st.text("aZ9._+-'!é \"@(", min_size=0, max_size=66),
+    domain=st.sampled_from(
+        ["people.test", "Mail.People.TEST", "münchen.example", "localhost", "x", "-a.test", "", "a.b" * 80 + ".test"]
+    ),
+)
+@settings(deadline=None)
+def test_a_plain_address_is_read_as_any_other(local: str, domain: str) -> None:
+    address = f"{local}@{domain}"
+    try:
+        expected = mime._valid(address)
+    except RefusedError as error:
+        with pytest.raises(RefusedError, match=re.escape(str(error))):
+            mime.mailbox(address)
+    else:
+        assert mime.mailbox(address) == expected

@@ -16,7 +16,7 @@ from datetime import datetime
 from enum import StrEnum
 from functools import cache
 from pathlib import Path
-from typing import Any, ClassVar, Protocol, runtime_checkable
+from typing import Any, ClassVar, Protocol, cast, runtime_checkable
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -364,16 +364,40 @@ class Matching(Protocol):
         """Return how many, or None when it does not say."""
 
 
+class Destinations(Mapping[str, Destination]):
+    """Every destination by name. A module is imported when it is asked for: most projects speak to two or three."""
+
+    def __init__(self, modules: Mapping[str, str]) -> None:
+        self._modules = dict(modules)
+
+    def __getitem__(self, name: str) -> Destination:
+        """Return one destination's module."""
+        module: Any = importlib.import_module(self._modules[name])
+        return cast(Destination, module)
+
+    def __iter__(self) -> Iterator[str]:
+        """Iterate over the names."""
+        return iter(self._modules)
+
+    def __len__(self) -> int:
+        """Return how many there are."""
+        return len(self._modules)
+
+
+_NAMED = re.compile(r'^NAME = "(\w+)"$', re.MULTILINE)
+
+
 @cache
-def discover() -> dict[str, Destination]:
-    """Return every destination by name: each module of this folder that has a NAME."""
+def discover() -> Destinations:
+    """Return every destination: each module of this folder that has a NAME."""
     package = importlib.import_module("tailrace.destinations")
     found = {}
     for entry in pkgutil.iter_modules(package.__path__):
-        module: Any = importlib.import_module(f"{package.__name__}.{entry.name}")
-        if hasattr(module, "NAME"):
-            found[str(module.NAME)] = module
-    return found
+        name = f"{package.__name__}.{entry.name}"
+        source = pkgutil.get_data(package.__name__, f"{entry.name}.py") or b""
+        if named := _NAMED.search(source.decode()):
+            found[named[1]] = name
+    return Destinations(found)
 
 
 def meaning(codes: Mapping[Any, Meaning], code: Any) -> Meaning:

@@ -24,6 +24,9 @@ LONGEST_LINE = 998
 _UNSUBSCRIBE, _POST = "List-Unsubscribe", "List-Unsubscribe-Post"
 _SECURE = re.compile(r"<\s*https://", re.IGNORECASE)
 _SENDER = re.compile(r'(?:"?(?P<name>[^"<>]*)"?\s*<)?(?P<address>[^<>\s"]+)>?')
+_PLAIN = re.compile(r"[A-Za-z0-9_+-]+(?:\.[A-Za-z0-9_+-]+)*", re.ASCII)
+# RFC 5321, 4.5.3.1.
+_LONGEST_LOCAL, _LONGEST = 64, 254
 # C0, DEL and C1 controls, the Unicode line and paragraph separators, and lone surrogates.
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
@@ -115,6 +118,21 @@ def mailbox(address: str) -> str:
     """
     if _CONTROL.search(address):
         raise RefusedError("address:control_character")
+    local, _, domain = address.rpartition("@")
+    # Nearly all are plain before the `@`, at a domain that was seen before.
+    if _PLAIN.fullmatch(local) and len(local) <= _LONGEST_LOCAL:
+        plain = f"{local}@{_domain(domain)}"
+        if len(plain) <= _LONGEST and len(address) <= _LONGEST:
+            return plain
+    return _valid(address)
+
+
+@lru_cache(maxsize=4096)
+def _domain(domain: str) -> str:
+    return _valid(f"a@{domain}").removeprefix("a@")
+
+
+def _valid(address: str) -> str:
     try:
         valid = validate_email(address, check_deliverability=False, allow_smtputf8=False, test_environment=True)
     except EmailNotValidError:

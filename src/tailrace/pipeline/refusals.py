@@ -11,7 +11,6 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from tailrace import durable, engine
-from tailrace.destinations.base import discover
 from tailrace.destinations.connections import load_connections
 from tailrace.landing.mirror import mirrored
 from tailrace.pipeline.broadcast import SOURCE
@@ -26,12 +25,10 @@ def tell(settings: Settings) -> str | None:
 
     Returns in words what keeps it from being landed, or None.
     """
-    spoken = {one.type for one in load_connections(settings).by_name.values()}
     codes = {
         code: kind
-        for name, module in discover().items()
-        if name in spoken
-        for code, kind in getattr(module, "RECEIPTS", {}).items()
+        for connection in load_connections(settings).by_name.values()
+        for code, kind in getattr(connection.module, "RECEIPTS", {}).items()
     }
     folder = settings.inbox / SOURCE
     done = max((last for _, last, _ in _spans(folder.glob("refusals-*.jsonl"))), default=0)
