@@ -143,8 +143,18 @@ def relation_of(entry: Mapping[str, Any]) -> str:
     return f"{schema}.{entry['alias']}"
 
 
+class _Relation(str):
+    """A relation in rendered SQL, which never names its database."""
+
+    __slots__ = ()
+
+    def include(self, **_parts: bool) -> str:
+        """Return the relation, of which dbt would leave out parts."""
+        return self
+
+
 def _relation(relation: str) -> str:
-    return ".".join(identifier(part) for part in relation.split(".", 1))
+    return _Relation(".".join(identifier(part) for part in relation.split(".", 1)))
 
 
 def _return(value: Any = None) -> NoReturn:
