@@ -39,6 +39,7 @@ bench: $(VENV)/dev.stamp ## Run the benchmarks; they print ratios
 	$(PYTHON) -m tests.benchmarks.bench_segments
 	$(PYTHON) -m tests.benchmarks.bench_diff
 	$(PYTHON) -m tests.benchmarks.bench_quiet_run
+	$(PYTHON) -m tests.benchmarks.bench_delivery
 
 # --no-deps: the locks name every package, so nothing is left to resolve.
 $(VENV)/run.stamp: requirements/run.lock pyproject.toml | $(PYTHON)
