@@ -22,6 +22,8 @@ class HostSettings(ConnectionSettings):
     `private_network` allows http and addresses that are not public.
     """
 
+    home: ClassVar[str] = ""
+
     base_url: str | None = None
     private_network: bool = False
     timeout_seconds: float = Field(default=30.0, gt=0, le=300)
@@ -34,6 +36,11 @@ class HostSettings(ConnectionSettings):
         if self.base_url is not None and not (self.base_url.startswith(schemes) and urlsplit(self.base_url).netloc):
             raise ValueError("`base_url` must begin with https:// (http:// only with `private_network: true`)")
         return self
+
+    @property
+    def host(self) -> str:
+        """The address that paths are put after, without a slash at its end."""
+        return (self.base_url or self.home).rstrip("/")
 
 
 class ApiSettings(HostSettings):

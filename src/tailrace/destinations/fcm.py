@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import orjson
 
@@ -41,14 +41,11 @@ class Settings(api.HostSettings):
     newer installation ids (`fid`).
     """
 
+    home: ClassVar[str] = "https://fcm.googleapis.com"
+
     key_env: str
     project: str | None = None
     addressed_by: Literal["token", "fid"] = "token"
-
-    @property
-    def host(self) -> str:
-        """The address that paths are put after, without a slash at its end."""
-        return (self.base_url or "https://fcm.googleapis.com").rstrip("/")
 
 
 CAPABILITIES = Capabilities(

@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 from zoneinfo import ZoneInfo
 
 import orjson
@@ -58,6 +58,8 @@ class Settings(api.HostSettings):
     columns of these names (true, false) say it of one person. `default_country`, `hashed`: as for meta_ads.
     """
 
+    home: ClassVar[str] = HOST
+
     credentials_env: str
     account: str = Field(pattern=r"^\d+$")
     account_type: AccountType = "GOOGLE_ADS"
@@ -71,11 +73,6 @@ class Settings(api.HostSettings):
     timeout_seconds: float = Field(default=120.0, gt=0, le=300)
     slots: int = Field(default=1, ge=1, le=50)
     batch_rows: int = Field(default=10_000, ge=1, le=10_000)
-
-    @property
-    def host(self) -> str:
-        """The address that paths are put after, without a slash at its end."""
-        return (self.base_url or HOST).rstrip("/")
 
 
 CAPABILITIES = Capabilities(

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import orjson
 from pydantic import Field
@@ -53,14 +53,11 @@ class Settings(api.HostSettings):
     loses the member.
     """
 
+    home: ClassVar[str] = HOST
+
     token_env: str
     removal: Literal["archive"] | None = None
     slots: int = Field(default=1, ge=1, le=50)
-
-    @property
-    def host(self) -> str:
-        """The address that paths are put after, without a slash at its end."""
-        return (self.base_url or HOST).rstrip("/")
 
 
 CAPABILITIES = Capabilities(

@@ -15,7 +15,7 @@ import hmac
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 from urllib.parse import quote
 
 import orjson
@@ -51,6 +51,8 @@ class Settings(api.HostSettings):
     already, made by Meta's rules.
     """
 
+    home: ClassVar[str] = HOST
+
     token_env: str
     app_secret_env: str | None = None
     api_version: str = Field(default="v25.0", pattern=r"^v\d+\.\d+$")
@@ -58,11 +60,6 @@ class Settings(api.HostSettings):
     hashed: list[str] = Field(default_factory=list)
     slots: int = Field(default=1, ge=1, le=50)
     batch_rows: int = Field(default=10_000, ge=1, le=10_000)
-
-    @property
-    def host(self) -> str:
-        """The address that paths are put after, without a slash at its end."""
-        return (self.base_url or HOST).rstrip("/")
 
 
 CAPABILITIES = Capabilities(

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from email.utils import formataddr
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from pydantic import Field
 
@@ -36,15 +36,12 @@ class Settings(api.HostSettings):
     `stream` is the message stream: `broadcast` for marketing, `outbound` for transactional mail. There is one region.
     """
 
+    home: ClassVar[str] = "https://api.postmarkapp.com"
+
     token_env: str
     sender: str | None = Field(default=None, alias="from")
     stream: str = Field(default="broadcast", pattern=r"^[a-z0-9_-]+$")
     one_click: bool = True
-
-    @property
-    def host(self) -> str:
-        """The address that paths are put after, without a slash at its end."""
-        return (self.base_url or "https://api.postmarkapp.com").rstrip("/")
 
 
 CAPABILITIES = Capabilities(

@@ -8,7 +8,7 @@ bot must be a member of the channel. The text is Slack's mrkdwn; `<!channel>` an
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from pydantic import Field
 
@@ -34,14 +34,11 @@ NAME = "slack_bot"
 class Settings(api.HostSettings):
     """`token_env` names the bot's token (xoxb-…), `channel` where messages go that name none in `to`."""
 
+    home: ClassVar[str] = "https://slack.com/api"
+
     token_env: str
     channel: str | None = None
     slots: int = Field(default=1, ge=1, le=50)
-
-    @property
-    def host(self) -> str:
-        """The address that paths are put after, without a slash at its end."""
-        return (self.base_url or "https://slack.com/api").rstrip("/")
 
 
 CAPABILITIES = Capabilities(
