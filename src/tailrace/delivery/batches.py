@@ -144,7 +144,8 @@ def sum_up(done: Rows, before: Mapping[int, Said], *, may_repeat: bool) -> Resul
     What is open decides: as long as rows of it wait, the batch waits. An answer that was lost leaves it `unknown`.
     """
     said = {**before, **done.said}
-    outcomes = {outcome for outcome, _ in said.values()}
+    kinds = set(said.values())
+    outcomes = {outcome for outcome, _ in kinds}
     outcome = next((one for one in _OPEN if one in outcomes), None)
     if outcome is None and done.is_lost and may_repeat:
         outcome = Outcome.UNKNOWN
@@ -152,11 +153,9 @@ def sum_up(done: Rows, before: Mapping[int, Said], *, may_repeat: bool) -> Resul
         outcome = next(one for one in (Outcome.ACCEPTED, Outcome.REJECTED, Outcome.UNKNOWN) if one in outcomes)
     is_last = done.last.outcome is outcome
     code = done.last.code if is_last else next(code for one, code in said.values() if one is outcome)
-    rows = tuple(
-        RowResult(position, one, own)
-        for position, (one, own) in sorted(said.items())
-        if one is not outcome or (own != code and one is not Outcome.ACCEPTED)
-    )
+    own = {(one, its) for one, its in kinds if one is not outcome or (its != code and one is not Outcome.ACCEPTED)}
+    differing = sorted((position, *kind) for position, kind in said.items() if kind in own) if own else ()
+    rows = tuple(RowResult(*row) for row in differing)
     return replace(done.last, outcome=outcome, code=code, rows=rows, provider_id=done.provider_id)
 
 
@@ -166,8 +165,10 @@ def is_done(said: Said, *, may_repeat: bool) -> bool:
 
 
 def _note(done: Rows, cut: Sequence[BatchRow], result: Result) -> None:
-    named = {row.position: (row.outcome, row.code) for row in result.rows}
-    done.said |= {row.position: named.get(row.position, (result.outcome, result.code)) for row in cut}
+    done.said |= dict.fromkeys([row.position for row in cut], (result.outcome, result.code))
+    if result.rows:
+        asked = {row.position for row in cut}
+        done.said |= {row.position: (row.outcome, row.code) for row in result.rows if row.position in asked}
     done.is_lost = done.is_lost or result.outcome is Outcome.UNKNOWN
     done.provider_id = result.provider_id or done.provider_id
     done.last = result

@@ -65,17 +65,17 @@ class HandOver:
         before = self._said_before(due, may_repeat=may_repeat)
         claimed = self._claim([due], self.done.rows, is_idempotent=may_repeat)
         for claim in claimed.claims:
-            rows = tuple(row for row in batch.rows if row.position not in before)
+            rows = tuple(row for row in batch.rows if row.position not in before) if before else batch.rows
             done = batches.drive(self.line, batch, rows, self._call, self._why_not)
             self.line.flush()
             result = batches.sum_up(done, before, may_repeat=may_repeat)
             at = self.now()
             record = self._record(claim, due, result, at, is_final=not may_repeat)
             self.journal.record(self.epoch, at, [record])
-            own = {row.position: (row.outcome, row.code) for row in record.rows}
+            own = Counter((row.outcome, row.code) for row in record.rows if row.position not in before)
+            own[record.outcome, record.code] += len(rows) - own.total()
             self.done.rows.claimed += len(rows)
-            counts = Counter(own.get(row.position, (record.outcome, record.code)) for row in rows)
-            for (outcome, code), n in counts.items():
+            for (outcome, code), n in (+own).items():
                 self.done.rows.add(Outcome(outcome), code, n)
 
     def _said_before(self, due: Due, *, may_repeat: bool) -> dict[int, batches.Said]:

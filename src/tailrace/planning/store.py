@@ -373,6 +373,11 @@ class Store:
                 return connection.sql(f"select * from {self.source(plan, relation, '')}").to_arrow_table()
         return pa.concat_tables(pq.read_table(self.path(piece)) for piece in pieces)
 
+    def paths(self, plan: Plan, relation: str) -> list[Path]:
+        """Return where the pieces of a relation stand, in their order; none when the plan does not have it."""
+        self._require(plan, relation)
+        return [self.path(piece) for piece in plan.relations.get(relation, ()) if piece.rows]
+
     def columns(self, piece: Piece) -> frozenset[str]:
         """Return the names of the piece's columns; they are read once, as an object never changes."""
         if piece.sha256 not in self._columns:
