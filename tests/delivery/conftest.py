@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
 from delivery_world import Post, World
 from receiver import Receiver
 
@@ -21,3 +23,11 @@ def receiver():
     running = Receiver()
     yield running
     running.close()
+
+
+@pytest.fixture(scope="session")
+def private_key():
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    return key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    ).decode()

@@ -78,7 +78,7 @@ class ParquetPlans:
         table = self._read(plan_id, f"sync_{sync}")
         rows = table.filter(pc.equal(table["batch_no"], batch_no)).to_pylist()
         for row in rows:
-            if json.loads(row["key"])["id"] == self.long:
+            if json.loads(row["key"]).get("id") == self.long:
                 row["data"] = json.dumps({"id": self.long, "plan": "pro" * 100})
         return pa.Table.from_pylist(rows, schema=table.schema)
 
@@ -98,6 +98,18 @@ class CallRenderer:
         name = data["customer"]["first_name"]
         call = {"method": "POST", "url": self.urls.get(name, self.url), "headers": {}, "body": {"name": name}}
         return Rendered("", "", json.dumps(call), {}, "", "")
+
+
+class NamingRenderer:
+    """Says each person's name, in the form in which the channel takes its words."""
+
+    def __init__(self, channel: str) -> None:
+        self.channel = channel
+
+    def render(self, source, data, *, message_key=None):
+        name = data["customer"]["first_name"]
+        text = json.dumps({"title": "Hello", "body": name}) if self.channel == "push" else f"Dear {name}"
+        return Rendered(f"Hello {name}", None, text, {}, from_email="hello@acme.test", from_name="Acme")
 
 
 class World:
@@ -334,25 +346,45 @@ _CONTEXT = multiprocessing.get_context("forkserver")
 _CONTEXT.set_forkserver_preload(["delivery_world"])
 
 
-def _child(root: Path, now: datetime, crash_at: str, calls: str, mode: str, workers: int) -> None:
-    if crash_at:
-        os.environ["TAILRACE_CRASH_AT"] = crash_at
+def _child(
+    root: Path,
+    now: datetime,
+    crash_at: str,
+    calls: str,
+    mode: str,
+    workers: int,
+    environment: dict[str, str],
+    channel: str,
+) -> None:
+    os.environ.update(environment | ({"TAILRACE_CRASH_AT": crash_at} if crash_at else {}))
     world = World(root)
     world.now = now
     world.plans.mode = mode
     if calls:
         world.renderer = CallRenderer(calls)
+    elif channel:
+        world.renderer = NamingRenderer(channel)
     world.deliver(workers=workers)
 
 
 def start_sender(
-    root: Path, now: datetime, crash_at: str = "", calls: str = "", mode: str = "mirror", workers: int = 1
+    root: Path,
+    now: datetime,
+    crash_at: str = "",
+    calls: str = "",
+    mode: str = "mirror",
+    workers: int = 1,
+    environment: dict[str, str] | None = None,
+    channel: str = "",
 ):
     """Return a running process that delivers from the world at `root`, and dies where `crash_at` says.
 
-    With `calls`, what it delivers are webhook steps that call this address; `mode` is that of its syncs.
+    With `calls`, what it delivers are webhook steps that call this address; with `channel`, words for that channel that
+    name who they are for. `mode` is that of its syncs; `environment` has what it needs to get to its far end.
     """
-    process = _CONTEXT.Process(target=_child, args=(root, now, crash_at, calls, mode, workers))
+    process = _CONTEXT.Process(
+        target=_child, args=(root, now, crash_at, calls, mode, workers, environment or {}, channel)
+    )
     process.start()
     return process
 

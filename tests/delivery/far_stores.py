@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import multiprocessing
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
@@ -13,19 +11,10 @@ from pathlib import Path
 
 import boto3
 import psycopg
-from delivery_world import World
+from delivery_world import start_sender
 from moto.server import ThreadedMotoServer
 from tests.destinations.ssh_server import PASSWORD, Host
 from tests.landing import postgres
-
-_CONTEXT = multiprocessing.get_context("forkserver")
-
-
-def _deliver(root: Path, now: datetime, mode: str, environment: dict[str, str]) -> None:
-    os.environ.update(environment)
-    world = World(root)
-    world.now, world.plans.mode = now, mode
-    world.deliver()
 
 
 class Place:
@@ -40,10 +29,7 @@ class Place:
 
     def start_sender(self, root: Path, now: datetime, crash_at: str, mode: str):
         """Return a running process that delivers from the world at `root`, and dies where `crash_at` says."""
-        environment = self.environment | ({"TAILRACE_CRASH_AT": crash_at} if crash_at else {})
-        process = _CONTEXT.Process(target=_deliver, args=(root, now, mode, environment))
-        process.start()
-        return process
+        return start_sender(root, now, crash_at, mode=mode, environment=self.environment)
 
 
 class Table(Place):
@@ -123,5 +109,8 @@ def opened(name: str, root: Path, server: postgres.Server) -> Iterator[Place]:
     else:
         store = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
         store.start()
-        yield Bucket("http://{}:{}".format(*store.get_host_and_port()))
+        bucket = Bucket("http://{}:{}".format(*store.get_host_and_port()))
+        yield bucket
+        # What is stored belongs to this process, not to one server.
+        bucket.bucket.objects.delete()
         store.stop()

@@ -11,9 +11,8 @@ from types import SimpleNamespace
 
 import pyarrow as pa
 import pytest
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import rsa
 from delivery_world import ParquetPlans, World, free_port
+from far_vendors import HTTP, aimed_at, channel_of, granted
 from receiver import Receiver, answer
 from tests.destinations import test_shape as shape
 
@@ -21,13 +20,6 @@ from tailrace.destinations import transport
 from tailrace.destinations.base import discover
 from tailrace.journal import Journal
 
-FILES = frozenset({"files"})
-"""Not calls but stored objects, by a client of its own."""
-HTTP = sorted(
-    name
-    for name, module in discover().items()
-    if "private_network" in module.Settings.model_fields and name not in FILES
-)
 HTML = b"<html><body>Bad gateway, kim@people.test</body></html>"
 
 # What the server does once, and what may then become of a row whose call reached it.
@@ -49,14 +41,6 @@ MISBEHAVES = {
 }
 # What a destination says of itself that differs, and why.
 OTHERWISE: dict[tuple[str, str], set[str]] = {}
-
-
-@pytest.fixture(scope="session")
-def private_key():
-    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-    return key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    ).decode()
 
 
 class People(ParquetPlans):
@@ -104,9 +88,7 @@ class Ground:
         self.world.plans = People(self.world.settings.plans, name)
         self.world.renderer = Words(name)
         self.private_key, self.monkeypatch = private_key, monkeypatch
-        self.channel = shape.MESSAGES.get(name, shape.MESSAGE).channel
-        if self.channel not in self.can.channels:
-            self.channel = min(self.can.channels, default="")
+        self.channel = channel_of(name)
         self.aim(receiver.port)
         target = shape.TARGETS.get(name, "people")
         if self.can.takes_batches:
@@ -118,19 +100,10 @@ class Ground:
 
     def aim(self, port):
         """Let the destination's address be this port."""
-        url = f"http://127.0.0.1:{port}"
-        settings = dict(shape.SETTINGS[self.name]) | {"private_network": True, "timeout_seconds": 0.4}
-        fields = self.module.Settings.model_fields
-        settings |= {"base_url": url} if "base_url" in fields else {}
-        settings |= {"url": f"{url}/in"} if "url" in fields else {}
-        secrets = dict(shape.SECRETS) | {"url_env": f"{url}/services"}
-        google = {"project_id": "p", "client_email": "a@b.test", "token_uri": f"{url}/token", "type": "service_account"}
-        known = {"key_env", "credentials_env"}
-        secrets |= {field: json.dumps(google | {"private_key": self.private_key}) for field in known}
-        for field, variable in settings.items():
-            if field.endswith("_env"):
-                self.monkeypatch.setenv(variable, secrets.get(field, "canary"))
-        document = {"connections": {"hook": {"type": self.name} | settings}}
+        settings, environment = aimed_at(port, self.name, self.private_key, {"timeout_seconds": 0.4})
+        for variable, value in environment.items():
+            self.monkeypatch.setenv(variable, value)
+        document = {"connections": {"hook": settings}}
         document["channels"] = {} if self.can.takes_batches else {self.channel: "hook"}
         self.world.destinations(json.dumps(document))
 
@@ -171,8 +144,7 @@ def test_whatever_the_server_does_each_row_has_the_right_outcome_and_none_is_los
     for number, (what, (told, allowed)) in enumerate(MISBEHAVES.items()):
         ground = Ground(tmp_path / str(number), name, far_end, monkeypatch, private_key)
         healthy = shape.REPLIES[name]
-        granted = {"access_token": "t", "expires_in": 3600, "instance_url": f"http://127.0.0.1:{far_end.port}"}
-        token = answer(200, json.dumps(granted).encode())
+        token = granted(far_end.port)
         well = answer(healthy.status, healthy.body)
 
         def behave(call, told=told, well=well, token=token):
