@@ -74,7 +74,7 @@ def test_a_messaging_service_a_key_and_what_else_is_set_are_in_the_call(open_lin
     sender = open_line(
         messaging_service="MG1",
         key_sid="SK1",
-        status_callback="https://acme.test/t",
+        status_callback="https://acme.test/t?k=1#f",
         validity_seconds=600,
         smart_encoded=True,
     )
@@ -82,7 +82,7 @@ def test_a_messaging_service_a_key_and_what_else_is_set_are_in_the_call(open_lin
     (call,) = sender.end.calls
     assert call.form == {
         "To": KIM, "MessagingServiceSid": "MG1", "Body": "Hi", "SmartEncoded": "true",
-        "StatusCallback": "https://acme.test/t", "ValidityPeriod": "600",
+        "StatusCallback": "https://acme.test/t?k=1&intent_id=0a1b2c#f", "ValidityPeriod": "600",
     }  # fmt: skip
     assert call.headers["authorization"] == "Basic " + base64.b64encode(b"SK1:canary").decode()
 

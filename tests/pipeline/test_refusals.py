@@ -13,6 +13,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from tailrace.destinations import twilio
+from tailrace.destinations.base import discover
 from tailrace.journal.readings import MIRRORS
 from tailrace.landing.inbox import land_inbox
 from tailrace.landing.loads import event_files, loads
@@ -23,6 +25,7 @@ from tests.installation import PROJECT
 
 AT = datetime(2026, 3, 1, 6, tzinfo=UTC)
 CONTRACT = Path("contracts") / "sources" / "tailrace.yml"
+FCM = "  app: {type: fcm, key_env: F, project: p}\n"
 TWILIO = "connections:\n  text: {type: twilio, account_sid: AC1, token_env: T, from: Acme}\n"
 POSTMARK = "  mail: {type: postmark, token_env: P}\n"
 
@@ -32,7 +35,7 @@ def settings(tmp_path):
     told = Settings(tmp_path / "data", tmp_path / "project")
     (told.project_dir / CONTRACT).parent.mkdir(parents=True)
     shutil.copy(PROJECT / CONTRACT, told.project_dir / CONTRACT)
-    (told.project_dir / "destinations.yml").write_text(TWILIO + POSTMARK)
+    (told.project_dir / "destinations.yml").write_text(TWILIO + POSTMARK + FCM)
     return told
 
 
@@ -78,12 +81,18 @@ def test_a_refusal_that_says_something_of_its_person_is_a_receipt_of_the_next_ru
         ("i4", "sms", "accepted", "queued"),
         ("i5", "sms", "unknown", "twilio_21610"),
         ("i6", "whatsapp", "rejected", "twilio_21610"),
+        ("i7", "push", "rejected", "UNREGISTERED"),
+        ("i8", "push", "rejected", "SENDER_ID_MISMATCH"),
+        ("i9", "sms", "rejected", "twilio_30003"),
     )
     assert tell(settings) is None
     at = AT.replace(tzinfo=None)
     assert landed(settings) == [
         ("email_bounced", "i2", "tailrace", at, None),
+        ("push_bounced", "i7", "tailrace", at, None),
+        ("sms_bounced", "i3", "tailrace", at, None),
         ("sms_unsubscribed", "i1", "tailrace", at, None),
+        ("whatsapp_unsubscribed", "i6", "tailrace", at, None),
     ]
 
 
@@ -105,7 +114,7 @@ def test_each_outcome_is_told_once_whatever_is_repeated_or_cleaned_up(settings):
 
 def test_where_nothing_of_the_kind_was_said_nothing_is_written(settings):
     assert tell(settings) is None
-    mirrored(settings, 1, ("i1", "sms", "rejected", "twilio_21211"))
+    mirrored(settings, 1, ("i1", "sms", "rejected", "twilio_21612"))
     assert tell(settings) is None
     assert not settings.inbox.exists()
 
@@ -128,8 +137,6 @@ def test_without_the_contract_nothing_is_lost_and_it_is_said(settings):
 
 
 def test_the_models_know_every_receipt_that_a_destination_names():
-    from tailrace.destinations.base import discover
-
     model = (PROJECT / "models" / "core" / "fct_receipts.sql").read_text()
     channels, kinds = (
         json.loads(re.search(rf"set {name} = (\[.*\])", model)[1].replace("'", '"')) for name in ("channels", "kinds")
@@ -137,4 +144,12 @@ def test_the_models_know_every_receipt_that_a_destination_names():
     named = [kind for module in discover().values() for kind in getattr(module, "RECEIPTS", {}).values()]
     assert named
     assert set(named) <= set(kinds)
-    assert channels == ["email", "sms", "push"], "the channels of refusals.sql"
+    assert channels == ["email", "sms", "whatsapp", "push"], "the channels of refusals.sql"
+
+
+def test_a_number_is_dead_by_the_same_codes_whether_twilio_says_so_at_the_call_or_later():
+    model = (PROJECT / "models" / "core" / "fct_receipts.sql").read_text()
+    later = re.findall(r"'(\d{5})'", model)
+    assert sorted(f"twilio_{code}" for code in later) == sorted(
+        code for code, kind in twilio.RECEIPTS.items() if kind == "bounced"
+    )

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -23,6 +24,8 @@ PRO = {
     "columns": ["plan"],
     "where": "plan = 'pro'",
 }
+DEAD = "the address is dead or on the suppression list"
+OFF_THE_LIST = "or its way off the suppression list"
 LOGIN = {"event": "login", "where_sql": None, "since": WAIT}
 
 
@@ -251,6 +254,38 @@ def test_consent_names_the_topic_to_opt_in_to(trial: World) -> None:
     assert gate(explain(trial, "ada"), "consent").change == "to opt in to the topic tips"
     trial.plan(START + 3 * DAY)
     assert (explain(trial, "ada").shut, explain(trial, "ada").change) == ("consent", "to opt in to the topic tips")
+
+
+@pytest.mark.parametrize(
+    ("since", "channel", "seen", "change"),
+    [
+        (START, "sms", "bounced since 2026-01-01 06:00 (tailrace)", "another number"),
+        (START, "push", "bounced since 2026-01-01 06:00 (tailrace)", "another installation"),
+        (datetime(1, 1, 1, tzinfo=UTC), "email", "bounced (tailrace)", "another address"),
+    ],
+)
+def test_who_is_suppressed_is_told_why_since_when_and_by_whose_word(
+    trial: World, since: datetime, channel: str, seen: str, change: str
+) -> None:
+    told = {"person_id": ids.person_id("ada"), "channel": channel, "reason": "bounced", "source": "tailrace"}
+    trial.suppressions = [told | {"suppressed_at": since.replace(tzinfo=None)}]
+    trial.campaigns = [walking({"id": "rest", "wait": WAIT}, messages={"bye": replace(message(), channel=channel)})]
+    trial.plan(START + DAY)
+    ahead = gate(explain(trial, "ada"), "consent")
+    trial.plan(START + 3 * DAY)
+    due = explain(trial, "ada")
+
+    assert (ahead.holds, ahead.seen, ahead.change) == (False, f"{DEAD}: {seen}", f"{change}, {OFF_THE_LIST}")
+    assert (due.shut, gate(due, "consent").seen, due.change) == ("consent", ahead.seen, ahead.change)
+
+
+@pytest.mark.parametrize(("channel", "holds"), [("email", True), ("sms", False), ("push", True)])
+def test_the_address_is_that_of_the_channel(trial: World, channel: str, holds: bool) -> None:
+    """People have no numbers there; a push message goes to the user id where people have no tokens."""
+    trial.campaigns = [walking({"id": "rest", "wait": WAIT}, messages={"bye": replace(message(), channel=channel)})]
+    trial.plan(START + DAY)
+
+    assert gate(explain(trial, "ada"), "address").holds is holds
 
 
 def test_a_draft_is_sent_on_as_far_as_the_plan_goes_and_waits_for_a_word(trial: World) -> None:

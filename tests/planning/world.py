@@ -426,7 +426,10 @@ class World:
         everything = {"channel": "", "topic": "", "state": "unsubscribed"}
         said = [{"person_id": person} | everything for person in unsubscribed] + self.consents
         self._insert(connection, "core.dim_consents", said)
-        connection.execute("create table core.dim_suppressions (person_id bigint, channel varchar, reason varchar)")
+        connection.execute(
+            "create table core.dim_suppressions (person_id bigint, channel varchar, reason varchar, source varchar,"
+            " suppressed_at timestamp)"
+        )
         self._insert(connection, "core.dim_suppressions", self.suppressions)
         connection.execute(
             "create table core.dim_engagement (person_id bigint, channel varchar, engaged_at timestamp,"

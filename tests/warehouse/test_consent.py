@@ -92,6 +92,61 @@ RECEIPTS = [
 # What a refusal said of Dan, as `pipeline/refusals.py` tells it.
 REFUSED = [receipt("sms_unsubscribed", "2026-02-28T00:00:00Z", intent_id="i-dan-1", code="twilio_21610")]
 
+# Who has which number (and token), in whatever writing; the last one said is the one they have.
+NUMBERS = {
+    "nia": ["+49 30 1234"],
+    "noa": ["0049 (0)30-1234"],
+    "ned": ["+49301234", "+49 30 99"],
+    "nat": ["030 555"],
+    "nel": ["+49 30 777"],
+    "lou": ["+49 30 888"],
+    "wim": ["+1 (415) 555-0100"],
+    "wes": ["+14155550100"],
+    "pia": ["Token:A"],
+    "pat": ["Token:A"],
+    "pip": ["Token:B", "Token:C"],
+}
+DEAD_NUMBERS = [
+    # What Twilio and FCM refused, as `pipeline/refusals.py` tells it: no address in it, for it is that of the person.
+    receipt("sms_bounced", "2026-02-20T00:00:00Z", intent_id="i-nia-1", code="twilio_21614"),
+    receipt("sms_bounced", "2026-01-15T00:00:00Z", intent_id="i-ned-1", code="twilio_21211"),
+    receipt("push_bounced", "2026-02-20T00:00:00Z", intent_id="i-pia-1", code="UNREGISTERED"),
+    receipt("push_bounced", "2026-01-15T00:00:00Z", intent_id="i-pip-1", code="UNREGISTERED"),
+    # What Twilio's status callback said later; nobody's number, and one that was switched off for a while.
+    receipt("sms_bounced", "2026-02-20T00:00:00Z", intent_id="i-nat-1", address="+4930555", code="30005"),
+    receipt("sms_bounced", "2026-02-20T00:00:00Z", intent_id="i-nel-1", address="+4930777", code="30003"),
+    receipt("whatsapp_bounced", "2026-02-20T00:00:00Z", intent_id="i-nel-1", address="whatsapp:+4930777", code="63024"),
+    receipt("sms_bounced", "2026-02-20T00:00:00Z", address="+4930888", code=30006),
+    receipt("suppression_lifted", "2026-02-21T00:00:00Z", address="+49 30 888"),
+    # STOP, from a number that the company's endpoint knows nobody by.
+    receipt("unsubscribed", "2026-02-20T00:00:00Z", address="whatsapp:+14155550100", channel="whatsapp"),
+]
+
+
+def with_numbers(project: Path) -> None:
+    """Have the project's people have numbers and tokens, as docs/channels.md says."""
+    model = project / "models/core/fct_person_facts.sql"
+    said = "case when is_identify then trim({{ json_text('said', 'NAME') }}) end as NAME,"
+    changes = {
+        "'attributes': [": "'attributes': ['phone', 'push_token', ",
+        said.replace("NAME", "email"): "".join(said.replace("NAME", n) for n in ("email", "phone", "push_token")),
+        "nullif(email, '') as email,": "nullif(email, '') as email, phone, push_token,",
+    }
+    text = model.read_text()
+    for old, new in changes.items():
+        assert text.count(old) == 1
+        text = text.replace(old, new)
+    model.write_text(text)
+
+
+HAVE_NUMBERS = [
+    call(
+        "identify", f"2026-0{month}-01T00:00:00Z", user, traits={"push_token" if "oken" in number else "phone": number}
+    )
+    for user, numbers in NUMBERS.items()
+    for month, number in enumerate(numbers, 1)
+]
+
 LATER = [
     receipt("email_complained", "2026-02-28T00:00:00Z", intent_id="i-cid-1"),
     track("fay", "unsubscribed", "2026-02-28T00:00:00Z", topic="tips"),
@@ -103,6 +158,7 @@ SENT = [
     ("i-bob-1", "bob", "2026-02-20T10:00:00"),
     ("i-cid-1", "cid", "2026-02-28T10:00:00"),
     ("i-dan-1", "dan", None),
+    *((f"i-{user}-1", user, None) for user in NUMBERS),
 ]
 
 
@@ -160,20 +216,21 @@ def built(cast: Built, tmp_path_factory: pytest.TempPathFactory) -> Built:
     own = replace(cast.settings, data_dir=folder / "data", project_dir=folder / "project")
     settings = read_before(own, cast.settings)
     files = mirror(folder / "mirror")
-    first = land(folder / "landing", EVENTS + RECEIPTS)
+    with_numbers(folder / "project")
+    first = land(folder / "landing", EVENTS + RECEIPTS + HAVE_NUMBERS)
     build(settings, AS_OF, (first,), files)
     loads = (
         first,
         land(folder / "landing", LATER, seq=2),
         land(folder / "landing", FROM_ELSEWHERE, seq=3, source="support"),
-        land(folder / "landing", REFUSED, seq=4, source="tailrace"),
+        land(folder / "landing", REFUSED + DEAD_NUMBERS, seq=4, source="tailrace"),
     )
     generation = build(settings, AS_OF, loads, files)
     assert generation.failed == {}
     return Built(settings, generation, loads)
 
 
-PEOPLE = ("ann", "bob", "cid", "dan", "eve", "twin", "fay", *BLOCKED, "gus2", "kim@example.com")
+PEOPLE = (*NUMBERS, "ann", "bob", "cid", "dan", "eve", "twin", "fay", *BLOCKED, "gus2", "kim@example.com")
 
 
 def rows(built: Built, table: str, *columns: str) -> set[tuple[Any, ...]]:
@@ -201,6 +258,7 @@ def test_consent_is_the_most_restrictive_word_of_person_and_inbox(built: Built) 
         # A complaint is a farewell to marketing, besides what it does to the address.
         ("cid", "email", "", "unsubscribed"),
         ("gus", "", "", "subscribed"),
+        *STOPPED,
     }
     left = built.ask("select user_id from core.dim_people where is_unsubscribed order by user_id")
     assert left == [("cid",), ("eve",)]
@@ -219,6 +277,28 @@ BLOCKS = {
 }
 
 
+STOPPED = {("wim", "whatsapp", "", "unsubscribed"), ("wes", "whatsapp", "", "unsubscribed")}
+UNREACHABLE = {
+    ("nia", "sms", "bounced"),
+    ("noa", "sms", "bounced"),
+    ("nat", "sms", "bounced"),
+    ("nel", "whatsapp", "bounced"),
+    ("pia", "push", "bounced"),
+    ("pat", "push", "bounced"),
+}
+
+
+def test_a_dead_number_or_token_is_dead_for_everybody_who_has_it_now_on_its_channel(built: Built) -> None:
+    """Ned and Pip have another one since, Nel's phone was switched off, Lou's number was lifted."""
+    found = {row for row in rows(built, "dim_suppressions", "channel", "reason") if row[0] in NUMBERS}
+
+    assert found == UNREACHABLE
+
+
+def test_who_says_stop_from_a_number_has_left_that_channel_whoever_has_the_number(built: Built) -> None:
+    assert {row for row in rows(built, "dim_consents", "channel", "topic", "state") if row[0] in NUMBERS} == STOPPED
+
+
 def test_hard_bounces_complaints_and_the_list_suppress(built: Built) -> None:
     assert rows(built, "dim_suppressions", "channel", "reason") == {
         ("bob", "email", "bounced"),
@@ -226,6 +306,7 @@ def test_hard_bounces_complaints_and_the_list_suppress(built: Built) -> None:
         ("fay", "sms", "erased"),
         ("ann", "push", "listed"),
         *BLOCKS,
+        *UNREACHABLE,
     }
 
 
@@ -249,5 +330,5 @@ def test_what_nobody_answered_is_counted_since_the_last_human_answer(built: Buil
 def test_a_second_build_takes_nothing_twice(built: Built) -> None:
     counts = [built.ask(f"select count(*) from core.{table}")[0][0] for table in ("fct_sends", "fct_receipts")]
 
-    assert counts == [4, 9]
-    assert built.ask("select count(*) from core.fct_consent_statements") == [(17,)]
+    assert counts == [4, 17]
+    assert built.ask("select count(*) from core.fct_consent_statements") == [(19,)]

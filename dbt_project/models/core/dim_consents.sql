@@ -91,25 +91,39 @@ addresses as (
     {{ address_spans('speakers') }}
 ),
 
+-- A word is about the address that it names, else about those that the speaker had then.
 addressed as (
     select
-        words.person_id,
+        {{ named_subject('address', 'channel') }} as subject,
+        channel,
+        topic,
+        source,
+        kind,
+        word,
+        said_at
+    from words
+    where address is not null
+
+    union all
+
+    select
+        addresses.subject,
         words.channel,
         words.topic,
         words.source,
         words.kind,
         words.word,
-        words.said_at,
-        coalesce(words.address, addresses.address) as address
+        words.said_at
     from words
-    left join addresses
+    inner join addresses
         on words.person_id = addresses.person_id
             and words.address is null
             and words.said_at >= addresses.since
             and (addresses.until is null or words.said_at < addresses.until)
 ),
 
--- A word counts for whoever spoke it (p:), and for the inbox that it was spoken about (a:).
+-- A word counts for whoever spoke it (p:), and on the channels that go there for the inbox (a:) or number (n:) that it was
+-- spoken about.
 subjects as (
     select
         'p:' || {{ as_text('person_id') }} as subject,
@@ -119,22 +133,24 @@ subjects as (
         kind,
         word,
         said_at
-    from addressed
+    from words
     where person_id is not null
+    {%- for prefix, channel in [('a:', 'email'), ('n:', 'sms'), ('n:', 'whatsapp')] %}
 
     union all
 
     select
-        'a:' || address as subject,
-        'email' as channel,
+        subject,
+        '{{ channel }}' as channel,
         topic,
         source,
         kind,
         word,
         said_at
     from addressed
-    where address is not null
-        and channel in ('', 'email')
+    where subject like '{{ prefix }}%'
+        and channel in ('', '{{ channel }}')
+    {%- endfor %}
 ),
 
 standing as (

@@ -1,5 +1,6 @@
 -- One row per person, channel ('' is all of them) and reason for which no message of any class may be sent at as_of.
--- A dead address is dead for everybody who has it now, and only as long as they have it. See docs/consent.md.
+-- A dead address (inbox, telephone number, installation's token) is dead for everybody who has it now, and only as long as they
+-- have it. See docs/consent.md.
 with dead as (
     select
         person_id,
@@ -62,10 +63,11 @@ blocking as (
         and says in ('suppressed', 'deleted', 'unsuppressed')
 ),
 
-nameless as (
+asked as (
     select person_id
     from told
     where address is null
+        or channel in ('sms', 'whatsapp')
 
     union
 
@@ -75,16 +77,25 @@ nameless as (
 ),
 
 addresses as (
-    {{ address_spans('nameless') }}
+    {{ address_spans('asked') }}
 ),
 
--- Whom a line is about: the inbox (a:) if it is known, else the person (p:). What is lifted is lifted for both.
+-- Whom a line is about: the address (a:, n:, t:) if it is known, else the person (p:). What is lifted is lifted for both.
 subjects as (
     select
-        case
-            when coalesce(told.address, addresses.address) is not null then 'a:' || coalesce(told.address, addresses.address)
-            else 'p:' || {{ as_text('told.person_id') }}
-        end as subject,
+        {{ named_subject('address', 'channel') }} as subject,
+        channel,
+        reason,
+        source,
+        event_at
+    from told
+    where address is not null
+
+    union all
+
+    -- Theirs at that time. A number that they have without its country's code is the one that was named with it.
+    select
+        coalesce(addresses.subject, 'p:' || {{ as_text('told.person_id') }}) as subject,
         told.channel,
         told.reason,
         told.source,
@@ -92,10 +103,11 @@ subjects as (
     from told
     left join addresses
         on told.person_id = addresses.person_id
-            and told.address is null
-            and told.channel in ('', 'email')
+            and {{ is_about('told.channel', 'addresses.subject') }}
             and told.event_at >= addresses.since
             and (addresses.until is null or told.event_at < addresses.until)
+    where told.address is null
+        or (told.channel in ('sms', 'whatsapp') and addresses.subject like 'n:%' and addresses.subject not like 'n:+%')
 
     union all
 
@@ -116,11 +128,12 @@ placed as (
         blocking.source,
         blocking.event_at,
         blocking.address is not null as is_by_address,
-        coalesce(blocking.address, addresses.address) as inbox
+        coalesce('a:' || blocking.address, addresses.subject) as inbox
     from blocking
     left join addresses
         on blocking.person_id = addresses.person_id
             and blocking.address is null
+            and addresses.subject like 'a:%'
             and blocking.event_at >= addresses.since
             and (addresses.until is null or blocking.event_at < addresses.until)
 ),
@@ -177,7 +190,7 @@ standing as (
 
     -- Whoever has the inbox is not written to there; named by it, the person is meant.
     select
-        'a:' || inbox as subject,
+        inbox as subject,
         case when is_by_address then '' else 'email' end as channel,
         reason,
         source,
@@ -190,7 +203,7 @@ standing as (
     -- The list kept by hand has no time, and nothing lifts it but taking the line out.
     select
         case
-            when trim(listed.address) != '' then 'a:' || lower(trim(listed.address))
+            when trim(listed.address) != '' then {{ named_subject('trim(listed.address)', 'lower(trim(listed.channel))') }}
             else 'p:' || {{ as_text(person_now('trim(listed.user_id)')) }}
         end as subject,
         coalesce(lower(trim(listed.channel)), '') as channel,

@@ -74,6 +74,9 @@ CODES: dict[Any, Meaning] = {
     "NOT_FOUND": Meaning(Outcome.BLOCKED, "there is no such project", is_systemic=True),
 }
 
+RECEIPTS = {"UNREGISTERED": "bounced", "INVALID_ARGUMENT:address": "bounced"}
+"""What a refusal says of the address, as a receipt would. SENDER_ID_MISMATCH says as much of our project as of it."""
+
 
 def connect(settings: Settings, secrets: Secrets, files: Path) -> TokenSession:
     """Return a session that gets its own token. Raises DestinationError when the key is none, or the extra missing."""

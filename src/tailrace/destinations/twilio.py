@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 from typing import Any, Self
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit, urlunsplit
 
 from pydantic import Field, field_validator, model_validator
 
@@ -124,8 +124,15 @@ CODES: dict[Any, Meaning] = {
 }
 """Codes of 20000 and more are Twilio's own, the others statuses."""
 
-RECEIPTS = {"twilio_21610": "unsubscribed"}
-"""What a refusal says of the person, as a receipt would."""
+RECEIPTS = {
+    "twilio_21610": "unsubscribed",
+    "twilio_21211": "bounced",
+    "twilio_21614": "bounced",
+    "twilio_30005": "bounced",
+    "twilio_30006": "bounced",
+    "twilio_63024": "bounced",
+}
+"""What a refusal says of the person, or of the number, as a receipt would."""
 
 
 def connect(settings: Settings, secrets: Secrets, files: Path) -> HttpSession:
@@ -142,7 +149,7 @@ def build_request(settings: Settings, secrets: Secrets, item: Item) -> HttpReque
     say = _on_whatsapp if message.channel == "whatsapp" else _text
     form = say(settings, message, number)
     if settings.status_callback is not None:
-        form["StatusCallback"] = settings.status_callback
+        form["StatusCallback"] = _told_of(settings.status_callback, message.intent_id)
     if settings.validity_seconds is not None:
         form["ValidityPeriod"] = str(settings.validity_seconds)
     headers = _headers(settings, secrets) | {"content-type": "application/x-www-form-urlencoded"}
@@ -214,6 +221,13 @@ def _on_whatsapp(settings: Settings, message: Message, number: str) -> dict[str,
         variables = {name: value if isinstance(value, str) else json.dumps(value) for name, value in given}
         return form | {"ContentSid": str(told["template"]), "ContentVariables": json.dumps(variables)}
     return form | {"Body": str(told["body"])}
+
+
+def _told_of(callback: str, intent_id: str) -> str:
+    """Return the callback's address with the message's id, for Twilio has no field that it brings back."""
+    parts = urlsplit(callback)
+    asked = "&".join(part for part in (parts.query, urlencode({"intent_id": intent_id})) if part)
+    return urlunsplit(parts._replace(query=asked))
 
 
 def _account(settings: Settings) -> str:

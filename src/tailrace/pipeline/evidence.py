@@ -19,6 +19,7 @@ _TABLES = {
     "dim_people": "person_id bigint, email varchar",
     "dim_person_features": "person_id bigint",
     "dim_consents": "person_id bigint, channel varchar, topic varchar, state varchar",
+    "dim_suppressions": "person_id bigint, channel varchar, reason varchar, source varchar, suppressed_at timestamp",
     "dim_engagement": "person_id bigint, channel varchar, engaged_at timestamp, n_unanswered integer,"
     " unanswered_since timestamp",
 }

@@ -9,6 +9,6 @@ select
 from read_parquet($files) as outcomes
 inner join told on outcomes.code = told.code
 where outcomes.outcome = 'rejected'
-    and outcomes.channel in ('email', 'sms', 'push')
+    and outcomes.channel in ('email', 'sms', 'whatsapp', 'push')
 group by outcomes.intent_id, outcomes.channel, outcomes.code, told.kind
 order by outcomes.intent_id

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import timedelta
@@ -13,7 +14,7 @@ from tailrace import engine
 from tailrace.engine import literal
 from tailrace.planning.arbitration import MARKETING, Limit, Sunset
 from tailrace.planning.gates import Case, Gate
-from tailrace.planning.payloads import USABLE_ADDRESS, first_missing
+from tailrace.planning.payloads import USABLE_ADDRESS, address_column, first_missing
 from tailrace.planning.verdict import IN_WORDS, Reason
 from tailrace.planning.weighing import UNKNOWN, spoken
 
@@ -34,6 +35,12 @@ _GATES: dict[str, tuple[Reason, ...]] = {
 }
 _ONLY_MARKETING = ("exclusive", "cap")
 _OF_ACTIONS = ("status", "holdout", "data", "expiry")
+_OTHER = defaultdict(
+    lambda: "another address, or its way off the suppression list",
+    sms="another number, or its way off the suppression list",
+    whatsapp="another number, or its way off the suppression list",
+    push="another installation, or its way off the suppression list",
+)
 _MESSAGES = (MARKETING, "transactional")
 
 
@@ -86,7 +93,7 @@ def _shut(case: Case, name: str, verdict: Mapping[str, Any], definition: Mapping
         case Reason.PAUSED:
             change = "the status `live`"
         case Reason.SUPPRESSED:
-            change = "another address, or its way off the suppression list"
+            change, seen = _OTHER[verdict["channel"]], _suppressed(case, verdict["channel"])
         case Reason.UNSUBSCRIBED:
             change = "a new subscription of the person's own"
         case Reason.UNSUBSCRIBED_TOPIC | Reason.NOT_SUBSCRIBED:
@@ -144,7 +151,7 @@ def _tried(  # noqa: PLR0911 (one return for each gate)
             draw = "" if treated else "nothing: the draw is by a hash of the person, and stays"
             return Gate(name, treated, f"arm {standing['arm']}", draw)
         case "address":
-            return _address(case)
+            return _address(case, channel)
         case "data":
             return _data(case, message, standing)
         case "exclusive":
@@ -170,8 +177,9 @@ def _consent(  # noqa: PLR0911 (one return for each reason)
     ]
     for reason in (Reason.SUPPRESSED, Reason.UNSUBSCRIBED, Reason.UNSUBSCRIBED_TOPIC):
         if any(row["reason"] == reason for row in against):
-            change = "another address" if reason == Reason.SUPPRESSED else f"to opt in to the topic {topic}"
-            return Gate("consent", False, IN_WORDS[reason], change)
+            if reason == Reason.SUPPRESSED:
+                return Gate("consent", False, _suppressed(case, channel), _OTHER[channel])
+            return Gate("consent", False, IN_WORDS[reason], f"to opt in to the topic {topic}")
     if klass != MARKETING:
         return Gate("consent", True, "nothing withdrawn")
     if case.rules is None:
@@ -192,6 +200,20 @@ def _consent(  # noqa: PLR0911 (one return for each reason)
     return Gate("consent", False, IN_WORDS[Reason.NOT_SUBSCRIBED], f"to opt in to the topic {topic}")
 
 
+def _suppressed(case: Case, channel: str) -> str:
+    """Return in words why nothing may go to the person on the channel, and since when and by whose word."""
+    found = engine.rows(
+        case.evidence.connection,
+        "select reason, source, max(suppressed_at) as at from wh.core.dim_suppressions"
+        " where person_id = $person and channel in ('', $channel) group by all order by all",
+        {"person": case.evidence.person_id, "channel": channel},
+    )
+    # A line of the list kept by hand has no time: it stands at the year 1.
+    times = [f" since {row['at']:%Y-%m-%d %H:%M}" if row["at"].year > 1 else "" for row in found]
+    told = [f"{row['reason']}{since} ({row['source']})" for row, since in zip(found, times, strict=True)]
+    return IN_WORDS[Reason.SUPPRESSED] + (f": {', '.join(told)}" if told else "")
+
+
 def _is_silent(case: Case, channel: str, sunset: Sunset) -> bool:
     rows = case.evidence.connection.execute(
         "select 1 from wh.core.dim_engagement where person_id = $person and channel = $channel"
@@ -207,11 +229,13 @@ def _is_silent(case: Case, channel: str, sunset: Sunset) -> bool:
     return bool(rows)
 
 
-def _address(case: Case) -> Gate:
+def _address(case: Case, channel: str) -> Gate:
     if not case.evidence.knows_people:
         return Gate("address", None, UNKNOWN)
-    address = (case.evidence.row("dim_people").get("email") or "").strip()
-    if re.fullmatch(USABLE_ADDRESS, address):
+    person = case.evidence.row("dim_person_features") | case.evidence.row("dim_people")
+    column = address_column(channel, person)
+    address = str(person.get(column) or "").strip()
+    if re.fullmatch(USABLE_ADDRESS if column == "email" else r".+", address):
         return Gate("address", True, "there is one")
     return Gate("address", False, "there is one that cannot be used" if address else "there is none", "an address")
 
