@@ -142,6 +142,23 @@ def test_the_pause_of_one_host_that_steps_call_is_not_that_of_another(turns, tim
     assert time.slept == [30.0]
 
 
+def test_what_is_known_of_messages_is_written_before_anybody_sleeps(world, receiver, monkeypatch):
+    def sleep(seconds):
+        counts = world.states()
+        assert "claimed" not in counts.values()
+        assert list(counts.values()).count("accepted") == len(receiver.calls)
+        looked.append(seconds)
+        world.later(seconds=seconds)
+
+    looked = []
+    monkeypatch.setattr(world, "sleep", sleep)
+    world.webhook(receiver.port, ", calls_per_second: 4, slots: 1")
+    world.apply(PEOPLE[:4])
+    world.go_live()
+    assert world.deliver().messages.accepted == 4
+    assert len(looked) == 3
+
+
 def test_a_destination_that_throttles_for_a_short_time_gets_everything_in_this_delivery_but_what_it_refused(
     world, receiver
 ):

@@ -97,6 +97,25 @@ def test_a_worker_that_dies_leaves_one_unknown_and_the_others_finish_theirs(worl
     assert set(receiver.seen.values()) == {1}
 
 
+def test_what_was_handed_over_is_known_although_the_next_message_cannot_be_made(world, post):
+    class Fails(type(world.renderer)):
+        n = 0
+
+        def render(self, *said, **more):
+            self.n += 1
+            if self.n == 7:
+                raise MemoryError
+            return super().render(*said, **more)
+
+    world.renderer = Fails()
+    world.smtp(post.port)
+    world.apply(PEOPLE)
+    world.go_live()
+    with pytest.raises(MemoryError):
+        world.deliver()
+    assert Counter(world.states().values()) == {"accepted": 4, "pending": 36}
+
+
 def test_shares_may_be_done_elsewhere_and_what_they_did_is_summed_up(world, post):
     def elsewhere(shares):
         parts = []

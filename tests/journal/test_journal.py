@@ -67,6 +67,31 @@ def test_a_claim_is_looked_at_again_in_its_own_transaction(journal, intents, at)
     assert states(journal) == {"a": "claimed", "b": "cancelled", "c": "claimed"}
 
 
+def test_a_claim_writes_the_outcomes_before_it_too_or_neither(journal, intents, at):
+    journal.apply_plan("p1", None, at, at, intents("a", "b", "c"), [])
+    epoch = journal.start_epoch(at)
+    a, b, c = journal.due_messages("email", at, 9).items
+    first = journal.claim(epoch, at, [a], destination="relay", is_idempotent=False).claims
+    done = [Record(first[0], "accepted", "ok")]
+    wrong = [*done, Record(Claim("c", 1), "accepted", "ok")]
+    with pytest.raises(JournalError, match="not claimed by this sender"):
+        journal.claim(epoch, at, [b], destination="relay", is_idempotent=False, done=wrong)
+    assert states(journal) == {"a": "claimed", "b": "pending", "c": "pending"}
+    assert journal.claim(epoch, at, [b, c], destination="relay", is_idempotent=False, done=done).claims == [
+        Claim("b", 1),
+        Claim("c", 1),
+    ]
+    assert states(journal) == {"a": "accepted", "b": "claimed", "c": "claimed"}
+    assert [(line.what, line.code) for line in journal.history(["a"])][1:] == [("claimed", ""), ("accepted", "ok")]
+
+
+@IN_A_FILE
+def test_a_claim_looks_for_its_items_and_not_among_all_that_are_pending(journal):
+    params = {"epoch": 1, "items": "[]", "now": 0, "destination": "relay", "is_idempotent": 0}
+    plan = journal._db.tuples(f"explain query plan {journal._db.own_statement('claim')}", params)
+    assert "(item_id=?)" in plan[0][3]
+
+
 def test_only_the_epoch_that_claimed_may_record_and_nothing_of_a_bad_batch_is_written(journal, intents, at):
     journal.apply_plan("p1", None, at, at, intents("a", "b"), [])
     old = journal.start_epoch(at)

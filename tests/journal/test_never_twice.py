@@ -74,6 +74,17 @@ class NeverTwice(RuleBasedStateMachine):
             outcome = {"yes": "unknown", "no": "rejected", "later": "retry_later"}[answer]
         self.journal.record(epoch, self.now, [Record(claim, outcome, "code", next_at=self.now)])
 
+    @rule(target=held, one=consumes(held), n=st.integers(1, 4))
+    def hand_over_and_go_on(self, one, n):
+        epoch, claim = one
+        if epoch != self.epoch:
+            return multiple()
+        self.arrived[claim.item_id] += 1
+        items = self.journal.due_messages("email", self.now, n).items
+        done = [Record(claim, "accepted", "code")]
+        claimed = self.journal.claim(epoch, self.now, items, destination="relay", is_idempotent=False, done=done)
+        return multiple(*((epoch, claim) for claim in claimed.claims))
+
     @rule(one=consumes(held))
     def die_holding_it(self, one):
         pass

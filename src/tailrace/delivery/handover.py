@@ -1,11 +1,14 @@
-"""How is one claim handed over? The claim is on the disk before a byte leaves, the outcome after."""
+"""How is one claim handed over? The claim is on the disk before a byte leaves, the outcome before the next claim."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field
 from datetime import datetime
+from types import TracebackType
+from typing import Self
 
 from tailrace import crash
 from tailrace.delivery import batches, pace
@@ -15,6 +18,7 @@ from tailrace.delivery.turns import Turns
 from tailrace.destinations.base import Batch, HttpRequest, Item, Message, Outcome, Request, Result
 from tailrace.destinations.calls import host_of
 from tailrace.destinations.connections import Line
+from tailrace.errors import JournalError
 from tailrace.journal import Due, Journal, Record, RowOutcome
 from tailrace.journal.records import Claim
 from tailrace.journal.sending import Claimed
@@ -26,7 +30,11 @@ _OPEN = frozenset({Outcome.RETRY_LATER, Outcome.BLOCKED})
 
 @dataclass
 class HandOver:
-    """One open line to a destination, and what it takes to hand over there; `done` counts what became of it."""
+    """One open line to a destination, and what it takes to hand over there; `done` counts what became of it.
+
+    What became of messages is written with the next claim, in one transaction, or by `settle`; at the end of the block
+    all of it is.
+    """
 
     journal: Journal
     epoch: int
@@ -37,9 +45,38 @@ class HandOver:
     breaker: Callable[[str], pace.Breaker]
     turns: Turns
     done: Delivered
+    _unwritten: list[Record] = field(default_factory=list)
+
+    def __enter__(self) -> Self:
+        """Return itself."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Write what is not written yet; that the journal does not take it is not said over another error."""
+        if error is None:
+            self.settle()
+        else:
+            with suppress(JournalError):
+                self.settle()
+
+    def come(self) -> Result | None:
+        """Wait for the connection's turn, and return None; or why it comes too late in this run.
+
+        Nothing that is known waits through a sleep.
+        """
+        return self.turns.come(self.settle)
+
+    def settle(self) -> None:
+        """Write what became of the last claim, where no other claim has written it."""
+        if self._unwritten:
+            written, self._unwritten = self._unwritten, []
+            self.journal.record(self.epoch, self.now(), written)
+            self._count(written)
 
     def messages(self, items: Sequence[tuple[Due, Message | Result]]) -> None:
-        """Claim the messages, hand over those that were claimed, record what became of each."""
+        """Claim messages and hand over those that were claimed; what became of them is written with what comes next."""
         ready: dict[str, tuple[Due, Item | None, Request | Result]] = {}
         for due, item in items:
             made = None if isinstance(item, Result) else item
@@ -49,11 +86,7 @@ class HandOver:
         results = [(claim, ready[claim.item_id][0], self._one(*ready[claim.item_id][1:])) for claim in claimed.claims]
         self.line.flush()
         at = self.now()
-        records = [self._record(claim, due, result, at) for claim, due, result in results]
-        self.journal.record(self.epoch, at, records)
-        for record in records:
-            self.done.messages.claimed += 1
-            self.done.messages.add(Outcome(record.outcome), record.code)
+        self._unwritten = [self._record(claim, due, result, at) for claim, due, result in results]
 
     def batch(self, due: Due, batch: Batch) -> None:
         """Claim the batch, hand over the rows of it that are still to go, record what became of each of them.
@@ -85,17 +118,31 @@ class HandOver:
         return {place: said for place, said in known.items() if batches.is_done(said, may_repeat=may_repeat)}
 
     def _claim(self, dues: Sequence[Due], tally: Tally, *, is_idempotent: bool) -> Claimed:
-        claimed = self.journal.claim(
-            self.epoch,
-            self.now(),
-            dues,
-            destination=self.line.connection.name,
-            is_idempotent=is_idempotent,
-            withdrawn=self.consents.withdrawn(dues),
-        )
+        """Claim what is due, and write what became of the claim before."""
+        unwritten, self._unwritten = self._unwritten, []
+        try:
+            claimed = self.journal.claim(
+                self.epoch,
+                self.now(),
+                dues,
+                destination=self.line.connection.name,
+                is_idempotent=is_idempotent,
+                withdrawn=self.consents.withdrawn(dues),
+                done=unwritten,
+            )
+        except JournalError:
+            # Then nothing of it was: what is known may still be written alone.
+            self._unwritten = unwritten
+            raise
+        self._count(unwritten)
         for code, n in claimed.cancelled.items():
             tally.add(Outcome.CANCELLED, code, n)
         return claimed
+
+    def _count(self, written: Sequence[Record]) -> None:
+        for record in written:
+            self.done.messages.claimed += 1
+            self.done.messages.add(Outcome(record.outcome), record.code)
 
     def _one(self, item: Item | None, request: Request | Result) -> Result:
         if item is None or isinstance(request, Result):

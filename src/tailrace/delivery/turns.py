@@ -41,13 +41,13 @@ class Turns:
     _hosts: set[str] = field(default_factory=set)
     _turns: deque[datetime] = field(default_factory=deque)
 
-    def come(self) -> Result | None:
+    def come(self, before_sleep: Callable[[], None] | None = None) -> Result | None:
         """Wait until a call may go, and return None; or why it may not in this run. Asked before each claim.
 
-        What other processes were asked for is read from the journal here.
+        What other processes were asked for is read from the journal here. `before_sleep` is done before any sleep.
         """
         self._look(self.name)
-        return self._wait("")
+        return self._wait("", before_sleep)
 
     def take(self, host: str) -> Result | None:
         """Wait until a call to the host may go and take the turn; or return why it may not go in this run."""
@@ -77,7 +77,7 @@ class Turns:
         if until is not None:
             self.pauses[name] = max(until, self.pauses.get(name, until))
 
-    def _wait(self, host: str) -> Result | None:
+    def _wait(self, host: str, before_sleep: Callable[[], None] | None = None) -> Result | None:
         while True:
             at = self.moment()
             times = [self.pauses[name] for name in {self.name, self._name(host)} if name in self.pauses]
@@ -86,6 +86,8 @@ class Turns:
                 return None
             if seconds > LONGEST_SLEEP or seconds > self.budget.left(at):
                 return Result(Outcome.BLOCKED, PAUSED, retry_after=seconds, is_systemic=True)
+            if before_sleep is not None:
+                before_sleep()
             self.sleep(seconds)
 
     def _turn(self, at: datetime) -> datetime:

@@ -104,8 +104,7 @@ class Worker:
                 self._hold_back(page, connection.name if connection else "", code, self.done.messages)
             return
         words = Messages(self.ground.store, self.ground.renderer, channel)
-        with closing(line):
-            desk = self._desk(line)
+        with closing(line), self._desk(line) as desk:
             for page in pages:
                 words.load(page)
                 desk.consents.load(page)
@@ -122,6 +121,8 @@ class Worker:
                     if self._must_wait(desk):
                         return
                     desk.messages([(due, words.make(due, at)) for due in allowed])
+                # Reading the next page takes a while.
+                desk.settle()
 
     def _send_batches(self, name: str, connection: Connection | None, plan_id: str) -> None:
         """Send the plan's batches for one destination, in order, one at a time."""
@@ -133,8 +134,7 @@ class Worker:
             for page in pages:
                 self._hold_back(page, name, CANNOT_OPEN if fits else NO_CONNECTION, self.done.rows)
             return
-        with closing(line):
-            desk = self._desk(line)
+        with closing(line), self._desk(line) as desk:
             for page in pages:
                 for due in page:
                     if self._must_stop(connection):
@@ -187,7 +187,7 @@ class Worker:
 
     def _must_wait(self, desk: HandOver) -> bool:
         """Wait for the connection's turn; return whether it comes too late for this run."""
-        why_not = desk.turns.come()
+        why_not = desk.come()
         if why_not is not None:
             self.ground.breaker(desk.line.connection.name).why = why_not.code
         return why_not is not None

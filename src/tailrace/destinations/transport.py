@@ -10,14 +10,15 @@ import ssl
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from urllib.parse import unquote, urlsplit
 
-import requests
+import certifi
 import urllib3
-from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
-from urllib3.exceptions import NewConnectionError
+from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionError, ProtocolError
+from urllib3.exceptions import SSLError as TlsError
+from urllib3.exceptions import TimeoutError as HttpTimeout
 
 from tailrace import clock, durable
 from tailrace.destinations.base import (
@@ -214,11 +215,9 @@ class HttpSession:
 
     def __init__(self, *, timeout: float, private_network: bool) -> None:
         self._timeout = timeout
-        self._session = _Unredirected()
-        self._session.trust_env = False
-        adapter = HTTPAdapter(max_retries=0) if private_network else _PublicOnly(max_retries=0)
-        self._session.mount("http://", adapter)
-        self._session.mount("https://", adapter)
+        self._waits = urllib3.Timeout(connect=min(timeout, 10.0), read=timeout)
+        self._pools = urllib3.PoolManager(cert_reqs="CERT_REQUIRED", ca_certs=certifi.where())
+        self._pools.pool_classes_by_scheme = _ANYWHERE if private_network else _PUBLIC
 
     def perform(self, request: HttpRequest | Exchange) -> Reply | Failure:
         """Make the call, or all calls of an exchange.
@@ -250,37 +249,43 @@ class HttpSession:
 
     def _call(self, request: HttpRequest) -> HttpReply | Failure:
         try:
-            with self._session.request(
+            response = self._pools.urlopen(
                 request.method,
                 request.url,
-                headers=dict(request.headers),
-                data=request.body,
-                timeout=(min(self._timeout, 10.0), self._timeout),
-                allow_redirects=False,
-                stream=True,
-            ) as response:
+                redirect=False,
+                body=request.body or None,
+                headers=_headers(request),
+                retries=_NEVER,
+                timeout=self._waits,
+                preload_content=False,
+            )
+            body = None
+            try:
                 body = self._read(response)
-                if body is None:
-                    return Failure(request.acts, "answer:too_slow_or_long")
-                headers = {name.lower(): value for name, value in response.headers.items()}
-                return HttpReply(response.status_code, headers, body)
-        except (requests.exceptions.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
+            finally:
+                # A connection on which an answer is left unread is used no more.
+                response.close() if body is None else response.release_conn()
+        # What cannot be written as a request is a ValueError there.
+        except (HTTPError, OSError, ValueError) as error:
             failure = _http_failure(error)
             return Failure(failure.handed_over and request.acts, failure.code)
+        if body is None:
+            return Failure(request.acts, "answer:too_slow_or_long")
+        return HttpReply(response.status, {name.lower(): value for name, value in response.headers.items()}, body)
 
     def flush(self) -> None:
         """Nothing is buffered here."""
 
     def close(self) -> None:
         """Close all connections."""
-        self._session.close()
+        self._pools.clear()
 
-    def _read(self, response: requests.Response) -> bytes | None:
+    def _read(self, response: urllib3.BaseHTTPResponse) -> bytes | None:
         """Return the body; None when it is too long, or trickles in for longer than the timeout."""
         deadline = clock.monotonic() + self._timeout
         body = b""
         while True:
-            chunk: bytes = response.raw.read1(_CHUNK, decode_content=True)
+            chunk: bytes = response.read1(_CHUNK, decode_content=True)
             if not chunk:
                 return body
             body += chunk
@@ -288,15 +293,43 @@ class HttpSession:
                 return None
 
 
-class _Unredirected(requests.Session):
-    """Told not to follow redirects, the library would still read their body, however long, to look ahead."""
-
-    def get_redirect_target(self, resp: requests.Response) -> str | None:
-        return None
+_NEVER = urllib3.Retry(False, redirect=False)
+_USUAL = {"accept": "*/*", "accept-encoding": "gzip, deflate", "user-agent": "tailrace"}
 
 
-class _PrivateError(NewConnectionError):
-    """The name led to an address that is not public."""
+def _headers(request: HttpRequest) -> dict[str, str]:
+    """Return the call's headers, and those that every call has; a name and password in the address are one."""
+    headers = _USUAL | {name.lower(): value for name, value in request.headers.items()}
+    if "@" in request.url and (told := urlsplit(request.url).netloc.rpartition("@")[0]):
+        headers |= urllib3.make_headers(basic_auth=unquote(told))
+    return headers
+
+
+class _NotConnected(HTTPError):
+    """No connection stands, so that nothing was handed over; `code` says why."""
+
+    def __init__(self, code: str) -> None:
+        self.code = code
+        super().__init__(code)
+
+
+class _Http(HTTPConnection):
+    """Tells what went wrong before the connection stood from what did after."""
+
+    def connect(self) -> None:
+        try:
+            super().connect()
+        except (ssl.SSLError, ssl.CertificateError, TlsError) as error:
+            raise _NotConnected("connect:tls") from error
+        except (HTTPError, OSError, ValueError) as error:
+            is_late = isinstance(error, ConnectTimeoutError | TimeoutError) and not isinstance(
+                error, NewConnectionError
+            )
+            raise _NotConnected("connect:timeout" if is_late else "connect:refused") from error
+
+
+class _Https(_Http, HTTPSConnection):
+    pass
 
 
 _EMBEDDING = (ipaddress.IPv6Network("64:ff9b::/96"), ipaddress.IPv6Network("::/96"))
@@ -311,21 +344,29 @@ def is_public(address: str) -> bool:
     return peer.is_global and not peer.is_multicast
 
 
-def _public(sock: socket.socket, connection: HTTPConnection) -> socket.socket:
-    if not is_public(sock.getpeername()[0]):
-        sock.close()
-        raise _PrivateError(connection, "the address is not public")
-    return sock
-
-
-class _PublicHttp(HTTPConnection):
+class _Public(HTTPConnection):
     def _new_conn(self) -> socket.socket:
-        return _public(super()._new_conn(), self)
+        sock = super()._new_conn()
+        if not is_public(sock.getpeername()[0]):
+            sock.close()
+            raise _NotConnected("connect:refused")
+        return sock
 
 
-class _PublicHttps(HTTPSConnection):
-    def _new_conn(self) -> socket.socket:
-        return _public(super()._new_conn(), self)
+class _PublicHttp(_Http, _Public):
+    pass
+
+
+class _PublicHttps(_Https, _Public):
+    pass
+
+
+class _HttpPool(HTTPConnectionPool):
+    ConnectionCls = _Http
+
+
+class _HttpsPool(HTTPSConnectionPool):
+    ConnectionCls = _Https
 
 
 class _PublicHttpPool(HTTPConnectionPool):
@@ -336,22 +377,8 @@ class _PublicHttpsPool(HTTPSConnectionPool):
     ConnectionCls = _PublicHttps
 
 
-class _PublicOnly(HTTPAdapter):
-    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
-        super().init_poolmanager(*args, **kwargs)
-        self.poolmanager.pool_classes_by_scheme = {"http": _PublicHttpPool, "https": _PublicHttpsPool}
-
-
-def _never_connected(error: BaseException) -> bool:
-    seen: list[Any] = [error]
-    while seen:
-        one = seen.pop()
-        if isinstance(one, NewConnectionError):
-            return True
-        if isinstance(one, BaseException):
-            seen.extend(one.args)
-            seen.append(getattr(one, "reason", None))
-    return False
+_ANYWHERE = {"http": _HttpPool, "https": _HttpsPool}
+_PUBLIC = {"http": _PublicHttpPool, "https": _PublicHttpsPool}
 
 
 def _stuffed(content: bytes) -> bytes:
@@ -362,15 +389,11 @@ def _stuffed(content: bytes) -> bytes:
 
 def _http_failure(error: Exception) -> Failure:
     match error:
-        case requests.exceptions.SSLError():
-            return Failure(False, "connect:tls")
-        case requests.exceptions.ConnectTimeout():
-            return Failure(False, "connect:timeout")
-        case requests.exceptions.ConnectionError() if _never_connected(error):
-            return Failure(False, "connect:refused")
-        case requests.exceptions.Timeout():
+        case _NotConnected():
+            return Failure(False, error.code)
+        case HttpTimeout() | TimeoutError():
             return Failure(True, "answer:timeout")
-        case requests.exceptions.ConnectionError():
+        case ProtocolError() | ConnectionError():
             return Failure(True, "answer:reset")
     return Failure(True, "answer:broken")
 

@@ -26,6 +26,7 @@ stand behind those of claims that were committed after its own."""
 
 _NUMBERED = ("intents", "outcomes", "acts", "responses")
 """The tables whose readers remember the last number that they saw."""
+_TOPS = f"select {', '.join(f'(select coalesce(max(seq), 0) from {table}) as {table}' for table in _NUMBERED)}"
 
 
 class Epochs:
@@ -128,7 +129,9 @@ class Epochs:
 
     def _tops(self) -> dict[str, int]:
         """Return the highest number of each table that readers go on from; a line of the copy tells them."""
-        return {table: self._db.value(f"select coalesce(max(seq), 0) from {table}") for table in _NUMBERED}
+        row = self._db.one(_TOPS)
+        assert row is not None
+        return {table: row[place] for place, table in enumerate(_NUMBERED)}
 
     def _remember(self, item_id: str, attempt: int, line: dict[str, int], at: int) -> int:
         """Note a claim that only the copy knows, as unknown; return 1, or 0 when the journal knows it."""

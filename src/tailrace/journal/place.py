@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from tailrace import ids
@@ -28,11 +29,27 @@ class Place:
 
 def host_id() -> str:
     """Return this host's id: a hash of its machine id, or of its name where there is none."""
-    machine = _MACHINE_ID.read_text(encoding="ascii").strip() if _MACHINE_ID.is_file() else ""
-    return ids.digest("host", machine or platform.node())[:32]
+    try:
+        status = _MACHINE_ID.stat()
+    except OSError:
+        return _host_id("", platform.node())
+    return _host_id(f"{status.st_dev} {status.st_ino} {status.st_mtime_ns}", "")
 
 
 def place_of(path: Path) -> Place:
     """Return where the file at `path` is, links resolved."""
     status = path.stat()
-    return Place(host_id(), os.path.realpath(path), status.st_dev, status.st_ino)
+    return Place(host_id(), _real(str(path), status.st_dev, status.st_ino), status.st_dev, status.st_ino)
+
+
+# A sender asks before every claim whether it is still where it was.
+@lru_cache(maxsize=4)
+def _host_id(version: str, name: str) -> str:
+    machine = _MACHINE_ID.read_text(encoding="ascii").strip() if version else ""
+    return ids.digest("host", machine or name or platform.node())[:32]
+
+
+@lru_cache(maxsize=64)
+def _real(path: str, device: int, inode: int) -> str:
+    """Return the path without links. The same file, found by the same name."""
+    return os.path.realpath(path)

@@ -154,6 +154,7 @@ class Sending(Epochs):
         destination: str,
         is_idempotent: bool,
         withdrawn: Mapping[str, str] | None = None,
+        done: Sequence[Record] = (),
     ) -> Claimed:
         """Claim those of `items` that may still go out, in one transaction, and copy the claims to the other path.
 
@@ -161,6 +162,9 @@ class Sending(Epochs):
 
         When this returns, both are on the disk: only now may bytes leave. Left out is what is not pending, not due,
         expired or bound to another destination. Items that `withdrawn` names, each with its reason, are cancelled.
+        What became of the claims before (`done`) is written in the same transaction, as `record` does: so a sender
+        that goes on never holds more than `items`, and pays for one transaction. Raises JournalError when nothing of
+        it was written.
         """
         params = {
             "epoch": epoch,
@@ -178,6 +182,7 @@ class Sending(Epochs):
                 code = withdrawn[item_id]
                 if self._cancel(params | {"item_id": item_id, "code": code}):
                     cancelled[code] = cancelled.get(code, 0) + 1
+            self._record(epoch, micros(now), done)
             wanted = [item.item_id for item in items if item.item_id not in withdrawn]
             rows = self._db.all(self._db.own_statement("claim"), params | {"items": json.dumps(wanted)})
             attempts = {row["item_id"]: row["attempt"] for row in rows}
@@ -187,6 +192,8 @@ class Sending(Epochs):
                 self._db.many(_ATTEMPT, told[:-1])
                 seq = self._db.insert(_ATTEMPT, told[-1])
             tops = self._tops() if claims else {}
+        if done:
+            crash.here("deliver.recorded")
         crash.here("deliver.claimed")
         if claims:
             self._copy.append(
@@ -209,32 +216,7 @@ class Sending(Epochs):
         """
         with self._db.transaction(may_overlap=True):
             self.fence(epoch)
-            told = [_told(epoch, micros(at), record) for record in records]
-            # All at once: to a database elsewhere each statement is a way there and back.
-            held = self._db.many(statement(_PACKAGE, "record"), told)
-            if held != len(told):
-                raise JournalError(
-                    f"{len(told) - held} of {len(told)} outcomes are of attempts that are not claimed by this sender"
-                    f" (epoch {epoch}), among {told[0]['item_id']} to {told[-1]['item_id']}; expected to record only"
-                    " what it holds: nothing of this batch was recorded"
-                )
-            outcome = statement(_PACKAGE, "record_outcome")
-            self._db.many(outcome, [one for one, record in zip(told, records, strict=True) if not record.rows])
-            for one, record in zip(told, records, strict=True):
-                if record.rows:
-                    seq = self._db.insert(outcome, one)
-                    self._db.many(
-                        "insert into row_outcomes (outcome_seq, position, outcome, code) values (?, ?, ?, ?)",
-                        [(seq, row.position, row.outcome, row.code) for row in record.rows],
-                    )
-            self._db.many(
-                statement(_PACKAGE, "answer"),
-                [
-                    one | {"status": record.status_code, "body": record.body}
-                    for one, record in zip(told, records, strict=True)
-                    if record.status_code is not None and record.outcome in _LAST_WORDS
-                ],
-            )
+            self._record(epoch, micros(at), records)
         crash.here("deliver.recorded")
 
     def rows_said(self, batch_id: str) -> dict[int, tuple[str, str]]:
@@ -251,6 +233,37 @@ class Sending(Epochs):
                     statement(_PACKAGE, "hold_back"),
                     {"item_id": item.item_id, "code": code, "destination": destination, "now": micros(at)},
                 )
+
+    def _record(self, epoch: int, at: int, records: Sequence[Record]) -> None:
+        """Write what became of claims, inside a transaction that is fenced."""
+        if not records:
+            return
+        told = [_told(epoch, at, record) for record in records]
+        # All at once: to a database elsewhere each statement is a way there and back.
+        held = self._db.many(statement(_PACKAGE, "record"), told)
+        if held != len(told):
+            raise JournalError(
+                f"{len(told) - held} of {len(told)} outcomes are of attempts that are not claimed by this sender"
+                f" (epoch {epoch}), among {told[0]['item_id']} to {told[-1]['item_id']}; expected to record only"
+                " what it holds: nothing of this batch was recorded"
+            )
+        outcome = statement(_PACKAGE, "record_outcome")
+        self._db.many(outcome, [one for one, record in zip(told, records, strict=True) if not record.rows])
+        for one, record in zip(told, records, strict=True):
+            if record.rows:
+                seq = self._db.insert(outcome, one)
+                self._db.many(
+                    "insert into row_outcomes (outcome_seq, position, outcome, code) values (?, ?, ?, ?)",
+                    [(seq, row.position, row.outcome, row.code) for row in record.rows],
+                )
+        self._db.many(
+            statement(_PACKAGE, "answer"),
+            [
+                one | {"status": record.status_code, "body": record.body}
+                for one, record in zip(told, records, strict=True)
+                if record.status_code is not None and record.outcome in _LAST_WORDS
+            ],
+        )
 
     def _cancel(self, params: dict[str, object]) -> int:
         changed = self._db.run(
