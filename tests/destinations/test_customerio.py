@@ -190,7 +190,7 @@ ACME = {"type": "object", "identifiers": {"object_type_id": "2", "object_id": "a
          {**PERSON, "action": "identify", "attributes": {"plan": "pro", "_update": True}}),
         ("people", "mirror", row("add", {"id": 42}, timestamp="2026-03-01", cio_relationships=[
             {"identifiers": {"object_type_id": "1", "object_id": "acme"}}]),
-         {**PERSON, "action": "identify", "attributes": {}, "timestamp": 1772323200,
+         {**PERSON, "action": "identify", "attributes": {}, "timestamp": 1772323200, "_timestamp": 1772323200,
           "cio_relationships": [{"identifiers": {"object_type_id": "1", "object_id": "acme"}}]}),
         ("events:page", "append", row("add", {"event_id": "01HV5YC8D1ZQXQ7W4B1T2M3N4P"}, id=42, name="https://x.test"),
          {**PERSON, "action": "page", "name": "https://x.test", "id": "01HV5YC8D1ZQXQ7W4B1T2M3N4P", "attributes": {}}),

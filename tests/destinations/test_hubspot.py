@@ -178,6 +178,8 @@ def test_other_objects_have_lists_too():
     assert isinstance(request, Exchange)
     first = request.steps().send(None)
     assert first.url == "https://api.hubapi.com/crm/v3/objects/companies/batch/read"
+    asked = json.loads(first.body)
+    assert sorted(asked) == ["idProperty", "inputs", "properties", "propertiesWithHistory"], "each is required"
     assert first.acts is False
 
 

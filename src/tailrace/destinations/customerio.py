@@ -203,7 +203,10 @@ def _people(settings: Settings, item: Batch, name: str) -> Make:
         attributes = _times(settings, rows.rest(row, {kind, "timestamp", "cio_relationships"}))
         if item.mode == "update_only":
             attributes["_update"] = True
-        return {**person, "action": "identify", "attributes": attributes, **_stamp(row), **_related(settings, row)}
+        at = _stamp(row)
+        # What orders changes that race is `_timestamp`; the other is what Segment's integration says.
+        order = {"_timestamp": at["timestamp"]} if isinstance(at.get("timestamp"), int) else {}
+        return {**person, "action": "identify", "attributes": attributes, **at, **order, **_related(settings, row)}
 
     return make
 

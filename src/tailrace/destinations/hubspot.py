@@ -208,7 +208,8 @@ class _Found:
         """Yield the calls."""
         records = {value: position for position, value in self.known}
         if self.key != _RECORD_ID:
-            asked = {"idProperty": self.key, "properties": [self.key], "inputs": [{"id": one} for one in records]}
+            wanted = {"idProperty": self.key, "properties": [self.key], "propertiesWithHistory": []}
+            asked = {**wanted, "inputs": [{"id": one} for one in records]}
             reply = yield self._call("POST", f"{self.objects}/read", asked, acts=False)
             assert reply is not None
             told = api.read_json(reply)
