@@ -13,13 +13,15 @@ from email import message_from_string
 from email.policy import default
 
 import boto3
+import botocore.session
 import pytest
+from botocore.validate import ParamValidator
 from far_end import listening
 from messenger import Messenger, mail
 from moto.server import ThreadedMotoServer
 
 from tailrace.destinations import amazon, ses
-from tailrace.destinations.base import Outcome
+from tailrace.destinations.base import Outcome, Secrets
 from tailrace.destinations.connections import load_connections
 from tailrace.errors import DefinitionError, DestinationError
 from tailrace.settings import Settings
@@ -59,6 +61,23 @@ def test_a_verified_senders_mail_is_taken_as_the_bytes_that_we_made(moto):
     assert raw["list-unsubscribe-post"] == "List-Unsubscribe=One-Click"
     assert [part.get_content_type() for part in raw.iter_parts()] == ["text/plain", "text/html"]
     assert set(kept[-1]["destinations"]) == {"kim@people.test"}
+
+
+@pytest.mark.parametrize("settings", [{}, {"configuration_set": "news"}])
+def test_what_is_said_is_what_the_services_model_describes(settings):
+    own = ses.Settings(access_key_id_env="I", secret_access_key_env="S", **REGION, **settings)
+    request = ses.build_request(own, Secrets({}), mail())
+    sends = botocore.session.get_session().get_service_model("sesv2").operation_model("SendEmail")
+    assert (request.method, request.url.removeprefix("https://email.eu-west-1.amazonaws.com")) == (
+        sends.http["method"],
+        sends.http["requestUri"],
+    )
+    said = json.loads(request.body)
+    raw = said["Content"]["Raw"]
+    raw["Data"] = base64.b64decode(raw["Data"], validate=True)
+    assert ParamValidator().validate(said, sends.input_shape).generate_report() == ""
+    said["Tags"] = said.pop("EmailTags")
+    assert "Unknown parameter" in ParamValidator().validate(said, sends.input_shape).generate_report()
 
 
 def test_mail_of_a_sender_that_is_not_verified_is_not_taken(moto):
