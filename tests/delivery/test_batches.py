@@ -40,7 +40,7 @@ def calls(receiver):
 def rows_of(world):
     """Return the last word on each row of the first batch, by position: its outcome, and why if it was not taken."""
     with Journal.open(world.settings) as journal:
-        said = journal.acknowledged_rows(0).to_pylist()
+        said = journal.acknowledged_rows(0).sort_by("seq").to_pylist()
     return {row["position"]: (row["outcome"], row["code"] if row["outcome"] == "rejected" else "") for row in said}
 
 

@@ -113,7 +113,7 @@ class Ground:
             with Journal.open(self.world.settings) as journal:
                 return [journal.mirror("outcomes", 0)["outcome"].to_pylist()[-1]]
         with Journal.open(self.world.settings) as journal:
-            said = journal.acknowledged_rows(0).to_pylist()
+            said = journal.acknowledged_rows(0).sort_by("seq").to_pylist()
         latest = {row["position"]: row["outcome"] for row in said}
         return [latest.get(place, "waits") for place in range(3)]
 

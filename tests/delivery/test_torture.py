@@ -246,7 +246,7 @@ def listed(world, end: End) -> tuple[set[str], set[str]]:
         outcomes = dict(zip(world.names, world.states().values(), strict=True))
     else:
         with Journal.open(world.settings) as journal:
-            said = journal.acknowledged_rows(0).to_pylist()
+            said = journal.acknowledged_rows(0).sort_by("seq").to_pylist()
         outcomes = {world.names[row["batch_no"] * BATCH + row["position"]]: row["outcome"] for row in said}
     return tuple(
         {name for name, outcome in outcomes.items() if outcome == wanted} for wanted in ("unknown", "accepted")

@@ -136,7 +136,7 @@ def answers_of(world):
     from tailrace.journal import Journal
 
     with Journal.open(world.settings) as journal:
-        table = journal.acknowledged_rows(0)
+        table = journal.acknowledged_rows(0).sort_by([("seq", "ascending"), ("position", "ascending")])
     return [(row["batch_no"], row["position"], row["outcome"], row["code"]) for row in table.to_pylist()]
 
 

@@ -64,6 +64,6 @@ def test_a_row_without_a_word_of_its_own_has_the_code_of_its_batch(journal, at):
         )
         journal._db.run("insert into row_outcomes values (1, 1, 'rejected', 'other')")
 
-    rows = journal.acknowledged_rows(0).to_pylist()
+    rows = journal.acknowledged_rows(0).sort_by([("seq", "ascending"), ("position", "ascending")]).to_pylist()
 
     assert [(row["position"], row["code"]) for row in rows] == [(0, "removal_refused:small"), (1, "other")]

@@ -129,7 +129,7 @@ class Readings:
         """Return what destinations said of each row of each sync batch, in batch outcomes with a `seq` above it.
 
         Columns: seq, plan_id, sync, batch_no, position, outcome, code, answered_at (zone-less UTC). `unknown` rows
-        may or may not be there; rows of batches that are still to be tried again are not in it.
+        may or may not be there; rows of batches that are still to be tried again are not in it. They are in no order.
         """
         answers = self._arrow(statement(_PACKAGE, "answers"), {"after": since_seq}, _ANSWERS)
         exceptions = self._arrow(

@@ -10,6 +10,7 @@ from types import MappingProxyType
 from typing import Any, Protocol
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from tailrace import ids
 from tailrace.campaigns.analysis import analyse
@@ -182,7 +183,7 @@ def gather(
     seq = parent.inputs.journal_seq if parent else 0
     answers = journal.acknowledged_rows(seq)
     outcomes = journal.message_outcomes(seq)
-    newest = max([*answers.column("seq").to_pylist(), *outcomes.column("seq").to_pylist()], default=seq)
+    newest = max(seq, *(pc.max(table.column("seq")).as_py() or 0 for table in (answers, outcomes)))
     policy = definitions.policy
     limits = {f"segment:{name}": guard_limits(policy, name) for name in catalog.segments}
     limits |= {f"sync:{name}": guard_limits(policy, name) for name in catalog.syncs}

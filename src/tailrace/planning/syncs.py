@@ -147,7 +147,8 @@ class SyncPlanner:
         name = spec.model.name
         found = self.look(spec, as_of=as_of, limits=limits, releases=releases, parked=parked, again=again)
         pieces = {f"acknowledged:{name}": self._held.keep(name, is_new=found.is_new)}
-        said = self._store.put(self._connection, "select * from operations order by batch_no, position")
+        # The view has the rows of `said` in the order in which they stand there.
+        said = self._store.put(self._connection, "select * from operations")
         pieces |= {f"sync_ops:{name}": (said,)} if said.rows else {}
         return SyncResult(pieces, found.summary, found.readings)
 
@@ -174,13 +175,14 @@ class SyncPlanner:
         summary |= {"desired": None, "columns": {}} | dict.fromkeys(("add", "update", "remove", "left", "changed"), 0)
         if summary["parked"] is None:
             self.desire(spec)
-            if repeated := self._count("select count(*) - count(distinct key) from desired"):
+            n_desired, repeated = self._count_desired()
+            if repeated:
                 summary["parked"] = f"{repeated} rows repeat a key"
         if summary["parked"] is not None:
             return self._let_them_go(spec, as_of, Looked(summary, [], is_new, says=False))
         self._operate(spec, as_of)
         said = dict(self._connection.execute("select op, count(*) from operations group by op").fetchall())
-        summary |= {"desired": self._count("select count(*) from desired")}
+        summary |= {"desired": n_desired}
         summary |= {op: said.get(op, 0) for op in ("add", "update", "remove")}
         if model.mode != "mirror":
             (beside,) = engine.rows(self._connection, _statement("sync_beside"), {"mode": model.mode})
@@ -206,7 +208,7 @@ class SyncPlanner:
             self._connection.execute(f"create or replace temp view operations as {relations.SYNC_OPS} limit 0")
             return looked
         self._connection.execute(
-            "create or replace temp table desired as select key, row_hash, null::varchar as data from acknowledged"
+            "create or replace temp view desired as select key, row_hash, null::varchar as data from acknowledged"
             f" where row_hash is not null and not {condition}"
         )
         self._operate(spec, as_of)
@@ -236,16 +238,26 @@ class SyncPlanner:
         self._connection.execute(f"create or replace temp table differing_columns as {query}")
 
     def desire(self, spec: SyncSpec) -> None:
-        """Make the table `desired`: one row per key, its columns as JSON text, and the hash of these and the rules."""
+        """Make the relation `desired`: one row per key, its columns as JSON text, and the hash of these and the rules.
+
+        It is a view, for of most rows nothing but the key and the hash is asked.
+        """
         model = spec.model
         written = f"md5(data || {literal(spec.rules)})" if spec.rules else "md5(data)"
         keys = ", ".join(f"{identifier(key)} := {identifier(key)}::varchar" for key in model.keys)
         columns = ", ".join(f"{identifier(column)} := {identifier(column)}" for column in model.columns)
         self._connection.execute(
-            "create or replace temp table desired as select key, " + written + " as row_hash, data from"
+            "create or replace temp view desired as select key, " + written + " as row_hash, data from"
             f" (select to_json(struct_pack({keys}))::varchar as key, to_json(struct_pack({columns}))::varchar as data"
             f" from wh.{model.relation})"
         )
+
+    def _count_desired(self) -> tuple[int, int]:
+        """Return how many rows are desired, and how many of them repeat a key."""
+        # As many different hashes as rows: no key is there twice. To tell the keys apart takes twice as long.
+        rows, hashes = engine.row(self._connection, "select count(*), count(distinct hash(key)) from desired")
+        repeated = 0 if rows == hashes else self._count("select count(*) - count(distinct key) from desired")
+        return int(rows), repeated
 
     def _count(self, query: str) -> int:
         return int(engine.row(self._connection, query)[0])
