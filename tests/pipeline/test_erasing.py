@@ -22,6 +22,7 @@ from tailrace.journal.journal import Journal
 from tailrace.landing.loads import loads
 from tailrace.pipeline import spine
 from tailrace.pipeline.collecting import collect_garbage
+from tailrace.pipeline.destinations import try_out
 from tailrace.planning.store import Store
 from tests.conftest import Company, once
 from tests.installation import Installation, at, call
@@ -113,6 +114,8 @@ def days(company: Company, tmp_path_factory: pytest.TempPathFactory) -> Days:
         spine.run(settings, when[0])
         _say_more(installation)
         spine.deliver(settings, when[0])
+        for address in (ADDRESS, "spatz@vogel.example"):
+            try_out(settings, "outbox", address, "email", "kim")
         collect_garbage(settings, when[0])
         spine.plan(settings, when[0] + timedelta(hours=2))
         return Days(installation, when, company.sample.daily[1].path, hers)
@@ -206,6 +209,9 @@ def test_nothing_of_them_is_left(days: Days, gone: tuple[Installation, Any]) -> 
     assert (receipt["state"], waiting) == ("waiting", set())
     assert {word for words in after.values() for word in words} <= {USER}
     assert len(after) <= 2
+    # A test to somebody else's address stays.
+    places = (days.installation.data_dir, installation.data_dir)
+    assert [len(list(data.glob("outbox/email/**/test-*"))) for data in places] == [2, 1]
 
 
 def test_the_receipt_says_what_there_was_by_hashes_and_ids(days: Days, gone: tuple[Installation, Any]) -> None:
@@ -219,7 +225,7 @@ def test_the_receipt_says_what_there_was_by_hashes_and_ids(days: Days, gone: tup
     assert found["landing"] == {"events": calls - 2, "lines": 1, "acts": 1, "loads": PIECES + 1}
     assert found["journal"] == {"messages": 0, "answers": 1, "values": 1}
     assert (found["plans"]["payloads"], found["plans"]["passes"], found["plans"]["plans"]) == (1, 1, 1)
-    assert found["files"] == {"inbox": 1, "waiting": 0, "outbox": 1, "rows": 1}
+    assert found["files"] == {"inbox": 1, "waiting": 0, "outbox": 2, "rows": 1}
     salt = installation.settings.erasures / "salt"
     assert salt.stat().st_mode & 0o777 == 0o600
     assert receipt["users"] == sorted(ids.salted(salt.read_text(), "user", user) for user in (USER, OLD_USER))

@@ -58,7 +58,7 @@ def check(
 @app.command(name="test")
 def try_out(
     name: Annotated[str, typer.Argument(help="The connection, as destinations.yml names it.", metavar="CONNECTION")],
-    to: Annotated[str, typer.Option("--to", help="The address: it is kept as a hash only.", metavar="ADDRESS")],
+    to: Annotated[str, typer.Option("--to", help="The address. It is not kept.", metavar="ADDRESS")],
     channel: Annotated[
         str | None, typer.Option("--channel", help="As which channel, where the connection carries several.")
     ] = None,

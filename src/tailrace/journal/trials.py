@@ -1,7 +1,7 @@
 """Which messages did people send by hand to try a connection, and what became of them?
 
 A trial is no intent: no plan wants it, no sender claims it, nothing counts it. It is written down before its bytes
-leave, like everything that leaves.
+leave, like everything that leaves; to whom is not, so that an erasure has nothing to look for here.
 """
 
 from __future__ import annotations
@@ -16,12 +16,11 @@ from tailrace.journal.records import micros, moment
 
 @dataclass(frozen=True)
 class Trial:
-    """One trial. `address` is a hash; `outcome` and `code` are None when nobody knows."""
+    """One trial. `outcome` and `code` are None when nobody knows."""
 
     seq: int
     connection: str
     channel: str
-    address: str
     who: str
     begun_at: datetime
     outcome: str | None
@@ -35,19 +34,12 @@ class Trials:
         self._db = journal._db
         self._journal_id = journal.journal_id
 
-    def begin(self, connection: str, channel: str, address: str, who: str, at: datetime) -> int:
+    def begin(self, connection: str, channel: str, who: str, at: datetime) -> int:
         """Write down that `who` is about to try the connection, and return the trial's number."""
         with self._db.transaction():
             seq = self._db.insert(
-                "insert into trials (connection, channel, address, who, begun_at)"
-                " values ($connection, $channel, $address, $who, $at)",
-                {
-                    "connection": connection,
-                    "channel": channel,
-                    "address": self._hashed(address),
-                    "who": who,
-                    "at": micros(at),
-                },
+                "insert into trials (connection, channel, who, begun_at) values ($connection, $channel, $who, $at)",
+                {"connection": connection, "channel": channel, "who": who, "at": micros(at)},
             )
         crash.here("trial.begun")
         return seq
@@ -76,7 +68,6 @@ class Trials:
                 row["seq"],
                 row["connection"],
                 row["channel"],
-                row["address"],
                 row["who"],
                 moment(row["begun_at"]),
                 row["outcome"],
@@ -84,6 +75,3 @@ class Trials:
             )
             for row in rows
         }
-
-    def _hashed(self, address: str) -> str:
-        return ids.digest("trial", self._journal_id, address.strip().lower())[:24]

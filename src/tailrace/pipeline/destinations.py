@@ -97,7 +97,7 @@ def try_out(settings: Settings, name: str, address: str, channel: str | None, wh
     """Send one message to one address through a connection, and return what became of it.
 
     It goes where a delivery might go: anywhere with the live lease, without it to addresses of the allow-list. That it
-    was sent, by whom and to whom (a hash) is in the journal before it leaves. Raises TailraceError when it may not go,
+    was sent, and by whom, is in the journal before it leaves. Raises TailraceError when it may not go,
     or the connection cannot be opened.
     """
     connection = _known(load_connections(settings), name)
@@ -115,7 +115,7 @@ def try_out(settings: Settings, name: str, address: str, channel: str | None, wh
             )
         trials = Trials(journal)
         at = clock.now()
-        seq = trials.begin(name, lane, address, who, at)
+        seq = trials.begin(name, lane, who, at)
         item = _message(policy, connection, trials.item_id(seq), lane, address, at)
         request = line.prepare(item)
         result = request if isinstance(request, Result) else line.hand_over(item, request)

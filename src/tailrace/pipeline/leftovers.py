@@ -99,7 +99,9 @@ def _names(connection: engine.Connection, path: Path) -> bool:
 
 def _outbox(settings: Settings, who: Listed, intents: Collection[str], *, is_dry: bool) -> tuple[list[Path], int]:
     """Return the files of messages to them, and how many rows of theirs sync batches have; these go unless `is_dry`."""
-    mails = [path for path in sorted(settings.outbox.rglob("*.*")) if path.stem in intents and path.is_file()]
+    files = [path for path in sorted(settings.outbox.rglob("*.*")) if path.is_file()]
+    mails = [path for path in files if path.stem in intents]
+    mails += _trials(settings, who, [path for path in files if path.name.startswith("test-")])
     n_rows = 0
     for sync, hashes in who.keys.items():
         for path in sorted((settings.outbox / sync).glob("*.json")):
@@ -110,6 +112,15 @@ def _outbox(settings: Settings, who: Listed, intents: Collection[str], *, is_dry
                 durable.write(path, _json({**document, "rows": kept}))
                 crash.here("erase.batch_rewritten")
     return mails, n_rows
+
+
+def _trials(settings: Settings, who: Listed, files: Collection[Path]) -> list[Path]:
+    """Return those of the messages that were sent by hand which name them: no plan knows to whom they were."""
+    if not files:
+        return []
+    with engine.connect(settings) as connection:
+        erased.show(connection, who)
+        return [path for path in files if _names(connection, path)]
 
 
 def _key(salt: str, row: dict[str, Any]) -> str:
