@@ -8,9 +8,11 @@ from random import Random
 from typing import Any
 
 import duckdb
+import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from tailrace.landing import chunks, stage
 from tailrace.landing.loads import loads, quarantine_files
 from tests.landing import oracle
 from tests.landing.conftest import World
@@ -64,12 +66,21 @@ def told(body: str) -> Any:
 
 
 @settings(max_examples=12, deadline=None)
-@given(seed=st.integers(0, 2**32), daring=st.sampled_from([0.0, 0.02, 0.1, 0.3]), count=st.integers(1, 300))
-@example(seed=11380, daring=0.3, count=55)  # `-nAn` in a line of a known form
-def test_every_hostile_line_becomes_what_the_manual_says(seed: int, daring: float, count: int) -> None:
+@given(
+    seed=st.integers(0, 2**32),
+    daring=st.sampled_from([0.0, 0.02, 0.1, 0.3]),
+    count=st.integers(1, 300),
+    portion=st.sampled_from([1 << 14, 1 << 22]),
+)
+@example(seed=11380, daring=0.3, count=55, portion=1 << 22)  # `-nAn` in a line of a known form
+def test_every_hostile_line_becomes_what_the_manual_says(seed: int, daring: float, count: int, portion: int) -> None:
     enemy = Enemy(Random(seed), daring)
     folder = Path(tempfile.mkdtemp())
     try:
-        compare([enemy.line() for _ in range(count)], folder)
+        # After each portion there is something to learn for the next one.
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(chunks, "CHUNK", portion >> 2)
+            patch.setattr(stage, "_FIRST_PORTION", portion)
+            compare([enemy.line() for _ in range(count)], folder)
     finally:
         shutil.rmtree(folder)

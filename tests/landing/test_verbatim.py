@@ -6,7 +6,7 @@ from typing import Any
 import duckdb
 import pytest
 
-from tailrace.landing.stage import BODIES, SPEC, TEXT_KEYS
+from tailrace.landing.learned import BODIES, SPEC, TEXT_KEYS
 from tailrace.landing.verbatim import is_verbatim
 from tests.landing.conftest import World, call, compact
 

@@ -14,7 +14,8 @@ from tailrace.errors import DataError, nearest
 from tailrace.landing import chunks, csv_records, exact
 from tailrace.landing.contract import Column, Const, Contract, Mapping, Value
 from tailrace.landing.customerio import CustomerioStage
-from tailrace.landing.stage import SPEC, Source, Stage, kinds, parameters
+from tailrace.landing.learned import SPEC, kinds
+from tailrace.landing.stage import Stage
 from tailrace.settings import Settings
 
 _TEXTS = ("event", "user_id", "anonymous_id", "previous_id", "group_id", "message_id")
@@ -231,7 +232,7 @@ class CsvStage(MappedStage):
     def judge(self) -> None:
         """Leave things as they are: the rows of a CSV were judged whole while they were read."""
 
-    def learn(self, seen: str) -> None:
+    def _look_back(self, before: int, sample: list[str]) -> None:
         """Leave things as they are: a row has no shape."""
 
 
@@ -248,10 +249,8 @@ class JsonlStage(MappedStage):
     def read(self, file_no: int, path: Path) -> str:
         """Put every line into the stage and return the file's SHA-256."""
         self._mapping = self.mapping(path)
-        self.parameters = self.parameters or parameters(path)
-        self._learn_ahead(path)
         self.see(path, kinds(path))
-        return self._stream(file_no, Source(chunks.Reader(path), self.scratch))
+        return super().read(file_no, path)
 
     @property
     def needed(self) -> dict[str, list[str]] | None:
@@ -271,7 +270,7 @@ class JsonlStage(MappedStage):
 
     def again(self, lines: str) -> None:
         """Put lines back into the stage, each by the mapping of its file."""
-        self.parameters = {**SPEC, "paths": "['$']"}
+        self.learned.parameters = {**SPEC, "paths": "['$']"}
         headers = self.connection.execute(
             f"select distinct f.header from ({lines}) as l inner join files as f on l.file_no = f.file_no"
         ).fetchall()
@@ -293,7 +292,7 @@ class JsonlStage(MappedStage):
             " n_objects(body) as n_found from (select *, try(json(l))::varchar as body,"
             f" try(from_json(l, {engine.literal(spec)})) as s from ({lines}) where l <> '')) as r"
             " left join shapes on r.shape = shapes.shape"
-        ).replace("{paths}", self.parameters["paths"])
+        ).replace("{paths}", self.learned.parameters["paths"])
 
         def text(name: str) -> str:
             return f"nullif(s.{engine.identifier(name)} ->> '$', '')"

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import re
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from datetime import datetime
@@ -15,31 +12,25 @@ import duckdb
 import pyarrow as pa
 
 from tailrace import clock, engine
-from tailrace.landing import chunks, exact, forms, verbatim
+from tailrace.landing import chunks, exact
 from tailrace.landing.aside import Aside
 from tailrace.landing.breaches import Breaches
 from tailrace.landing.contract import Contract, Timestamps
+from tailrace.landing.learned import BODIES, SPEC, TEXT_KEYS, Learned, first_lines, is_name, some_lines
 from tailrace.settings import Settings
 
-TEXT_KEYS = (
-    "messageId", "type", "event", "name", "userId", "anonymousId", "previousId", "groupId",
-    "timestamp", "originalTimestamp", "sentAt", "receivedAt",
-)  # fmt: skip
-BODIES = ("properties", "traits", "context")
 _PACKAGE = "tailrace.landing"
 _BLANK, _BATCH = "(blank)", "(batch)"
 CALLS = pa.schema([("f", pa.int32()), ("l", pa.int64()), ("p", pa.int32()), ("t", pa.string())])
 REFUSED = pa.schema([("l", pa.int64()), ("w", pa.string()), ("d", pa.string()), ("r", pa.binary())])
 VERDICTS = pa.schema([("r", pa.int64()), ("w", pa.string()), ("d", pa.string())])
 CHUNKS = pa.schema([("first", pa.int64()), ("body", pa.string())])
+# A file is read in portions, the first ones small: after each of them there may be something to learn for the next.
+_FIRST_PORTION, _MAX_PORTION, _SAMPLED = 4 << 20, 256 << 20, 200
 SPLIT = (
     "select {file_no} as file_no, first + generate_subscripts(x, 1) - 1 as line, 0 as part, unnest(x) as l"
     " from (select first, string_split(body, chr(10)) as x from chunks)"
 )
-# What is no name of a column, an address for one, is somebody's, and is not said.
-_NAME = re.compile(r"[A-Za-z_$][A-Za-z0-9_$ .:/-]{0,63}")
-_SAMPLE_LINES = 200
-_MAX_PATHS = 48
 
 
 class Stage:
@@ -57,7 +48,7 @@ class Stage:
         self.connection.execute(_local_moment(contract.timestamps))
         self.connection.execute(engine.statement(_PACKAGE, "macros"))
         self.connection.execute(_moment(contract.timestamps))
-        self.parameters: dict[str, str] = {}
+        self.learned = Learned()
         self.seen: dict[str, dict[str, str]] = {}
         self.breaches = Breaches(settings, self.connection)
 
@@ -81,14 +72,15 @@ class Stage:
 
     def read(self, file_no: int, path: Path) -> str:
         """Put every line of the file into the stage and return the file's SHA-256."""
-        if not self.parameters:
-            self.parameters = parameters(path)
-        self._learn_ahead(path)
+        lines = list(first_lines(path))
+        if not self.learned.parameters:
+            self.learned.learn(lines)
+        self._learn_ahead(lines)
         return self._stream(file_no, Source(chunks.Reader(path), self.scratch))
 
-    def _learn_ahead(self, path: Path) -> None:
-        """Get to know the shapes of the file's first lines, so that lines like them need not be kept to be judged."""
-        self._append("calls", [(0, 0, 0, line) for line in _first_lines(path)], CALLS)
+    def _learn_ahead(self, lines: list[str]) -> None:
+        """Get to know the shapes of some lines, so that lines like them need not be kept to be judged."""
+        self._append("calls", [(0, 0, 0, line) for line in lines], CALLS)
         # A table, for what `learn` asks of a query would be asked of each line over and over within it.
         self.connection.execute(f"create table ahead as {self._found('select file_no, line, part, l from calls')}")
         self.learn("select * from ahead")
@@ -100,27 +92,39 @@ class Stage:
 
     def again(self, lines: str) -> None:
         """Put lines into the stage that stand in the relation `lines`: file_no, line, part, l."""
-        self.parameters = self.parameters or {**SPEC, "paths": "['$']"}
+        self.learned.parameters = self.learned.parameters or {**SPEC, "paths": "['$']"}
         self._insert(lines)
         self.learn("select * from stage")
 
     def _stream(self, file_no: int, source: Source) -> str:
-        self.connection.register("chunks", pa.RecordBatchReader.from_batches(CHUNKS, source.batches()))
-        try:
-            self._insert(SPLIT.replace("{file_no}", str(file_no)))
-        except duckdb.Error:
-            if source.failure is not None:
-                raise source.failure from None
-            raise
-        finally:
-            self.connection.unregister("chunks")
+        size = _FIRST_PORTION
+        while not source.is_over:
+            before = self._one("select coalesce(max(rowid), -1) from stage")
+            self.connection.register("chunks", pa.RecordBatchReader.from_batches(CHUNKS, source.portion(size)))
+            try:
+                self._insert(SPLIT.replace("{file_no}", str(file_no)))
+            except duckdb.Error:
+                if source.failure is not None:
+                    raise source.failure from None
+                raise
+            finally:
+                self.connection.unregister("chunks")
+            self._look_back(before, source.sample)
+            size = min(2 * size, _MAX_PORTION)
         self.put(source.refused, f"insert into refused select {file_no}, l, 0, w, d, r from put_aside")
-        self.learn("select * from stage")
         return source.reader.sha256
+
+    def _look_back(self, before: int, sample: list[str]) -> None:
+        """Learn from the rows after the row `before`, and from a sample of the lines when many of them were new."""
+        self.learn(f"select * from stage where rowid > {before}")
+        share = self._one(f"select avg((n_found >= 0)::integer) from stage where rowid > {before}")
+        if self.learned.has_strangers(share or 0.0):
+            self.learned.learn(sample)
+            self._learn_ahead(sample)
 
     def _filled(self, name: str, **extra: str) -> str:
         text = engine.statement(_PACKAGE, name)
-        for key, value in {**self.parameters, **extra}.items():
+        for key, value in {**self.learned.parameters, **extra}.items():
             text = text.replace("{" + key + "}", value)
         return text
 
@@ -168,7 +172,7 @@ class Stage:
     def _keys(self) -> set[str]:
         """Return the keys that stand at the top of some line that could be read."""
         found = self.connection.execute(engine.statement(_PACKAGE, "keys")).fetchall()
-        return {row[0] for row in found if _NAME.fullmatch(row[0])}
+        return {row[0] for row in found if is_name(row[0])}
 
     def put(self, rows: Aside, statement: str) -> None:
         """Run a statement that reads the rows put aside from the relation `put_aside`."""
@@ -236,6 +240,21 @@ class Source:
         self.reader, self.scratch = reader, scratch
         self.refused = Aside(REFUSED, scratch)
         self.failure: Exception | None = None
+        self.is_over = False
+        self.sample: list[str] = []
+        self._left = self.batches()
+        self._n_sampled = 0
+
+    def portion(self, size: int) -> Iterator[pa.RecordBatch]:
+        """Yield the pieces up to about `size` bytes; `sample` is made of lines from all over them."""
+        self.sample, self._n_sampled = [], max(1, _SAMPLED * chunks.CHUNK // size)
+        while size > 0:
+            batch = next(self._left, None)
+            if batch is None:
+                self.is_over = True
+                return
+            yield batch
+            size -= batch.nbytes
 
     def batches(self) -> Iterator[pa.RecordBatch]:
         """Yield the pieces; what they raise is kept in `failure`."""
@@ -246,7 +265,11 @@ class Source:
                     self.refused.put((chunk.first, "too_long", detail, chunk.body[: 1 << 20]))
                     continue
                 batch = self.batch(chunk.first, chunk.body)
-                yield batch if _is_text(batch) else self.batch(chunk.first, self._sifted(chunk))
+                if _is_text(batch):
+                    self.sample.extend(some_lines(chunk.body, self._n_sampled))
+                    yield batch
+                else:
+                    yield self.batch(chunk.first, self._sifted(chunk))
         except Exception as error:
             # DuckDB turns what is raised in here into text; the caller raises the real one.
             self.failure = error
@@ -284,90 +307,6 @@ def _is_utf8(body: bytes) -> bool:
     except UnicodeDecodeError:
         return False
     return True
-
-
-def parameters(path: Path) -> dict[str, str]:
-    """Return what the statements need that depends on the lines of a file: the objects worth looking into.
-
-    Any choice is right; one that fits the file sends fewer lines to the exact judge.
-    """
-    found: Counter[str] = Counter()
-    rows = list(_sample(path))
-    for row in rows:
-        found.update(_paths(row, "$"))
-    return {
-        **SPEC,
-        "paths": _path_list(found),
-        **{f"{body}_paths": _path_list(_below(found, body)) for body in BODIES},
-        "is_verbatim": verbatim.is_verbatim(rows, TEXT_KEYS, BODIES),
-        "fits": " and ".join(forms.fits(rows, body) for body in BODIES),
-    }
-
-
-def kinds(path: Path) -> dict[str, str]:
-    """Return the keys of a file's first lines, each with the kinds of value that it has there; null is none."""
-    found: dict[str, set[str]] = {}
-    names = {str: "text", bool: "true or false", int: "number", float: "number", dict: "object", list: "list"}
-    for row in _sample(path):
-        for key, value in row.items():
-            found.setdefault(key, set()).update([names[type(value)]] if value is not None else [])
-    return {key: " or ".join(sorted(found[key])) for key in sorted(found) if _NAME.fullmatch(key)}
-
-
-def _first_lines(path: Path) -> Iterator[str]:
-    for chunk in chunks.Reader(path).chunks():
-        for line in chunk.body[: 1 << 20].split(b"\n")[:_SAMPLE_LINES]:
-            if _is_utf8(line):
-                yield line.decode()
-        return
-
-
-def _sample(path: Path) -> Iterator[dict[str, Any]]:
-    for line in _first_lines(path):
-        try:
-            row = json.loads(line)
-        except (ValueError, RecursionError):
-            continue
-        if isinstance(row, dict):
-            yield row
-
-
-def _paths(value: Any, at: str) -> Iterator[str]:
-    if isinstance(value, dict) and value:
-        yield at
-        for key, inner in value.items():
-            if key.replace("_", "").replace("-", "").isalnum() and key.isascii() and len(at) < 200:
-                yield from _paths(inner, f'{at}."{key}"')
-    elif isinstance(value, list):
-        for number, inner in enumerate(value[:8]):
-            yield from _paths(inner, f"{at}[{number}]")
-
-
-def _below(found: Counter[str], body: str) -> Counter[str]:
-    """Return the paths inside a body, as they are in its own text."""
-    start = f'$."{body}"'
-    return Counter({"$" + path.removeprefix(start): count for path, count in found.items() if path.startswith(start)})
-
-
-def _path_list(found: Counter[str]) -> str:
-    found.pop("$", None)
-    chosen = ["$", *(path for path, _ in sorted(found.items(), key=lambda item: (-item[1], item[0]))[: _MAX_PATHS - 1])]
-    return "[" + ", ".join(engine.literal(path) for path in chosen) + "]"
-
-
-def _spec() -> dict[str, str]:
-    spec = {**dict.fromkeys(TEXT_KEYS, "VARCHAR"), **dict.fromkeys(BODIES, "JSON")}
-    return {
-        "spec": engine.literal(json.dumps(spec)),
-        "spec_keys": engine.literal(json.dumps(dict.fromkeys(spec))),
-        **{f"{body}_paths": "['$']" for body in BODIES},
-        "is_verbatim": "false",
-        "fits": "false",
-        "known": "[" + ", ".join(engine.literal(key) for key in spec) + "]",
-    }
-
-
-SPEC = _spec()
 
 
 def _literal(moment: datetime) -> str:

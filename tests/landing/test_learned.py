@@ -1,0 +1,76 @@
+from __future__ import annotations
+
+import pytest
+
+from tailrace.landing import chunks, exact, stage
+from tailrace.landing.learned import Learned, some_lines
+from tests.landing.conftest import World, call, compact
+
+JUDGE = exact.judge
+
+
+@pytest.fixture
+def judged(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
+    """The lines that the exact judge was asked about, from files that are read in portions of some kilobytes."""
+    lines: list[bytes] = []
+
+    def noting(raw: bytes, **keys: bool) -> exact.Verdict:
+        lines.append(raw)
+        return JUDGE(raw, **keys)
+
+    monkeypatch.setattr(exact, "judge", noting)
+    monkeypatch.setattr(chunks, "CHUNK", 1 << 12)
+    monkeypatch.setattr(stage, "_FIRST_PORTION", 1 << 14)
+    return lines
+
+
+def test_what_begins_where_the_first_lines_end_is_learned_on_the_way(world: World, judged: list[bytes]) -> None:
+    people = [
+        compact(call(messageId=f"i{n}", type="identify", event=..., traits={"email": f"{n}"})) for n in range(300)
+    ]
+    payments = [compact(call(messageId=f"t{n}", properties={"o": {"n": n}, "p": [{"q": n}]})) for n in range(3000)]
+    twice = compact(call(messageId="twice", properties={"o": {"n": 1, "n_": 1}})).replace(b'"n_"', b'"n"')
+    done = world.lines(*people, *payments, twice)
+    assert (done.landed, done.reasons) == (3300, {"duplicate_key": 1})
+    assert 0 < len(judged) < 600
+
+
+def test_what_is_learned_counts_for_lines_that_come_later_and_not_for_those_read_before(
+    world: World, judged: list[bytes]
+) -> None:
+    flat = [compact(call(messageId=f"f{n}", properties={"a": n})) for n in range(40)]
+    deep = [compact(call(messageId=f"d{n}", properties={"o": {"n": n}})) + b" " for n in range(40)]
+    twice = deep[0].replace(b'"n":0', b'"n":0,"n":1')
+    done = world.lines(*flat, *deep, twice)
+    assert (done.landed, done.reasons) == (80, {"duplicate_key": 1})
+    assert len(judged) == 41
+
+
+def test_a_file_in_which_no_line_is_ordinary_is_learned_from_once_more_and_then_no_more() -> None:
+    learned = Learned()
+    learned.learn([])
+    told = [learned.has_strangers(share) for share in (0.0, 0.04, 1.0)]
+    assert told == [False, False, True]
+    learned.learn([])
+    assert [learned.has_strangers(share) for share in (1.0, 1.0, 0.97, 1.0)] == [False] * 4
+
+
+def test_strangers_are_learned_from_again_when_there_are_more_of_them_than_have_stayed() -> None:
+    learned = Learned()
+    learned.learn([])
+    learned.learn([])
+    assert [learned.has_strangers(share) for share in (0.3, 0.1, 0.14, 0.16)] == [False, False, False, True]
+
+
+@pytest.mark.parametrize(
+    ("body", "count", "lines"),
+    [
+        (b"a", 5, ["a"]),
+        (b"a\nb", 5, ["a", "b"]),
+        (b"one\ntwo\nthree\nfour", 2, ["one", "four"]),
+        (b"\n".join([b"x" * 50_000] * 3), 3, ["x" * 50_000]),
+        (b"x" * 70_000, 3, []),
+    ],
+)
+def test_some_lines_are_whole_ones_from_all_over_and_not_too_long(body: bytes, count: int, lines: list[str]) -> None:
+    assert list(some_lines(body, count)) == lines
