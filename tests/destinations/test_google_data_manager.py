@@ -408,6 +408,7 @@ def test_whatever_is_answered_nothing_is_raised(body, status):
         assert google.read_response(settings, item(), one).code
         assert google.read_probe(settings, one).code
         google.read_match(settings, one)
+        assert google.read_follow_up(settings, one).code
     steps = google.Said("https://x.test/", {}, ({},), (0,))({"access_token": "t"})
     steps.send(None)
     with pytest.raises(StopIteration):

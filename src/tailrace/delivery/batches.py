@@ -40,6 +40,7 @@ _OPEN = (Outcome.RETRY_LATER, Outcome.BLOCKED)
 class Rows:
     """What became of the rows of one attempt, by position.
 
+    `provider_id` has the ids of all calls, parted by spaces.
     `last` is the answer that says how it goes on: the one that stopped it, else the last one. `is_lost` when the answer
     of a whole call was lost, so that its rows are unknown.
     """
@@ -170,7 +171,8 @@ def _note(done: Rows, cut: Sequence[BatchRow], result: Result) -> None:
         asked = {row.position for row in cut}
         done.said |= {row.position: (row.outcome, row.code) for row in result.rows if row.position in asked}
     done.is_lost = done.is_lost or result.outcome is Outcome.UNKNOWN
-    done.provider_id = result.provider_id or done.provider_id
+    ids_of_calls = (done.provider_id, result.provider_id)
+    done.provider_id = " ".join(one for one in ids_of_calls if one) or None
     done.last = result
 
 

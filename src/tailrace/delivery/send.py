@@ -15,6 +15,7 @@ from datetime import datetime, timedelta
 
 from tailrace import clock
 from tailrace.delivery import pace
+from tailrace.delivery.follow_up import follow_up
 from tailrace.delivery.messages import PlanReader, Renderer
 from tailrace.delivery.tally import Delivered
 from tailrace.delivery.worker import Ground, Share, Worker
@@ -52,6 +53,7 @@ def deliver(
         done = Delivered(epoch)
         _clean_up(journal, store, connections, done, now())
         ground = _ground(settings, store, renderer, connections, budget, now, moment, sleep)
+        follow_up(settings, journal, store, connections, done, budget, now)
         shares = [Share(epoch, number, workers) for number in range(workers)]
         for part in fan_out(shares) if fan_out is not None else _in_threads(ground, journal, shares):
             done.take(part)

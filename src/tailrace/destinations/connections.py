@@ -168,6 +168,15 @@ class Line:
             return Result(outcome, reply.code, is_systemic=True)
         return self.connection.module.read_response(self.connection.settings, item, reply)
 
+    def follow_up(self, provider_id: str) -> Result:
+        """Return what a destination that is `Following` says later of what it accepted."""
+        module: Any = self.connection.module
+        reply = self._session.perform(module.build_follow_up(self.connection.settings, self._secrets, provider_id))
+        if isinstance(reply, Failure):
+            return Result(Outcome.RETRY_LATER, reply.code, is_systemic=True)
+        told: Result = module.read_follow_up(self.connection.settings, reply)
+        return told
+
     def flush(self) -> None:
         """Make what was handed over durable, where that is ours to do."""
         self._session.flush()

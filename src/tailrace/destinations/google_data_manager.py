@@ -4,19 +4,21 @@ Documentation: developers.google.com/data-manager/api (v1), limits and formattin
 10,000 members a call, 10 identifiers a member; 300 calls a minute and 100,000 a day for a project. Adding somebody
 again renews the membership, and removing somebody who is not there is harmless, so what is unknown is said again. One
 bad member refuses the whole call: those that the answer names are left out and the rest is said at once, in the same
-exchange; where it names nobody, delivery halves the call. What is accepted is worked on for hours after;
-`provider_id` is the request that Google's status page knows. Values are normalised and hashed here
-(docs/destinations/hashing.md).
+exchange; where it names nobody, delivery halves the call. What is accepted is worked on for hours; then the status
+of the request (`provider_id`) is asked for: it counts what was refused by reason, and names no member. Values are
+normalised and hashed here (docs/destinations/hashing.md).
 """
 
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, ClassVar, Literal
+from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
 
 import orjson
@@ -276,6 +278,54 @@ def read_match(settings: Settings, reply: HttpReply) -> int | None:
     counts = [size.get(name) for name in ("displayNetworkMembersCount", "searchNetworkMembersCount")]
     known = [int(one) for one in counts if isinstance(one, int | str) and str(one).isdecimal()]
     return max(known, default=None)
+
+
+def build_follow_up(settings: Settings, secrets: Secrets, provider_id: str) -> Exchange:
+    """Return the exchange that asks what became of a request."""
+    url = f"{settings.host}/v1/requestStatus:retrieve?{urlencode({'requestId': provider_id})}"
+    return Exchange(tokens.WithToken(_grant(settings, secrets), Look(url)))
+
+
+def read_follow_up(settings: Settings, reply: HttpReply) -> Result:
+    """Return what Google made of a request: unknown where it refused members of it, for it names none of them.
+
+    A code is `partial:INVALID_FORMAT:3`, or `failed:…`: the commonest reason, and how many members have it.
+    """
+    refused = tokens.refusal(reply, tokens.LONG_AGO)
+    if refused is not None:
+        return refused
+    told = api.read_json(reply)
+    if reply.status // 100 != 2:
+        meant = _meant(reply, told, tokens.LONG_AGO)
+        is_ours = meant.outcome is Outcome.BLOCKED or meant.outcome is Outcome.RETRY_LATER
+        return replace(meant, outcome=Outcome.RETRY_LATER, is_systemic=is_ours)
+    found = told.get("requestStatusPerDestination") if isinstance(told, dict) else None
+    states = [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []
+    words = {one.get("requestStatus") for one in states}
+    for word, name in (("FAILED", "failed"), ("PARTIAL_SUCCESS", "partial")):
+        ours = [one for one in states if one.get("requestStatus") == word]
+        if ours:
+            return Result(Outcome.UNKNOWN, f"{name}:{_commonest(ours)}")
+    if words == {"SUCCESS"}:
+        return Result(Outcome.ACCEPTED, "success")
+    return Result(Outcome.RETRY_LATER, "processing" if "PROCESSING" in words else "not_said")
+
+
+def _commonest(states: list[dict[str, Any]]) -> str:
+    """Return the reason that most members were refused for, and how many: the first of equals by name."""
+    counts: Counter[str] = Counter()
+    for state in states:
+        info = state.get("errorInfo")
+        told = info.get("errorCounts") if isinstance(info, dict) else None
+        for one in told if isinstance(told, list) else []:
+            if isinstance(one, dict):
+                n = str(one.get("recordCount"))
+                reason = re.sub(r"^PROCESSING_ERROR_(REASON_)?", "", str(one.get("reason")))
+                counts[token(reason[:50])] += int(n) if re.fullmatch(r"\d{1,9}", n, re.ASCII) else 0
+    if not counts:
+        return "no_reason"
+    reason, most = min(counts.items(), key=lambda each: (-each[1], each[0]))
+    return f"{reason}:{most}"
 
 
 def _destination(settings: Settings, target: str) -> dict[str, Any]:
