@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from far_end import AT, Sender, batch_of, listening, outcomes, row
 
@@ -195,6 +197,17 @@ def test_a_person_is_named_in_one_way(key, who):
     settings, secrets = braze.Settings(api_key_env="K"), Secrets(SECRETS)
     told = braze.build_request(settings, secrets, batch_of([row("add", key, city="Rome")], "people")).body
     assert told == braze.orjson.dumps({"attributes": [{"city": "Rome", **who, "_update_existing_only": False}]})
+
+
+def test_a_call_names_people_by_one_kind_of_identifier():
+    settings = braze.Settings(api_key_env="K")
+    rows = [row("remove", {kind: f"{kind}-{n}"}) for n in range(2) for kind in ("external_id", "braze_id")]
+    request = braze.build_request(settings, Secrets(SECRETS), batch_of(rows, "people"))
+    steps = request.steps()
+    first = json.loads(steps.send(None).body)
+    second = json.loads(steps.send(HttpReply(200, {}, b'{"message": "success"}')).body)
+    assert first == {"external_ids": ["external_id-0", "external_id-1"]}
+    assert second == {"braze_ids": ["braze_id-0", "braze_id-1"]}
 
 
 def test_deletion_by_address_says_which_of_several():

@@ -20,6 +20,7 @@ from urllib.parse import urlsplit
 import pytest
 from conformance import cases, harness, test_audiences, test_crm, test_iterable, test_messages, test_mixpanel
 from conformance import test_customerio as conformance_customerio
+from conformance import test_segment as conformance_segment
 from conformance.exchanges import acting
 from described import Description, Fault
 from far_end import batch_of, row
@@ -33,6 +34,7 @@ FOLDER = Path(os.environ.get("TAILRACE_TEST_OPENAPI") or "/nowhere")
 REASONS = Path(__file__).parent / "conformance" / "openapi.yml"
 SHOWN = int(os.environ.get("SHOWN") or 10)
 VENDORS = {
+    "braze": "braze",
     "customerio": "customerio",
     "customerio_broadcast": "customerio",
     "customerio_messages": "customerio",
@@ -42,11 +44,12 @@ VENDORS = {
     "iterable": "iterable",
     "mixpanel": "mixpanel",
     "postmark": "postmark",
+    "segment": "customerio_pipelines",
     "sendgrid": "sendgrid",
     "slack_bot": "slack",
     "twilio": "twilio",
 }
-"""The folder with the description of each destination."""
+"""The folder with the description of each destination. Segment has none: one of those who speak its API does."""
 
 ADDRESS = "kim@people.test"
 PUSH = '{"title": "Hi", "body": "Hello", "link": "https://acme.test/", "data": {"n": 1}}'
@@ -102,6 +105,12 @@ def once(target: str, key: str, **data: Any) -> list[tuple[str, str, list[Any]]]
 
 
 ROWS: dict[str, list[tuple[str, str, list[Any]]]] = {
+    "braze": [
+        *both("people", "external_id", **KEPT),
+        *both("attribute:vip", "braze_id", plan="pro"),
+        ("people", "mirror", [row("remove", {"external_id": "u-1"}), row("remove", {"braze_id": "b-1"})]),
+        *once("events", "external_id", name="bought", time="2026-03-01T06:00:00Z", total=9.5),
+    ],
     "customerio": [
         *both("people", "id", **KEPT),
         *both("people", "email", ADDRESS),
@@ -153,6 +162,15 @@ ROWS: dict[str, list[tuple[str, str, list[Any]]]] = {
         *once("events", "distinct_id", event="bought", time="2026-03-01T06:00:00Z", total=9.5),
         *once("events", "distinct_id", event="bought", time="2026-03-01T06:00:00.123Z"),
     ],
+    "segment": [
+        *come("people", "user_id", **KEPT, timestamp="2026-03-01T06:00:00Z"),
+        *come("people", "anonymous_id", plan="pro"),
+        *both("trait:vip", "user_id", plan="pro"),
+        *once("events", "user_id", event="bought", timestamp="2026-03-01T06:00:00Z", total=9.5),
+        *once("events:page", "user_id", event="home"),
+        *once("events:screen", "anonymous_id", event="home"),
+        ("groups", "mirror", [row("add", {"group_id": "acme"}, user_id="u-1", plan="pro")]),
+    ],
 }  # fmt: skip
 """By destination: target, mode, rows."""
 
@@ -160,6 +178,7 @@ MORE: dict[str, dict[str, Any]] = {
     "hubspot": {"removal": "archive"},
     "google_data_manager": {"terms_accepted": True, "ad_user_data": "granted", "ad_personalization": "granted"},
     "mixpanel": {"project_id": 7},
+    "segment": {"base_url": "https://cdp.customer.io/v1"},
 }
 """Settings beside those of test_shape.py, for rows."""
 
@@ -183,6 +202,10 @@ RECORDED = {
     "mixpanel": lambda: [
         (test_mixpanel.of_segment, cases.segment("mixpanel")),
         (test_mixpanel.of_rudder, cases.rudder("mixpanel")),
+    ],
+    "segment": lambda: [
+        (conformance_segment.of_segment, map(conformance_segment.with_results, cases.segment("segment"))),
+        (conformance_segment.of_rudder, cases.rudder("segment")),
     ],
     "sendgrid": lambda: [(test_messages.of_sendgrid, cases.rudder("sendgrid"))],
     "twilio": lambda: [

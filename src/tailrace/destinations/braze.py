@@ -180,7 +180,11 @@ def _in_parts(
     people: Sequence[dict[str, Any]],
     body: Callable[[Sequence[dict[str, Any]]], dict[str, Any]],
 ) -> HttpRequest | Exchange:
-    parts = [people[start : start + FEW] for start in range(0, len(people), FEW)]
+    # One call names people by one kind of identifier only.
+    by_kind: dict[str, list[dict[str, Any]]] = {}
+    for who in people:
+        by_kind.setdefault(next(iter(who)), []).append(who)
+    parts = [same[start : start + FEW] for same in by_kind.values() for start in range(0, len(same), FEW)]
     calls = tuple(_call(settings, secrets, path, body(part)) for part in parts)
     return calls[0] if len(calls) == 1 else Exchange(_Calls(calls))
 
