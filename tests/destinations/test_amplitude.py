@@ -127,14 +127,14 @@ def test_groups_are_identified(sender, project):
 
 def test_an_event_is_known_again(sender, project):
     rows = [
-        event(1, revenue=9.5, colour="red", session_id="1772323200000"),
+        event(1, revenue=9.5, currency="EUR", colour="red", session_id="1772323200000"),
         row("add", {"order": 7}, event_type="paid", device_id="d"),
     ]
     for plan in ("p1", "p2"):
         assert {outcome for outcome, _ in outcomes(sender.send(rows, "events", "append", plan))} == {"accepted"}
     assert len(project.events) == 2
     assert project.events["i-1"] == {
-        "user_id": "user-42", "event_type": "paid", "time": 1772323200000, "revenue": 9.5, "insert_id": "i-1",
+        "user_id": "user-42", "event_type": "paid", "time": 1772323200000, "revenue": 9.5, "currency": "EUR", "insert_id": "i-1",
         "session_id": 1772323200000, "event_properties": {"colour": "red"},
     }  # fmt: skip
 
