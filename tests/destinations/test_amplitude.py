@@ -134,8 +134,8 @@ def test_an_event_is_known_again(sender, project):
         assert {outcome for outcome, _ in outcomes(sender.send(rows, "events", "append", plan))} == {"accepted"}
     assert len(project.events) == 2
     assert project.events["i-1"] == {
-        "user_id": "user-42", "event_type": "paid", "time": 1772323200000, "revenue": 9.5, "currency": "EUR", "insert_id": "i-1",
-        "session_id": 1772323200000, "event_properties": {"colour": "red"},
+        "user_id": "user-42", "event_type": "paid", "time": 1772323200000, "revenue": 9.5, "currency": "EUR",
+        "insert_id": "i-1", "session_id": 1772323200000, "event_properties": {"colour": "red"},
     }  # fmt: skip
 
 
