@@ -10,7 +10,10 @@ export DO_NOT_TRACK := 1
 export DBT_SEND_ANONYMOUS_USAGE_STATS := false
 export PREFECT_SERVER_ANALYTICS_ENABLED := false
 
-.PHONY: help demo test testnext check bench lock clean
+# A file of tests stays on one worker, for its fixtures build; the longest come first (tests/conftest.py).
+PYTEST := -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+
+.PHONY: help demo test torture testnext check bench lock clean
 
 help: ## Say what there is
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /	/' | expand -t 10
@@ -18,12 +21,15 @@ help: ## Say what there is
 demo: $(VENV)/run.stamp ## Play a small SaaS company: land a year, run some days, deliver to files
 	$(VENV)/bin/tailrace demo --data-dir $(DATA)
 
-test: $(VENV)/dev.stamp ## Run all tests
-	$(PYTHON) -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+test: $(VENV)/dev.stamp ## Run the tests: every promise, in minutes
+	$(PYTHON) $(PYTEST) -m "not torture"
 
-# DuckDB 2.0 is not used in production yet (its files cannot be opened by 1.5 again); the tests must pass on it all the same.
+torture: $(VENV)/dev.stamp ## Run the tests that take long: every kill, every order, real data, all examples
+	$(PYTHON) $(PYTEST) -m "torture or hypothesis" --hypothesis-profile=torture
+
+# DuckDB 2.0 is not used in production yet (its files cannot be opened by 1.5 again); all tests must pass on it all the same.
 testnext: $(VENV)/next.stamp ## Run all tests on DuckDB 2.0, in an environment of their own
-	$(VENV)/next/bin/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+	$(VENV)/next/bin/python $(PYTEST)
 
 check: $(VENV)/dev.stamp ## Lint, types, the dependency rule, SQL style, the definitions
 	$(VENV)/bin/ruff check .

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import gc
 import os
 import pickle
 import shutil
@@ -13,12 +14,16 @@ from pathlib import Path
 from typing import TypeVar
 
 import pytest
+from hypothesis import settings
 
 from tailrace.pipeline import spine
 from tailrace.pipeline.result import Result
 from tailrace.samples.company import Sample
 from tailrace.warehouse import runner
+from tests.examples import THOROUGH
 from tests.installation import Installation, at, first_run_at, small_company
+
+settings.register_profile(THOROUGH)
 
 # The files that take longest, longest first: whoever starts with them ends with something short.
 FIRST = (
@@ -91,6 +96,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         return ranks.get(item.path, len(ranks)), item.get_closest_marker("slow") is None
 
     items.sort(key=rank)
+
+
+def pytest_collection_finish() -> None:
+    """Pass over what was collected whenever garbage is looked for: thousands of tests, which all stay to the end."""
+    gc.freeze()
 
 
 Made = TypeVar("Made")

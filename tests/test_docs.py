@@ -30,6 +30,7 @@ PAGES = [
 NOT_RUN = {
     "make demo": "installs packages; tests/cli plays the demo itself",
     "make test": "is what runs this test",
+    "make torture": "takes an hour; CI runs it after the tests",
     "make check": "lints the repository; CI runs it before the tests",
 }
 BLOCK = re.compile(r"^```(console|sh)\n(.*?)^```", re.MULTILINE | re.DOTALL)
@@ -56,6 +57,7 @@ def commands(page: Path) -> list[tuple[str, int]]:
     return found
 
 
+LONG = [ROOT / "docs/operations.md"]
 RUN = [page for page in PAGES if any(command not in NOT_RUN for command, _ in commands(page))]
 
 
@@ -126,7 +128,9 @@ def sandbox(company: Company, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("page", RUN, ids=_id)
+@pytest.mark.parametrize(
+    "page", [pytest.param(page, marks=[pytest.mark.torture] * (page in LONG)) for page in RUN], ids=_id
+)
 def test_every_command_of_a_page_ends_as_it_says(page: Path, sandbox: Sandbox) -> None:
     sandbox.company.copy(sandbox.folder / ("data/demo" if page.name == "README.md" and page.parent == ROOT else "data"))
     for command, code in commands(page):

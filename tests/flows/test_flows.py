@@ -128,6 +128,7 @@ def test_the_deployments_name_flows_that_exist() -> None:
     }
 
 
+@pytest.mark.torture
 def test_a_backfill_by_flow_sends_nothing_and_removes_nobody(company: Company, tmp_path: Path) -> None:
     installation = company.copy(tmp_path / "data")
     before = Store(installation.settings).read("HEAD")
@@ -149,6 +150,7 @@ def test_a_backfill_by_flow_sends_nothing_and_removes_nobody(company: Company, t
     assert os.listdir(installation.settings.outbox) == os.listdir(company.base.settings.outbox)  # noqa: PTH208
 
 
+@pytest.mark.torture
 def test_a_delivery_that_is_fanned_out_leaves_what_one_sender_leaves(company: Company, tmp_path: Path) -> None:
     by_hand, by_flow = company.copy(tmp_path / "cli"), company.copy(tmp_path / "flow")
     day = company.sample.daily[0]

@@ -35,7 +35,9 @@ def line(n: int, kind: str) -> bytes:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", MEGABYTES)
+@pytest.mark.parametrize(
+    "kind", ["plain", *(pytest.param(kind, marks=pytest.mark.torture) for kind in ("latin-1", "batch"))]
+)
 def test_memory_stays_bounded_when_a_file_is_several_times_as_large(world: World, kind: str) -> None:
     path = world.folder / "in.jsonl.gz"
     count = MEGABYTES[kind] * 1_000_000 // len(line(0, kind))

@@ -32,6 +32,7 @@ steps:
 """
 
 
+@pytest.mark.torture
 @pytest.mark.slow
 def test_a_broadcast_sets_lists_waits_for_approval_and_is_sent_once(company: Company, tmp_path: Path) -> None:
     project = tmp_path / "project"

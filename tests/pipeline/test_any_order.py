@@ -20,7 +20,7 @@ from tests.conftest import Company
 from tests.installation import Installation, at, call, small_company
 from tests.pipeline import late
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.torture, pytest.mark.slow]
 
 SEED = 20250601
 SCHEMAS = ("core", "states", "segments", "object_segments", "reports")

@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import signal
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -184,6 +185,7 @@ def ask(installation: Installation, days: Days, name: str) -> Any:
     return done.json
 
 
+@pytest.mark.torture
 def test_what_is_asked_of_the_time_that_is_kept_is_answered_as_before(days: Days, tmp_path: Path) -> None:
     installation = days.copy(tmp_path, "{plans: 90d, payloads: 1h}")
     before = {name: ask(installation, days, name) for name in READERS}
@@ -250,8 +252,15 @@ POINTS = ("recorded", "plan_removed", "plans_durable", "object_removed", "object
           "leftover_removed", "unpacked", "unpacked:4")  # fmt: skip
 
 
-def test_killed_at_every_step_one_after_the_other_it_ends_as_one_that_was_not(
-    days: Days, expected: str, tmp_path: Path
+@pytest.mark.parametrize(
+    "points",
+    [
+        ("plans_durable", "object_removed:20", "packed", "unpacked"),
+        pytest.param(POINTS, marks=pytest.mark.torture, id="every step"),
+    ],
+)
+def test_killed_step_after_step_it_ends_as_one_that_was_not(
+    days: Days, expected: str, tmp_path: Path, points: Sequence[str]
 ) -> None:
     calm, killed = (days.copy(tmp_path / name, "{plans: 1d, payloads: 1h}") for name in ("calm", "killed"))
     for installation in (calm, killed):
@@ -260,7 +269,7 @@ def test_killed_at_every_step_one_after_the_other_it_ends_as_one_that_was_not(
         _age(left, 48 * HOUR)
     collect(calm, days.at[2])
     line = ("gc", "--as-of", clock.iso(days.at[2]))
-    for point in POINTS:
+    for point in points:
         if point == "unpacked":
             assert call(killed, *line).code == 0
             for pack in packs(killed.settings):

@@ -104,6 +104,7 @@ def test_it_sends_nothing_and_leaves_everything_as_it_was(
     assert seen[1] == [(0, 2), (1, 2), (2, 2)]
 
 
+@pytest.mark.torture
 def test_after_an_edit_only_what_the_history_does_shows(both: Both, tmp_path: Path) -> None:
     changed = late.project(tmp_path / "project")
     (changed / "campaigns" / "reminded" / "campaign.yml").write_text(
@@ -153,6 +154,7 @@ def test_that_nothing_is_to_be_done_is_kept_with_who_and_why(both: Both, tmp_pat
     assert f"ignored by {kept['who']}" in call(installation, "backfills", "show", load).out
 
 
+@pytest.mark.torture
 def test_what_is_chosen_to_be_sent_now_goes_once_by_the_next_run_also_when_that_is_killed(
     both: Both, tmp_path: Path
 ) -> None:

@@ -7,6 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 from random import Random
 
+import pytest
+
 from tailrace.pipeline import spine
 from tailrace.planning.store import Store
 from tests.conftest import Company
@@ -40,6 +42,7 @@ def test_the_order_of_files_and_rows_and_the_threads_do_not_change_the_plan(comp
     assert ids[0] == ids[1]
 
 
+@pytest.mark.torture
 def test_a_warehouse_built_anew_gives_the_same_plan(company: Company, tmp_path: Path) -> None:
     kept, lost = company.copy(tmp_path / "kept"), company.copy(tmp_path / "lost")
     lost.settings.warehouse.unlink()

@@ -8,7 +8,7 @@ import os
 import shutil
 import signal
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -348,12 +348,19 @@ POINTS = (
 )  # fmt: skip
 
 
-def test_killed_at_every_step_one_after_the_other_it_ends_as_one_that_was_not(
-    days: Days, gone: tuple[Installation, Any], tmp_path: Path
+@pytest.mark.parametrize(
+    "points",
+    [
+        ("load_rewritten", "object_written", "database_removed"),
+        pytest.param(POINTS, marks=pytest.mark.torture, id="every step"),
+    ],
+)
+def test_killed_step_after_step_it_ends_as_one_that_was_not(
+    days: Days, gone: tuple[Installation, Any], tmp_path: Path, points: Sequence[str]
 ) -> None:
     killed = days.installation.copy(tmp_path / "data")
     passed = []
-    for point in POINTS:
+    for point in points:
         done = killed.forked("erase", USER, "--reason", REASON, TAILRACE_CRASH_AT=f"erase.{point}")
         assert done.code in (0, -signal.SIGKILL), (point, done.err)
         if done.code == 0:
@@ -392,6 +399,7 @@ def _shape(installation: Installation) -> dict[str, Any]:
     }
 
 
+@pytest.mark.torture
 def test_a_run_finishes_what_was_killed_before_it_decides_anything(days: Days, tmp_path: Path) -> None:
     installation = days.installation.copy(tmp_path / "data")
     installation.drop(days.next_file)

@@ -186,6 +186,7 @@ def play(tmp_path_factory: pytest.TempPathFactory) -> Play:
     return Play(tmp_path_factory.mktemp("commerce"), "commerce", CAMPAIGNS, [*FEBRUARY, *MARCH], BESIDES)
 
 
+@pytest.mark.torture
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_everybody_hears_what_their_story_calls_for_on_its_day_and_nothing_else(play: Play) -> None:
@@ -200,6 +201,7 @@ def test_everybody_hears_what_their_story_calls_for_on_its_day_and_nothing_else(
     }
 
 
+@pytest.mark.torture
 @pytest.mark.slow
 def test_the_report_shows_the_programmes_states_and_how_people_moved(play: Play) -> None:
     (shown,) = reporting.gather(play.installation.settings).states

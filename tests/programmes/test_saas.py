@@ -41,20 +41,34 @@ STORIES = {
 }
 
 
+@pytest.fixture(
+    scope="module", params=[DAYS[:2], pytest.param(DAYS, marks=pytest.mark.torture)], ids=["begins", "whole"]
+)
+def days(request: pytest.FixtureRequest) -> tuple[int, ...]:
+    """How far the stories are told."""
+    return tuple(request.param)
+
+
 @pytest.fixture(scope="module")
-def play(tmp_path_factory: pytest.TempPathFactory) -> Play:
-    return Play(tmp_path_factory.mktemp("saas"), "saas", CAMPAIGNS, [date(2026, 3, day) for day in (1, *DAYS)])
+def play(days: tuple[int, ...], tmp_path_factory: pytest.TempPathFactory) -> Play:
+    return Play(tmp_path_factory.mktemp("saas"), "saas", CAMPAIGNS, [date(2026, 3, day) for day in (1, *days)])
 
 
-def test_everybody_hears_what_their_story_calls_for_on_its_day_and_nothing_else(play: Play) -> None:
-    assert play.told() == {story: [date(2026, 3, day)] for story, day in STORIES.items()}
+def test_everybody_hears_what_their_story_calls_for_on_its_day_and_nothing_else(
+    play: Play, days: tuple[int, ...]
+) -> None:
+    assert play.told() == {story: [date(2026, 3, day)] for story, day in STORIES.items() if day <= days[-1]}
 
 
+@pytest.mark.parametrize("days", [DAYS], scope="module")
+@pytest.mark.torture
 def test_word_to_the_success_team_is_staffs_and_goes_to_no_customer(play: Play) -> None:
     (row,) = [row for row in play.verdicts if row["step"] == "success_call"]
     assert (row["class"], row["channel"]) == ("staff", "slack")
 
 
+@pytest.mark.torture
+@pytest.mark.parametrize("days", [DAYS], scope="module")
 def test_mail_leaves_within_office_hours_of_the_person(play: Play) -> None:
     hours = [
         row["deliver_after"] for row in play.verdicts if row["campaign"] == "churn_risk" and row["class"] != "staff"

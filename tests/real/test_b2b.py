@@ -13,7 +13,7 @@ from tests.installation import at
 from tests.real.data import SAAS, needs
 from tests.real.social import install
 
-pytestmark = [needs(SAAS), pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.torture, needs(SAAS), pytest.mark.slow, pytest.mark.timeout(300)]
 
 TABLES = [SAAS / f"b2b_{table}.parquet" for table in ("accounts", "events", "subscriptions")]
 

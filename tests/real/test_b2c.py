@@ -15,7 +15,7 @@ from tests.real.data import SAAS, needs
 from tests.real.social import SOURCE, install
 from tests.real.trial import Trial
 
-pytestmark = [needs(SAAS), pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.torture, needs(SAAS), pytest.mark.slow, pytest.mark.timeout(900)]
 
 
 @pytest.fixture(scope="module")

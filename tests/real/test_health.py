@@ -18,7 +18,7 @@ from tests.installation import at
 from tests.real.data import FILLS, VISITS, needs
 from tests.real.practice import HERE, SEGMENTS, Practice, built, install, told
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.torture, pytest.mark.slow, pytest.mark.timeout(900)]
 
 FIRST, LAST = date(2018, 6, 15), date(2018, 6, 21)
 

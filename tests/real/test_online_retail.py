@@ -17,7 +17,7 @@ from tests.real.data import RETAIL, needs
 from tests.real.projects import overlay
 from tests.real.trial import members
 
-pytestmark = [needs(RETAIL), pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.torture, needs(RETAIL), pytest.mark.slow, pytest.mark.timeout(300)]
 
 LINES = RETAIL / "invoice_lines.parquet"
 AFTER = at(date(2011, 12, 10))

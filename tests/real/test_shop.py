@@ -25,7 +25,7 @@ from tests.real.data import SHOP, needs
 from tests.real.projects import overlay
 from tests.real.trial import members
 
-pytestmark = [needs(SHOP), pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.torture, needs(SHOP), pytest.mark.slow, pytest.mark.timeout(900)]
 
 BEFORE = date(2024, 1, 4)
 INCIDENT = tuple(date(2024, 5, 20) + timedelta(days=number) for number in range(7))

@@ -81,7 +81,7 @@ class Story:
 
     def tell_alone(self, *command: str, **environment: str) -> None:
         """Run the command line in a process of its own."""
-        self.hear(command, self.installation.cli(*command, **environment))
+        self.hear(command, self.installation.forked(*command, **environment))
 
     def hear(self, command: Sequence[str], done: Done, more: str = "") -> None:
         name = f"{len(self.said)} {' '.join(command[:2])}"

@@ -101,7 +101,7 @@ def same(ours: Installation, control: Installation) -> bool:
     return here["head"] == there["head"] and here["loads"] == there["loads"] and names[0] == names[1]
 
 
-@pytest.mark.parametrize("free", [0, 1024])
+@pytest.mark.parametrize("free", [0, pytest.param(1024, marks=pytest.mark.torture)])
 def test_on_a_full_disk_a_run_fails_clearly_and_loses_nothing_and_works_once_there_is_room(
     company: Company, control: Installation, tmp_path: Path, free: int
 ) -> None:
@@ -126,7 +126,9 @@ def test_on_a_full_disk_a_run_fails_clearly_and_loses_nothing_and_works_once_the
         assert same(ours, control)
 
 
-@pytest.mark.parametrize("free", [0, 40, 300])
+@pytest.mark.parametrize(
+    "free", [pytest.param(0, marks=pytest.mark.torture), 40, pytest.param(300, marks=pytest.mark.torture)]
+)
 def test_when_the_disk_fills_up_after_planning_applying_and_delivering_lose_and_repeat_nothing(
     company: Company, control: Installation, planned: tuple[Installation, str], tmp_path: Path, free: int
 ) -> None:
@@ -155,6 +157,7 @@ def test_when_the_disk_fills_up_after_planning_applying_and_delivering_lose_and_
         assert "rejected" not in {row["outcome"] for row in outcomes}
 
 
+@pytest.mark.torture
 def test_a_data_directory_that_cannot_be_written_to_is_a_clear_error(
     company: Company, control: Installation, tmp_path: Path
 ) -> None:

@@ -95,8 +95,13 @@ def twin(company: Company, day: Installation, tmp_path_factory: pytest.TempPathF
     ("model", "old", "new", "everybody_waits"),
     [
         ("dim_people", "left join known on people.person_id", "inner join known on -people.person_id", True),
-        ("dim_person_features", "from known", "from known where person_id < 0", True),
-        ("sync_webhook__power_users", "on segment.person_id", "on -segment.person_id", False),
+        pytest.param(
+            *("dim_person_features", "from known", "from known where person_id < 0", True), marks=pytest.mark.torture
+        ),
+        pytest.param(
+            *("sync_webhook__power_users", "on segment.person_id", "on -segment.person_id", False),
+            marks=pytest.mark.torture,
+        ),
     ],
 )
 def test_an_edited_model_that_matches_nobody_messages_nobody_and_removes_nobody_nor_does_mending_it(

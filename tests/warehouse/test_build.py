@@ -157,7 +157,9 @@ def test_a_rollup_that_was_left_behind_is_healed(started: Built) -> None:
     assert everything(settings) == before
 
 
-@pytest.mark.parametrize("moment", ["2026-01-20T10:30:00Z", "2026-02-20T08:00:30Z"])
+@pytest.mark.parametrize(
+    "moment", ["2026-02-20T08:00:30Z", pytest.param("2026-01-20T10:30:00Z", marks=pytest.mark.torture)]
+)
 def test_what_is_so_by_a_moment_is_the_same_whatever_is_known_of_later_ones(
     started: Built, tmp_path: Path, moment: str
 ) -> None:
@@ -219,7 +221,9 @@ def start_child(settings: Settings, landing: Path, crash_at: str = "") -> forks.
     return forks.start([], environment, program=code)
 
 
-@pytest.mark.parametrize("point", ["build.started", "build.built", "build.stamped"])
+@pytest.mark.parametrize(
+    "point", ["build.started", "build.built", pytest.param("build.stamped", marks=pytest.mark.torture)]
+)
 def test_a_build_killed_at_any_point_is_green_and_complete_when_run_again(
     parsed: Settings, tmp_path: Path, cast: Built, point: str
 ) -> None:
@@ -250,7 +254,7 @@ def test_a_build_that_does_not_end_leaves_no_stamp_of_the_one_before(
     assert read_generation(started.settings) is None
 
 
-@pytest.mark.parametrize("table", ["fct_events", "dim_people"])
+@pytest.mark.parametrize("table", ["fct_events", pytest.param("dim_people", marks=pytest.mark.torture)])
 def test_a_build_killed_while_dbt_works_is_green_and_complete_when_run_again(
     parsed: Settings, tmp_path: Path, cast: Built, table: str
 ) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
 
 from tailrace import clock, ids
 from tailrace.journal.readings import MIRRORS
@@ -58,6 +59,7 @@ def landed(folder: Path, seq: int, *events: Event) -> Any:
     return land(folder / "landing", events, seq=seq, landed_at="2026-03-01T05:30:00Z")
 
 
+@pytest.mark.torture
 def test_what_somebody_did_before_they_said_who_they_are_is_theirs_also_when_they_say_it_late(
     started: Built, tmp_path: Path
 ) -> None:
@@ -79,6 +81,7 @@ def test_what_somebody_did_before_they_said_who_they_are_is_theirs_also_when_the
     ]
 
 
+@pytest.mark.torture
 def test_of_two_who_use_one_device_each_has_what_came_before_their_name_and_the_last_what_came_after(
     started: Built, tmp_path: Path
 ) -> None:
@@ -98,6 +101,7 @@ def test_of_two_who_use_one_device_each_has_what_came_before_their_name_and_the_
     assert whose(started.settings, "tablet") == [("08:01", "ann"), ("08:03", "bob"), ("08:05", "bob")]
 
 
+@pytest.mark.torture
 def test_only_an_identify_or_an_alias_links(started: Built, tmp_path: Path) -> None:
     events = [
         visit("laptop", 1),
@@ -142,6 +146,7 @@ def test_a_load_that_goes_takes_its_links_with_it(started: Built, tmp_path: Path
         assert built.ask(f"select count(*) from core.{table} where person_id = ?", ann) == [(0,)]
 
 
+@pytest.mark.torture
 def test_a_model_that_was_left_behind_when_events_moved_is_healed(started: Built, tmp_path: Path) -> None:
     first = landed(tmp_path, 3, visit("phone", 1), did("phone", 2, "trial_started"))
     build(started.settings, AS_OF, (*started.loads, first))

@@ -11,9 +11,8 @@ from tailrace import clock
 from tailrace.settings import Settings
 from tailrace.warehouse.build import build
 from tailrace.warehouse.catalog import read_nodes
-from tailrace.warehouse.landed import LoadFiles
-from tests.warehouse.cast import call, land, track
-from tests.warehouse.conftest import AS_OF, Built
+from tests.warehouse.cast import PROJECT, call, land, track
+from tests.warehouse.conftest import AS_OF, Built, read_before
 
 LATER = clock.parse("2026-03-02T06:00:00Z")
 
@@ -39,10 +38,19 @@ CRM = [
 ]
 
 
+@pytest.fixture(scope="module")
+def told(cast: Built, tmp_path_factory: pytest.TempPathFactory) -> Built:
+    """What two sources said of two people, built while nobody owns anything. Copy it before building on it."""
+    root = tmp_path_factory.mktemp("told")
+    settings = read_before(Settings(data_dir=root / "data", project_dir=PROJECT, memory_limit="1GB"), cast.settings)
+    loads = (land(root / "a", APP), land(root / "b", CRM, seq=2, source="crm"))
+    return Built(settings, build(settings, AS_OF, loads), loads)
+
+
 @pytest.fixture
-def told(parsed: Settings, tmp_path: Path) -> tuple[Settings, tuple[LoadFiles, ...]]:
-    """What two sources said of two people, in an installation without a warehouse."""
-    return parsed, (land(tmp_path / "a", APP), land(tmp_path / "b", CRM, seq=2, source="crm"))
+def free(told: Built, tmp_path: Path) -> Built:
+    """A copy of it, to be built on."""
+    return told.copy(tmp_path / "data")
 
 
 def when(day: str) -> datetime:
@@ -60,10 +68,9 @@ def violations(built: Built) -> list[tuple[str, str, str, int, datetime]]:
 
 
 def test_an_attribute_is_taken_from_its_owner_alone_and_other_words_for_it_are_counted(
-    told: tuple[Settings, tuple[LoadFiles, ...]],
+    free: Built,
 ) -> None:
-    settings, loads = told
-    free = Built(settings, build(settings, AS_OF, loads), loads)
+    settings, loads = free.settings, free.loads
     assert people(free) == {
         "ann": ("ann@crm.example", "Weir", None),
         "bob": ("bob@crm.example", None, "Bob"),
@@ -99,28 +106,26 @@ def test_an_attribute_is_taken_from_its_owner_alone_and_other_words_for_it_are_c
     assert violations(none) == []
 
 
-def test_a_build_with_the_same_owners_is_a_quiet_one(told: tuple[Settings, tuple[LoadFiles, ...]]) -> None:
-    settings, loads = told
+def test_a_build_with_the_same_owners_is_a_quiet_one(free: Built) -> None:
+    settings, loads = free.settings, free.loads
     first = build(settings, AS_OF, loads, owners={"email": "app"})
     second = build(settings, LATER, loads, owners={"email": "app"})
     assert second.n_models < first.n_models
 
 
-def test_a_dead_address_is_dead_for_whom_its_owner_gives_it_to(told: tuple[Settings, tuple[LoadFiles, ...]]) -> None:
-    settings, loads = told
+def test_a_dead_address_is_dead_for_whom_its_owner_gives_it_to(free: Built) -> None:
     ask = "select user_id from core.dim_suppressions join core.dim_people using (person_id)"
-    assert Built(settings, build(settings, AS_OF, loads), loads).ask(ask) == []
-    assert Built(settings, build(settings, AS_OF, loads, owners={"email": "app"}), loads).ask(ask) == [("bob",)]
+    assert free.ask(ask) == []
+    build(free.settings, AS_OF, free.loads, owners={"email": "app"})
+    assert free.ask(ask) == [("bob",)]
 
 
-def test_the_end_of_a_subscription_is_the_owners_word(told: tuple[Settings, tuple[LoadFiles, ...]]) -> None:
-    settings, loads = told
+def test_the_end_of_a_subscription_is_the_owners_word(free: Built) -> None:
     ask = "select subscription_status, subscription_ends_at from core.dim_people where user_id = 'ann'"
     ends = when("2026-06-01")
-    assert Built(settings, build(settings, AS_OF, loads), loads).ask(ask) == [("ending", ends)]
-    assert Built(settings, build(settings, AS_OF, loads, owners={"ends_at": "app"}), loads).ask(ask) != [
-        ("ending", ends)
-    ]
+    assert free.ask(ask) == [("ending", ends)]
+    build(free.settings, AS_OF, free.loads, owners={"ends_at": "app"})
+    assert free.ask(ask) != [("ending", ends)]
 
 
 def test_everything_that_a_source_may_own_is_a_column_that_is_read_from_its_owner(cast: Built) -> None:

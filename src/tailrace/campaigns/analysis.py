@@ -50,12 +50,22 @@ class Part:
     names: tuple[str, ...]
 
 
+# A process that runs day after day loads the same messages each time.
+_MOST_KEPT = 1_000
+_by_content: dict[str, Analysis] = {}
+
+
 def analyse(message: Message) -> Analysis:
     """Return what the message with its layout and snippets uses, and every problem of its templates."""
     # Kept where a cached property would keep it: who loads a message, checks it and plans it asks each time.
     known: Analysis | None = vars(message).get("_analysis")
     if known is None:
-        known = vars(message)["_analysis"] = _analysed(message)
+        content = repr(message)
+        if content not in _by_content:
+            if len(_by_content) >= _MOST_KEPT:
+                _by_content.clear()
+            _by_content[content] = _analysed(message)
+        known = vars(message)["_analysis"] = _by_content[content]
     return known
 
 

@@ -11,7 +11,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -286,6 +286,7 @@ class _Fingerprints:
         return found
 
 
+@lru_cache(maxsize=4_096)
 def normalise(code: str) -> str:
     """Return SQL (with Jinja in it) without comments and with white space reduced to what separates words."""
     return _TOKENS.sub(lambda match: match.group("kept") or match.group("mark") or " ", code).strip()

@@ -11,6 +11,7 @@ import hashlib
 import json
 import os
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path, PurePosixPath
 
@@ -29,7 +30,7 @@ _VERSIONS = ("tailrace", "dbt-core", "dbt-common", "dbt-adapters", "dbt-duckdb",
 def inputs(project: Path, environment: Mapping[str, str], profile: Mapping[str, object]) -> str | None:
     """Return the digest of all that a manifest depends on, or None when there is more than can be seen."""
     main = project / "dbt_project.yml"
-    if not main.is_file() or not _reads_only_itself(main):
+    if not main.is_file() or not _reads_only_itself(main.read_bytes()):
         return None
     parts = [json.dumps([dict(environment), profile], sort_keys=True)]
     parts += [f"{name} {version(name)}" for name in _VERSIONS]
@@ -73,10 +74,11 @@ def _checksum(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def _reads_only_itself(main: Path) -> bool:
+@lru_cache(maxsize=8)
+def _reads_only_itself(main: bytes) -> bool:
     """Return whether each of dbt's `…-paths` is a folder in the project, and none that is passed over here."""
     try:
-        config = YAML(typ="safe").load(main.read_text(encoding="utf-8"))
+        config = YAML(typ="safe").load(main.decode("utf-8"))
     except (YAMLError, UnicodeDecodeError):
         return False
     if not isinstance(config, dict):
