@@ -18,7 +18,16 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from conformance import cases, harness, test_audiences, test_crm, test_iterable, test_messages, test_mixpanel
+from conformance import (
+    cases,
+    harness,
+    test_amplitude,
+    test_audiences,
+    test_crm,
+    test_iterable,
+    test_messages,
+    test_mixpanel,
+)
 from conformance import test_customerio as conformance_customerio
 from conformance import test_segment as conformance_segment
 from conformance.exchanges import acting
@@ -34,6 +43,7 @@ FOLDER = Path(os.environ.get("TAILRACE_TEST_OPENAPI") or "/nowhere")
 REASONS = Path(__file__).parent / "conformance" / "openapi.yml"
 SHOWN = int(os.environ.get("SHOWN") or 10)
 VENDORS = {
+    "amplitude": "amplitude",
     "braze": "braze",
     "customerio": "customerio",
     "customerio_broadcast": "customerio",
@@ -42,6 +52,7 @@ VENDORS = {
     "google_data_manager": "google_data_manager",
     "hubspot": "hubspot",
     "iterable": "iterable",
+    "meta_ads": "meta",
     "mixpanel": "mixpanel",
     "postmark": "postmark",
     "segment": "customerio_pipelines",
@@ -105,6 +116,11 @@ def once(target: str, key: str, **data: Any) -> list[tuple[str, str, list[Any]]]
 
 
 ROWS: dict[str, list[tuple[str, str, list[Any]]]] = {
+    "amplitude": [
+        *once("events", "user_id", event_type="bought", time="2026-03-01T06:00:00Z", total=9.5),
+        *once("events", "device_id", event_type="bought", revenue=9.5, currency="EUR", session_id="1772323"),
+        *once("events", "user_id", event_type="bought", location_lat=1.5, groups={"company": "Acme"}, ip="127.0.0.1"),
+    ],
     "braze": [
         *both("people", "external_id", **KEPT),
         *both("attribute:vip", "braze_id", plan="pro"),
@@ -155,6 +171,12 @@ ROWS: dict[str, list[tuple[str, str, list[Any]]]] = {
         ("list:3", "update_only", [row("add", {"email": ADDRESS})]),
         *once("events", "user_id", event_name="bought", created_at="2026-03-01T06:00:00Z", campaignId="7", total=9.5),
     ],
+    "meta_ads": [
+        *both("123", "email", "kim@acme.co", fn="Kim", ln="Lee", country="US", zip="94016", dob="1990-01-31", gen="f"),
+        ("123", "mirror", [row("remove", {"phone": "+14155550123"})]),
+        *both("123", "extern_id"),
+        ("123", "mirror", [row("add", {"madid": "38400000-8cf0-11bd-b23e-10b96e40000d"})]),
+    ],
     "mixpanel": [
         *both("people", "distinct_id", **KEPT),
         *both("property:vip", "distinct_id", plan="pro"),
@@ -183,8 +205,25 @@ MORE: dict[str, dict[str, Any]] = {
 """Settings beside those of test_shape.py, for rows."""
 
 ASKING: dict[str, dict[str, Any]] = {"customerio": {"app_api_key_env": "K"}, "mixpanel": MORE["mixpanel"]}
-MATCHED = {"customerio": "segment:7", "google_data_manager": "123", "hubspot": "lists/9", "iterable": "list:3"}
+MATCHED = {
+    "meta_ads": "123",
+    "customerio": "segment:7",
+    "google_data_manager": "123",
+    "hubspot": "lists/9",
+    "iterable": "list:3",
+}
 """The audience that is asked for."""
+
+
+def of_events(translate: Any) -> Any:
+    """Return the translation of cases about events only: nothing else is described."""
+
+    def translated(case: cases.Case) -> harness.Driven:
+        driven = translate(case)
+        return replace(driven, batches=[one for one in driven.batches if one.target == "events"])
+
+    return translated
+
 
 RECORDED = {
     "customerio": lambda: [
@@ -199,6 +238,8 @@ RECORDED = {
         (test_iterable.of_segment, chain(cases.segment("iterable"), cases.segment("iterable-lists"))),
         (test_iterable.of_rudder, cases.rudder("iterable")),
     ],
+    "amplitude": lambda: [(of_events(test_amplitude.of_segment), cases.segment("amplitude"))],
+    "meta_ads": lambda: [(test_audiences.of_meta, cases.segment("facebook-custom-audiences"))],
     "mixpanel": lambda: [
         (test_mixpanel.of_segment, cases.segment("mixpanel")),
         (test_mixpanel.of_rudder, cases.rudder("mixpanel")),

@@ -111,7 +111,7 @@ _USER_FIELDS = frozenset(
 _EVENT_FIELDS = _USER_FIELDS | {
     "adid", "android_id", "currency", "event_id", "event_properties", "event_type", "group_properties", "idfa", "idfv",
     "ingestion_metadata", "insert_id", "ip", "library", "location_lat", "location_lng", "partner_id", "plan", "price",
-    "productId", "quantity", "revenue", "revenueType", "session_id", "user_agent",
+    "productId", "quantity", "revenue", "revenueType", "session_id", "user_agent", "version_name",
 }  # fmt: skip
 
 
