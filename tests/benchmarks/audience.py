@@ -111,7 +111,8 @@ class Ours:
         plan = store.read(plan_id)
         with engine.connect(self.settings) as connection:
             source = store.source(plan, f"sync_ops:{NAME}", relations.SYNC_OPS)
-            batches = [SyncBatch(NAME, number, n, "hook", "all") for number, n in syncs.batches(connection, source)]
+            found = syncs.batches(connection, source)
+            batches = [SyncBatch(NAME, number, n, "hook", "all", removes) for number, n, removes in found]
         columns = {name: pa.array([], pa.string()) for name in _TEXTS}
         columns |= {name: pa.array([], pa.timestamp("us")) for name in _TIMES}
         columns |= {"person_id": pa.array([], pa.int64()), "priority": pa.array([], pa.int32())}

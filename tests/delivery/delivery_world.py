@@ -149,6 +149,7 @@ class World:
         priority: int = 50,
         expires: timedelta | None = timedelta(days=30),
         sync_rows: int = 0,
+        removes: int = 0,
         batch_size: int = 2,
         destination: str = "hook",
         consents: tuple[dict[str, object], ...] = (),
@@ -160,7 +161,10 @@ class World:
         hours: dict[str, object] | None = None,
         target: str = "people",
     ) -> None:
-        """Store and apply a plan that sends one message to each address, and syncs rows with keys 0, 1, …"""
+        """Store and apply a plan that sends one message to each address, and syncs rows with keys 0, 1, …
+
+        The last `removes` of the rows are to be removed; they fill batches of their own.
+        """
         folder = self.settings.plans / plan_id
         folder.mkdir(parents=True)
         people = [ids.person_id(address) for address in addresses]
@@ -190,9 +194,12 @@ class World:
                 pa.table(
                     {
                         "key": [json.dumps({"id": str(row)}) for row in rows],
-                        "op": ["add"] * sync_rows,
+                        "op": ["add"] * (sync_rows - removes) + ["remove"] * removes,
                         "row_hash": ["h"] * sync_rows,
-                        "data": [json.dumps({"id": str(row), "plan": "pro"}) for row in rows],
+                        "data": [
+                            json.dumps({"id": str(row), "plan": "pro"}) if row < sync_rows - removes else None
+                            for row in rows
+                        ],
                         "batch_no": pa.array([row // batch_size for row in rows], pa.int32()),
                         "position": pa.array([row % batch_size for row in rows], pa.int32()),
                     }
@@ -200,7 +207,11 @@ class World:
                 folder / "sync_s.parquet",
             )
             sizes = Counter(row // batch_size for row in rows)
-            batches = [SyncBatch("s", number, size, destination, target) for number, size in sorted(sizes.items())]
+            assert (sync_rows - removes) % batch_size == 0 or not removes
+            batches = [
+                SyncBatch("s", number, size, destination, target, number * batch_size >= sync_rows - removes)
+                for number, size in sorted(sizes.items())
+            ]
         (folder / "consents.json").write_text(json.dumps(consents))
         moment = pa.timestamp("us")
         at = self.now.replace(tzinfo=None)

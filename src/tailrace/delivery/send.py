@@ -11,7 +11,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import partial
 
 from tailrace import clock
 from tailrace.delivery import pace
@@ -55,8 +57,13 @@ def deliver(
         ground = _ground(settings, store, renderer, connections, budget, now, moment, sleep)
         follow_up(settings, journal, store, connections, done, budget, now)
         shares = [Share(epoch, number, workers) for number in range(workers)]
-        for part in fan_out(shares) if fan_out is not None else _in_threads(ground, journal, shares):
+        work = fan_out or partial(_in_threads, ground, journal)
+        for part in work(shares):
             done.take(part)
+        if done.left_behind:
+            # What they waited for was tried by now.
+            for part in work([replace(share, syncs=frozenset(done.left_behind)) for share in shares]):
+                done.take(part)
         _expire(journal, done, now())
         done.messages.check("messages")
         done.rows.check("sync rows")

@@ -70,7 +70,7 @@ class Delivered:
     `unknown_now`: all messages whose fate is not known, those of earlier runs included. `drafts_now`: all that wait for
     a person's approval. `stopped`: connections that were left alone after failing, and the code that they failed
     with. `problems`: connections that could not be opened, in words. `is_complete` is false when the time budget
-    ended it.
+    ended it. `left_behind`: syncs of which batches waited until other workers had removed.
     """
 
     epoch: int
@@ -83,6 +83,7 @@ class Delivered:
     stopped: dict[str, str] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
     is_complete: bool = True
+    left_behind: list[str] = field(default_factory=list)
 
     def take(self, part: Delivered) -> None:
         """Add what one worker did."""
@@ -91,6 +92,7 @@ class Delivered:
         self.stopped = dict(sorted((self.stopped | part.stopped).items()))
         self.problems += [problem for problem in part.problems if problem not in self.problems]
         self.is_complete = self.is_complete and part.is_complete
+        self.left_behind = sorted({*self.left_behind, *part.left_behind})
 
     def balances(self) -> list[tuple[str, int, dict[str, int]]]:
         """Return what must add up: (what, how many were claimed, the outcomes that they are the sum of)."""

@@ -31,16 +31,21 @@ NO_LEASE = "no_live_lease"
 OUTSIDE_HOURS = "outside_hours"
 NO_CONNECTION = "no_connection"
 CANNOT_OPEN = "cannot_open"
+REMOVALS_FIRST = "removals_first"
 """Codes of `blocked` that are ours."""
 
 
 @dataclass(frozen=True)
 class Share:
-    """Which part of what is due: every `of`-th item, from number `number` on, under the coordinator's epoch."""
+    """Which part of what is due: every `of`-th item, from number `number` on, under the coordinator's epoch.
+
+    Of `syncs`, when there are any, what waited for their removals, and nothing else.
+    """
 
     epoch: int
     number: int = 0
     of: int = 1
+    syncs: frozenset[str] = frozenset()
 
 
 @dataclass
@@ -84,7 +89,7 @@ class Worker:
     def work(self) -> Delivered:
         """Hand over the share, and return what was done."""
         connections = self.ground.connections
-        for channel in self.journal.channels():
+        for channel in () if self.share.syncs else self.journal.channels():
             self._send_channel(channel, connections.of_channel(channel))
         if self.ground.head is not None:
             for name in self.journal.batch_destinations(self.ground.head):
@@ -125,9 +130,16 @@ class Worker:
                 desk.settle()
 
     def _send_batches(self, name: str, connection: Connection | None, plan_id: str) -> None:
-        """Send the plan's batches for one destination, in order, one at a time."""
+        """Send the plan's batches for one destination, in order, one at a time.
+
+        What waits for removals that another worker has in hand is left for later.
+        """
         part = (self.share.number, self.share.of)
-        pages = _pages(partial(self.journal.due_batches, name, plan_id, self.ground.now(), PAGE, share=part))
+        read = partial(self.journal.due_batches, name, plan_id, self.ground.now(), PAGE, share=part)
+        pages = (
+            [due for due in page if not self.share.syncs or (due.sync in self.share.syncs and not due.removes)]
+            for page in _pages(read)
+        )
         fits = connection is not None and connection.capabilities.takes_batches
         line = self._open(connection) if connection is not None and fits else None
         if connection is None or line is None:
@@ -139,10 +151,20 @@ class Worker:
                 for due in page:
                     if self._must_stop(connection):
                         return
+                    if due.is_behind and self.journal.is_behind(due):
+                        self._leave_behind(due, name)
+                        continue
                     for allowed in self._within_the_interlock(connection, [due], lambda _: None):
                         if self._must_wait(desk):
                             return
                         desk.batch(allowed, make_batch(self.ground.store, allowed, self.ground.now()))
+
+    def _leave_behind(self, due: Due, destination: str) -> None:
+        """Leave a batch for the workers that come when all removals were tried; for these, hold it back."""
+        if self.share.syncs:
+            self._hold_back([due], destination, REMOVALS_FIRST, self.done.rows)
+        else:
+            self.done.left_behind = sorted({*self.done.left_behind, due.sync})
 
     def _desk(self, line: Line) -> HandOver:
         ground, connection = self.ground, line.connection

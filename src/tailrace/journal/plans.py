@@ -50,7 +50,8 @@ class Plans(Epochs):
 
         Applying a plan again changes nothing and returns 0. An intent or act that any plan brought before is left as
         it is. Intents may have a `topic` (null when they lack the column), and `is_draft`: a draft waits for approval.
-        Batches of earlier plans that were not claimed become `cancelled`: this plan's batches replace them.
+        Batches of earlier plans that were not claimed become `cancelled`: this plan's batches replace them. Of a sync's
+        batches those that remove come first: two keys may stand for one person there, and who is wanted is to stay.
         """
         rows = _rows(intents, plan_id)
         with self._db.transaction():
@@ -120,8 +121,8 @@ class Plans(Epochs):
         )
         self._db.many(
             "insert into states (item_id, kind, lane, state, attempt, tries, priority, place, next_at)"
-            " values (?, 'batch', ?, 'pending', 0, 0, 0, ?, ?)",
-            [(key, b.destination, place, at) for place, (key, _, b) in enumerate(rows, start=1)],
+            " values (?, 'batch', ?, 'pending', 0, 0, ?, ?, ?)",
+            [(key, b.destination, int(b.removes), place, at) for place, (key, _, b) in enumerate(rows, start=1)],
         )
 
     def _cancel_batches(self, plan_id: str, at: int) -> int:

@@ -39,20 +39,25 @@ class State(StrEnum):
 
 @dataclass(frozen=True)
 class SyncBatch:
-    """One batch of a plan's sync operations: `n_rows` rows, positions 0 to n_rows - 1, for one destination."""
+    """One batch of a plan's sync operations: `n_rows` rows, positions 0 to n_rows - 1, for one destination.
+
+    `removes`: it removes its rows. The other batches of its sync wait for it.
+    """
 
     sync: str
     batch_no: int
     n_rows: int
     destination: str
     target: str = ""
+    removes: bool = False
 
 
 @dataclass(frozen=True)
 class Due:
     """An item that may be claimed now: an intent (`sync` is empty) or a sync batch (`person_id` is None).
 
-    `tries` is how often it was put off through its own fault.
+    `tries` is how often it was put off through its own fault. `removes`: of a batch, it removes its rows; `is_behind`:
+    removals of its sync and plan were not settled yet, and it waits for them.
     """
 
     item_id: str
@@ -71,6 +76,8 @@ class Due:
     batch_no: int = 0
     n_rows: int = 0
     target: str = ""
+    removes: bool = False
+    is_behind: bool = False
 
 
 @dataclass(frozen=True)

@@ -116,18 +116,28 @@ class Sending(Epochs):
         plan_id: str,
         now: datetime,
         limit: int,
-        after: tuple[int, int] = (0, 0),
+        after: tuple[int, int] = (_BEYOND_ANY_PRIORITY, 0),
         *,
         share: tuple[int, int] = (0, 1),
     ) -> Page:
-        """Return the plan's pending batches for the destination, in order; `share` (number, of) as of messages."""
+        """Return the plan's pending batches for the destination, in order; `share` (number, of) as of messages.
+
+        Those that remove come first. Others of their sync are `is_behind` as long as one of them is not settled.
+        """
         rows = self._db.all(
             statement(_PACKAGE, "due_batches"),
-            {"lane": destination, "plan_id": plan_id, "now": micros(now), "limit": limit, "place": after[1]}
+            {"lane": destination, "plan_id": plan_id, "now": micros(now), "limit": limit}
+            | {"priority": after[0], "place": after[1]}
             | _share(share),
         )
         items = [_due_batch(row) for row in rows]
-        return Page(items, (0, rows[-1]["place"]) if len(rows) == limit else None)
+        return Page(items, (rows[-1]["priority"], rows[-1]["place"]) if len(rows) == limit else None)
+
+    def is_behind(self, batch: Due) -> bool:
+        """Return whether removals of the batch's sync and plan are not settled yet."""
+        return not batch.removes and bool(
+            self._db.value(statement(_PACKAGE, "is_behind"), {"plan_id": batch.plan_id, "sync": batch.sync})
+        )
 
     def batch_destinations(self, plan_id: str) -> list[str]:
         """Return the destinations that the plan's open batches go to."""
@@ -347,4 +357,6 @@ def _due_batch(row: Row) -> Due:
         batch_no=row["batch_no"],
         n_rows=row["n_rows"],
         target=row["target"],
+        removes=row["priority"] > 0,
+        is_behind=row["priority"] == 0 and bool(row["is_behind"]),
     )

@@ -401,9 +401,9 @@ def _write_intents(settings: Settings, journal: Journal, store: Store, plan_id: 
         query = engine.statement("tailrace.pipeline", "intents").format(verdicts=source)
         intents = connection.sql(query).to_arrow_table()
         batches = [
-            SyncBatch(sync, batch_no, n_rows, found.syncs[sync]["destination"], found.syncs[sync]["target"])
+            SyncBatch(sync, batch_no, n_rows, found.syncs[sync]["destination"], found.syncs[sync]["target"], removes)
             for sync in sorted(found.syncs)
-            for batch_no, n_rows in syncs.batches(
+            for batch_no, n_rows, removes in syncs.batches(
                 connection, store.source(found, f"sync_ops:{sync}", relations.SYNC_OPS)
             )
         ]

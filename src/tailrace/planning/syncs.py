@@ -263,9 +263,11 @@ class SyncPlanner:
         return int(engine.row(self._connection, query)[0])
 
 
-def batches(connection: duckdb.DuckDBPyConnection, source: str) -> list[tuple[int, int]]:
-    """Return (batch_no, rows) of each batch of a sync's operations, in order."""
-    return connection.execute(f"select batch_no, count(*) from {source} group by batch_no order by batch_no").fetchall()
+def batches(connection: duckdb.DuckDBPyConnection, source: str) -> list[tuple[int, int, bool]]:
+    """Return (batch_no, rows, whether it removes them) of each batch of a sync's operations, in order."""
+    return connection.execute(
+        f"select batch_no, count(*), bool_or(op = 'remove') from {source} group by batch_no order by batch_no"
+    ).fetchall()
 
 
 def _statement(name: str) -> str:
