@@ -11,7 +11,8 @@ from receiver import answer
 
 from tailrace.delivery.pace import Budget
 from tailrace.delivery.turns import LONGEST_SLEEP, WINDOW, Turns
-from tailrace.destinations.base import Outcome, Result
+from tailrace.destinations import webhook
+from tailrace.destinations.base import Exchange, Outcome, Pause, Result
 from tailrace.journal import Journal
 from tailrace.settings import Settings
 
@@ -140,6 +141,28 @@ def test_the_pause_of_one_host_that_steps_call_is_not_that_of_another(turns, tim
     assert time.slept == []
     assert turns().take("a.test") is None
     assert time.slept == [30.0]
+
+
+def test_each_call_of_a_hand_over_that_takes_several_counts(world, receiver, monkeypatch):
+    def build_request(settings, secrets, item):
+        def steps():
+            yield request
+            yield Pause(0)
+            yield request
+            return (yield request)
+
+        request = built(settings, secrets, item)
+        return Exchange(steps)
+
+    built = webhook.build_request
+    monkeypatch.setattr(webhook, "build_request", build_request)
+    world.webhook(receiver.port, ", calls_per_second: 4")
+    world.apply(PEOPLE[:3])
+    world.go_live()
+    begun = world.now
+    assert world.deliver().messages.accepted == 3
+    assert len(receiver.calls) == 9
+    assert (world.now - begun).total_seconds() == pytest.approx(8 / 4)
 
 
 def test_what_is_known_of_messages_is_written_before_anybody_sleeps(world, receiver, monkeypatch):

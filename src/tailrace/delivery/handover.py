@@ -15,7 +15,7 @@ from tailrace.delivery import batches, pace
 from tailrace.delivery.consent import Consents
 from tailrace.delivery.tally import Delivered, Tally
 from tailrace.delivery.turns import Turns
-from tailrace.destinations.base import Batch, HttpRequest, Item, Message, Outcome, Request, Result
+from tailrace.destinations.base import Batch, Exchange, HttpRequest, Item, Message, Outcome, Request, Result
 from tailrace.destinations.calls import host_of
 from tailrace.destinations.connections import Line
 from tailrace.errors import JournalError
@@ -167,7 +167,8 @@ class HandOver:
         """Make one call. This is where bytes leave."""
         # A predecessor that was paused since its claim finds out here, before its bytes leave.
         self.journal.fence(self.epoch)
-        result = self.line.hand_over(item, request)
+        spaced = self.turns.spaced(request) if isinstance(request, Exchange) else request
+        result = self.line.hand_over(item, spaced)
         crash.here("deliver.handed_over")
         host = _host(item, request)
         self.breaker(host).saw(result)

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from tailrace.delivery.pace import LONGEST_ASKED, Budget
-from tailrace.destinations.base import Outcome, Result
+from tailrace.destinations.base import Exchange, HttpReply, Outcome, Pause, Result, Steps
 from tailrace.journal import Journal
 
 PAUSED = "paused"
@@ -60,6 +61,29 @@ class Turns:
             self._turns.popleft()
         return why_not
 
+    def spaced(self, exchange: Exchange) -> Exchange:
+        """Return the exchange with a turn taken for each of its calls but the first, whose turn was taken before it.
+
+        What was begun is brought to its end: it waits for its turns however late they come.
+        """
+
+        def steps() -> Steps:
+            with closing(exchange.steps()) as inner:
+                answer, is_first = None, True
+                while True:
+                    try:
+                        step = inner.send(answer)
+                    except StopIteration as end:
+                        final: HttpReply = end.value
+                        return final
+                    if not isinstance(step, Pause):
+                        if not is_first:
+                            self._go_on()
+                        is_first = False
+                    answer = yield step
+
+        return Exchange(steps)
+
     def heard(self, host: str, result: Result) -> None:
         """Let nobody call before the time that an answer asked for, when it spoke for the destination or for a host."""
         if result.retry_after and (result.is_systemic or host):
@@ -89,6 +113,14 @@ class Turns:
             if before_sleep is not None:
                 before_sleep()
             self.sleep(seconds)
+
+    def _go_on(self) -> None:
+        at = self.moment()
+        seconds = (self._turn(at) - at).total_seconds()
+        if seconds > 0:
+            self.sleep(seconds)
+        if self._turns:
+            self._turns.popleft()
 
     def _turn(self, at: datetime) -> datetime:
         """Return when this worker's next turn is; takes room for more turns when none is left."""
