@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pyarrow as pa
@@ -13,6 +14,7 @@ from tailrace.journal import Claim, Journal, Record, RowOutcome, SyncBatch
 from tailrace.journal.choices import CHOSEN
 from tailrace.journal.readings import MIRRORS
 from tailrace.journal.records import Choice
+from tailrace.pipeline import operations
 
 IN_A_FILE = pytest.mark.parametrize("kind", ["sqlite"], indirect=True)
 
@@ -20,6 +22,12 @@ IN_A_FILE = pytest.mark.parametrize("kind", ["sqlite"], indirect=True)
 def claim_all(journal, epoch, at, *, destination="relay", is_idempotent=False, **options):
     items = journal.due_messages("email", at, 100).items
     return journal.claim(epoch, at, items, destination=destination, is_idempotent=is_idempotent, **options).claims
+
+
+def say_batch(journal, epoch, plan_id, at):
+    due = journal.due_batches("hook", plan_id, at, 9).items
+    (claim,) = journal.claim(epoch, at, due, destination="hook", is_idempotent=False).claims
+    journal.record(epoch, at, [Record(claim, "accepted", "ok")])
 
 
 def states(journal):
@@ -254,7 +262,8 @@ class TestBehindItsCopy:
     def sent(self, journal, settings, intents, at, kind, request):
         """A journal that was backed up, then sent b and c; returns a function that puts the backup back, or nothing."""
         server = request.getfixturevalue("server") if kind == "postgres" else None
-        journal.apply_plan("p1", None, at, at, intents("a", "b", "c"), [])
+        batch = SyncBatch("s", 0, 2, "hook", "all")
+        journal.apply_plan("p1", None, at, at, intents("a", "b", "c"), [batch])
         epoch = journal.start_epoch(at)
         items = journal.due_messages("email", at, 9).items
         (first,) = journal.claim(epoch, at, items[:1], destination="relay", is_idempotent=False).claims
@@ -268,7 +277,9 @@ class TestBehindItsCopy:
             target.close()
         claims = journal.claim(epoch, at, items[1:], destination="relay", is_idempotent=False).claims
         journal.record(epoch, at, [Record(claim, "accepted", "ok") for claim in claims])
-        journal.apply_plan("p2", "p1", at, at, intents("d"), [])
+        say_batch(journal, epoch, "p1", at)
+        journal.apply_plan("p2", "p1", at, at, intents("d"), [batch])
+        say_batch(journal, epoch, "p2", at)
         (last,) = journal.claim(
             epoch, at, journal.due_messages("email", at, 9).items, destination="relay", is_idempotent=False
         ).claims
@@ -324,6 +335,37 @@ class TestBehindItsCopy:
             assert [claim.item_id for claim in claim_all(journal, epoch, at)] == ["d"]
         with Journal.open(settings) as journal:
             assert journal.copy_problem() is None
+
+    @pytest.mark.parametrize("how", ["restored", "missing"])
+    def test_rows_that_the_newest_plan_said_are_of_unknown_fate_then_and_others_as_it_knew(
+        self, sent, settings, intents, at, how
+    ):
+        sent(nothing=how == "missing")
+        batch = SyncBatch("s", 0, 2, "hook", "all")
+        with Journal.open(settings) as journal:
+            assert journal.lost_batches() == ["p1/s/0", "p2/s/0"]
+            journal.accept_copy("kim", "the disk died", at, "p2")
+            journal.apply_plan("p2", "p1", at, at, intents("d"), [batch, replace(batch, batch_no=1)])
+            journal.start_epoch(at)
+            assert [due.item_id for due in journal.due_batches("hook", "p2", at, 9).items] == ["p2/s/1"]
+            said = journal.acknowledged_rows(0).to_pylist()
+            assert {(row["plan_id"], row["batch_no"], row["outcome"], row["code"]) for row in said} == {
+                ("p2", 0, "unknown", "only_in_copy")
+            }
+            assert len(said) == 2
+            assert all("/" not in one.intent_id for one in journal.unknown())
+            assert journal.lost_batches() == ["p1/s/0"]
+
+    @pytest.mark.parametrize(("known", "forgotten"), [([], {"s": 2}), (["p1"], {"s": 1}), (["p1", "p2"], {})])
+    def test_who_takes_it_on_hears_of_syncs_whose_rows_are_said_again_because_their_plan_is_lost(
+        self, sent, settings, known, forgotten
+    ):
+        sent()
+        for plan_id in known:
+            (settings.plans / plan_id).mkdir(parents=True)
+            (settings.plans / plan_id / "plan.json").touch()
+        assert operations.acquire(settings, "kim", "the disk died", accept_journal=True).forgotten == forgotten
+        assert operations.acquire(settings, "kim", "again", accept_journal=True).forgotten == {}
 
     def test_numbers_that_readers_may_have_seen_are_not_given_out_again(self, sent, settings, intents, at):
         with Journal.open(settings) as journal:

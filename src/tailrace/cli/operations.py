@@ -155,7 +155,13 @@ def live_acquire(
     json_: Json = False,
 ) -> None:
     """Take the live lease: from now on this data directory, on this host, reaches real people."""
-    _show_lease(operations.acquire(settings(data_dir, project_dir), who(), reason, accept_journal), json_)
+    found = operations.acquire(settings(data_dir, project_dir), who(), reason, accept_journal)
+    for sync, n in found.forgotten.items():
+        output.note(
+            f"{sync}: {n:,} batches were claimed by plans that are lost, so the next plan says their rows again; an"
+            " `append` says them for a second time, unless its destination recognises them"
+        )
+    _show_lease(found.lease, json_)
 
 
 @live.command(name="release")

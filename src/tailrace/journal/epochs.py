@@ -91,12 +91,23 @@ class Epochs:
         claimed: list[Any] = line["items"][-1]
         return claimed == [row["item_id"], row["attempt"]] and bool(line["epoch"] == row["epoch"])
 
-    def accept_copy(self, who: str, reason: str, at: datetime) -> int:
+    def lost_batches(self) -> list[str]:
+        """Return the ids of the batches of syncs of which only the copy knows that they were claimed, oldest first."""
+        lost = {
+            item_id: None
+            for line in self._copy.lines()
+            for item_id, attempt in line.get("items", [])
+            if _is_batch(item_id) and not self._has_attempt(item_id, attempt)
+        }
+        return list(lost)
+
+    def accept_copy(self, who: str, reason: str, at: datetime, head: str | None = None) -> int:
         """Go on with this journal although its copy knows more, and return how many claims only the copy knew.
 
         Each of those becomes `unknown`, whether or not its intent is in this journal (yet): none is sent again
-        unless a person settles it so. Who and why is journalled and stands in the copy. Does nothing, and returns
-        0, when the journal is not behind. Raises JournalError without a reason.
+        unless a person settles it so. Of batches of syncs only those of the plan `head` do: it knows what became of
+        those before it, and their rows may be gone. Who and why is journalled and stands in the copy. Does nothing,
+        and returns 0, when the journal is not behind. Raises JournalError without a reason.
         """
         if not reason.strip():
             raise JournalError("going on with a journal that is behind its copy needs a reason; expected one: say why")
@@ -109,7 +120,8 @@ class Epochs:
                 self._db.skip_to(table, number + _FAR)
             for line in self._copy.lines():
                 for item_id, attempt in line.get("items", []):
-                    lost += self._remember(item_id, attempt, line, micros(at))
+                    if not _is_batch(item_id) or _plan_of(item_id) == head:
+                        lost += self._remember(item_id, attempt, line, micros(at))
             acceptance = self._db.insert(
                 "insert into copy_acceptances (who, reason, n_claims, accepted_at) values ($who, $reason, $n, $at)",
                 {"who": who, "reason": reason, "n": lost, "at": micros(at)},
@@ -133,13 +145,13 @@ class Epochs:
         assert row is not None
         return {table: row[place] for place, table in enumerate(_NUMBERED)}
 
-    def _remember(self, item_id: str, attempt: int, line: dict[str, int], at: int) -> int:
+    def _remember(self, item_id: str, attempt: int, line: dict[str, Any], at: int) -> int:
         """Note a claim that only the copy knows, as unknown; return 1, or 0 when the journal knows it."""
-        params = {"item_id": item_id, "attempt": attempt, "epoch": line["epoch"], "claimed": line["at"], "at": at}
-        is_batch = "/" in item_id
-        known = self._db.one("select seq from attempts where item_id = $item_id and attempt = $attempt", params)
-        if known is not None or is_batch:
+        if self._has_attempt(item_id, attempt):
             return 0
+        kind = "batch" if _is_batch(item_id) else "message"
+        params = {"item_id": item_id, "attempt": attempt, "epoch": line["epoch"], "claimed": line["at"], "at": at}
+        params |= {"kind": kind}
         self._db.run(
             "insert into attempts (item_id, attempt, epoch, destination, is_idempotent, claimed_at)"
             " values ($item_id, $attempt, $epoch, 'unknown', 0, $claimed)",
@@ -147,16 +159,28 @@ class Epochs:
         )
         self._db.run(
             "insert into states (item_id, kind, lane, state, attempt, tries, priority, place, next_at)"
-            " values ($item_id, 'message', '', 'unknown', $attempt, 0, 0, 0, $at)"
+            " values ($item_id, $kind, '', 'unknown', $attempt, 0, 0, 0, $at)"
             " on conflict (item_id) do update set state = 'unknown', attempt = $attempt, epoch = null",
             params,
         )
         self._db.run(
             "insert into outcomes (item_id, kind, attempt, outcome, code, recorded_at)"
-            " values ($item_id, 'message', $attempt, 'unknown', 'only_in_copy', $at)",
+            " values ($item_id, $kind, $attempt, 'unknown', 'only_in_copy', $at)",
             params,
         )
         return 1
+
+    def _has_attempt(self, item_id: str, attempt: int) -> bool:
+        sql = "select seq from attempts where item_id = $item_id and attempt = $attempt"
+        return self._db.one(sql, {"item_id": item_id, "attempt": attempt}) is not None
+
+
+def _is_batch(item_id: str) -> bool:
+    return "/" in item_id
+
+
+def _plan_of(batch_id: str) -> str:
+    return batch_id.partition("/")[0]
 
 
 def _since_acceptance(lines: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:

@@ -50,8 +50,9 @@ class Plans(Epochs):
 
         Applying a plan again changes nothing and returns 0. An intent or act that any plan brought before is left as
         it is. Intents may have a `topic` (null when they lack the column), and `is_draft`: a draft waits for approval.
-        Batches of earlier plans that were not claimed become `cancelled`: this plan's batches replace them. Of a sync's
-        batches those that remove come first: two keys may stand for one person there, and who is wanted is to stay.
+        Batches of earlier plans that were not claimed become `cancelled`: this plan's batches replace them. A batch
+        that was known only from the journal's copy stays `unknown`. Of a sync's batches those that remove come first:
+        two keys may stand for one person there, and who is wanted is to stay.
         """
         rows = _rows(intents, plan_id)
         with self._db.transaction():
@@ -121,7 +122,7 @@ class Plans(Epochs):
         )
         self._db.many(
             "insert into states (item_id, kind, lane, state, attempt, tries, priority, place, next_at)"
-            " values (?, 'batch', ?, 'pending', 0, 0, ?, ?, ?)",
+            " values (?, 'batch', ?, 'pending', 0, 0, ?, ?, ?) on conflict (item_id) do nothing",
             [(key, b.destination, int(b.removes), place, at) for place, (key, _, b) in enumerate(rows, start=1)],
         )
 

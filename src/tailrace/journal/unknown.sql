@@ -14,4 +14,5 @@ inner join outcomes
     and outcomes.seq = (select max(latest.seq) from outcomes as latest where latest.item_id = states.item_id)
 left join intents on intents.intent_id = states.item_id
 where states.state = 'unknown'
+    and states.kind = 'message'
 order by outcomes.seq

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,7 @@ from tailrace.planning.store import Store
 from tailrace.settings import Settings
 
 __all__ = [
+    "Acquired",
     "Lease",
     "acquire",
     "give_up",
@@ -96,12 +99,28 @@ def settle(settings: Settings, intent_id: str, outcome: str, who: str, reason: s
         journal.settle(intent_id, outcome, who, reason, clock.now())
 
 
-def acquire(settings: Settings, who: str, reason: str, accept_journal: bool) -> Lease:
+@dataclass(frozen=True)
+class Acquired:
+    """The lease, and the syncs of which rows were said by plans that are lost, with how many batches of each: what was
+    in those is told again, in mode `append` for a second time.
+    """
+
+    lease: Lease
+    forgotten: dict[str, int] = field(default_factory=dict)
+
+
+def acquire(settings: Settings, who: str, reason: str, accept_journal: bool) -> Acquired:
     """Take the live lease, if asked after accepting a journal that is behind its copy."""
     with Journal.open(settings) as journal:
+        forgotten: Counter[str] = Counter()
         if accept_journal:
-            journal.accept_copy(who, reason, clock.now())
-        return journal.live_acquire(who, reason, clock.now())
+            store = Store(settings)
+            if journal.copy_problem() is not None:
+                known = store.known()
+                batches = (batch_id.split("/") for batch_id in journal.lost_batches())
+                forgotten.update(sync for plan_id, sync, _ in batches if plan_id not in known)
+            journal.accept_copy(who, reason, clock.now(), store.head())
+        return Acquired(journal.live_acquire(who, reason, clock.now()), dict(sorted(forgotten.items())))
 
 
 def give_up(settings: Settings, who: str, reason: str) -> Lease:

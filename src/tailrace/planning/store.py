@@ -173,6 +173,10 @@ class Store:
         """Return what `tailrace gc` has collected, or was about to when it died, by plan id."""
         return collected.read(self._root)
 
+    def known(self) -> set[str]:
+        """Return the ids of the plans that are there, and of those that were collected."""
+        return {path.parent.name for path in self._root.glob("*/plan.json")} | self.collected().keys()
+
     def cut(self, plan: Plan) -> Collected | None:
         """Return how the parent of `plan` was collected, or None when it was not: there is none, or it stands."""
         return self.collected().get(plan.parent) if plan.parent and self._is_gone(plan.parent) else None
