@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from tailrace.campaigns.definition import RenderError
+
 PEOPLE = [f"person{n}@people.test" for n in range(6)]
 
 
@@ -156,6 +158,21 @@ def test_one_person_who_cannot_be_rendered_takes_no_neighbour_along(world, post)
     done = world.deliver()
     assert (done.messages.accepted, done.messages.rejected) == (5, 1)
     assert world.codes(PEOPLE[1])[-1].startswith("rejected:render:missing_field")
+
+
+def test_without_the_secret_of_its_links_a_message_waits(world, post):
+    class Unsigned:
+        def render(self, source, data, *, message_key=None):
+            raise RenderError("no_secret")
+
+    world.smtp(post.port)
+    world.apply(["zoe@people.test"])
+    world.go_live()
+    real, world.renderer = world.renderer, Unsigned()
+    assert world.deliver().messages.codes == {"blocked:render:no_secret": 1}
+    world.renderer = real
+    world.later(minutes=6)
+    assert world.deliver().messages.accepted == 1
 
 
 def test_a_time_budget_ends_the_run_between_batches(world, post):

@@ -62,6 +62,7 @@ class RenderError(DataError):
     """A message cannot be made for a person. `kind` is one word, `field` is `root.name` or empty; never a value.
 
     Kinds: missing_field (absent, null or blank), wrong_type, bad_link, too_long, bad_subject, bad_header, forbidden.
+    One is not about the person: no_secret, when there is none to sign the link to unsubscribe with.
     """
 
     def __init__(self, kind: str, field_name: str = "") -> None:

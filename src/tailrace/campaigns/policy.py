@@ -16,10 +16,12 @@ from tailrace.campaigns import amounts
 from tailrace.campaigns.document import Node, Table, document, free_table, read_text
 from tailrace.campaigns.rules import KEYS as RULES
 from tailrace.campaigns.rules import Rules, read_rules
+from tailrace.campaigns.signature import SIGNATURE
 from tailrace.errors import DefinitionError, Problem
 
 PERSON = "{person_id}"
 _UNSUBSCRIBE = re.compile(r"(https?://[^/?#\s@{}\\\"'<>]+[/?#]|mailto:)[^\s{}\\\"'<>]*")
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 _REST = re.compile(r"[^\s{}\\\"'<>]*")
 
 
@@ -54,7 +56,10 @@ class Retention:
 
 @dataclass(frozen=True)
 class Policy:
-    """What policy.yml says. `unsubscribe_url` holds `{person_id}`; `overrides` are guards by their subject's name."""
+    """What policy.yml says. `overrides` are guards by their subject's name.
+
+    `unsubscribe_url` holds `{person_id}`, and `{signature}` where `unsubscribe_secret_env` names what it is made with.
+    """
 
     from_email: str
     from_name: str
@@ -65,6 +70,8 @@ class Policy:
     override_lines: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
     rules: Rules = field(default_factory=Rules)
     retention: Retention = Retention()
+    unsubscribe_secret_env: str | None = None
+    unsubscribe_line: int = field(default=1, compare=False)
 
     def guards_for(self, subject: str) -> Guards:
         """Return the guards of one segment, sync or source."""
@@ -77,6 +84,7 @@ class Policy:
             "from_name": self.from_name,
             "postal_address": self.postal_address,
             "unsubscribe_url": self.unsubscribe_url,
+            **({"unsubscribe_secret_env": self.unsubscribe_secret_env} if self.unsubscribe_secret_env else {}),
         }
 
 
@@ -96,7 +104,8 @@ def read_policy(project_dir: Path, problems: list[Problem]) -> Policy | None:
     """Return the policy, or None having added what is wrong to `problems`."""
     text = read_text(project_dir / "policy.yml", "policy.yml", problems)
     root = document("policy.yml", text, problems) if text is not None else None
-    table = root.table(("from", "postal_address", "unsubscribe_url", "guards", "retention", *RULES)) if root else None
+    keys = ("from", "postal_address", "unsubscribe_url", "unsubscribe_secret_env", "guards", "retention", *RULES)
+    table = root.table(keys) if root else None
     if table is None:
         return None
     before = len(problems)
@@ -108,22 +117,44 @@ def read_policy(project_dir: Path, problems: list[Problem]) -> Policy | None:
         _check_email(sender_table.nodes["email"], email)
     postal = _text(table, "postal_address", "the postal address that every marketing message shows")
     url = _text(table, "unsubscribe_url", f"an address with `{PERSON}`")
-    before_person, _, after_person = (url or "").partition(PERSON)
-    is_whole = url is None or (
-        PERSON in url and _UNSUBSCRIBE.fullmatch(before_person) and _REST.fullmatch(after_person)
-    )
-    if not is_whole:
-        table.nodes["unsubscribe_url"].wrong(
-            f"`unsubscribe_url` cannot be used; expected a full http, https or mailto address with `{PERSON}` in it"
-            " once, after the host"
-        )
+    secret_env = _secret_of_link(table, url)
     defaults, overrides, lines = _guards(table.get("guards"))
     folder = project_dir / "campaigns"
     rules = read_rules(table, {entry.name for entry in folder.iterdir()} if folder.is_dir() else ())
     retention = _retention(table.get("retention"))
     if len(problems) > before:
         return None
-    return Policy(email or "", name or "", postal or "", url or "", defaults, overrides, lines, rules, retention)
+    line = table.nodes["unsubscribe_url"].line
+    return Policy(
+        email or "", name or "", postal or "", url or "", defaults, overrides, lines, rules, retention, secret_env, line
+    )
+
+
+def _secret_of_link(table: Table, url: str | None) -> str | None:
+    """Return the variable of the secret that signs the link to unsubscribe, having said what is wrong with either."""
+    node = table.get("unsubscribe_secret_env")
+    name = node.text("the name of an environment variable, such as UNSUBSCRIBE_SECRET") if node else None
+    if node is not None and name is not None and not _VARIABLE.fullmatch(name):
+        node.wrong(
+            "`unsubscribe_secret_env` is no name of an environment variable; expected one, never the secret itself"
+        )
+    if url is None:
+        return name
+    before, _, after = url.partition(PERSON)
+    is_whole = PERSON in url and _UNSUBSCRIBE.fullmatch(before) and _REST.fullmatch(after.replace(SIGNATURE, "", 1))
+    if not is_whole:
+        table.nodes["unsubscribe_url"].wrong(
+            f"`unsubscribe_url` cannot be used; expected a full http, https or mailto address with `{PERSON}` in it"
+            f" once, after the host, and `{SIGNATURE}` at most once, after that"
+        )
+    elif SIGNATURE in url and node is None:
+        table.nodes["unsubscribe_url"].wrong(
+            f"`unsubscribe_url` has `{SIGNATURE}` in it, and nothing to make one with; expected"
+            " `unsubscribe_secret_env`, the variable that holds the secret"
+        )
+    elif node is not None and SIGNATURE not in url:
+        node.wrong(f"nothing is signed with it; expected `{SIGNATURE}` in `unsubscribe_url`, after `{PERSON}`")
+    return name
 
 
 def unsubscribe_template(url: str, *, escape: bool) -> str:

@@ -19,6 +19,8 @@ from tailrace.campaigns import callsheet, sandbox, stylesheet
 from tailrace.campaigns.assembly import Assembled, assemble
 from tailrace.campaigns.definition import ROOTS, RenderError
 from tailrace.campaigns.filters import LARGEST
+from tailrace.campaigns.signature import SIGNATURE, UNSIGNED, sign
+from tailrace.errors import TailraceError
 
 __all__ = ["LARGEST", "Rendered", "Renderer"]
 
@@ -59,13 +61,19 @@ class _Ready:
     from_email: str
     from_name: str
     has_rules: bool
+    signed_by: str | None
 
 
 class Renderer:
-    """Renders messages; keeps what it compiled, by message key."""
+    """Renders messages; keeps what it compiled, by message key.
 
-    def __init__(self) -> None:
+    `secret` returns what an environment variable holds, to sign links to unsubscribe with; without it they say that
+    they are not signed, as in a preview.
+    """
+
+    def __init__(self, secret: Callable[[str], str] | None = None) -> None:
         self._ready: dict[str, _Ready] = {}
+        self._secret = secret
 
     def render(self, source: Mapping[str, Any], data: Mapping[str, Any], *, message_key: str | None = None) -> Rendered:
         """Return the message `source` for one person's `data`: an object of fields per root, such as `customer`.
@@ -83,12 +91,24 @@ class Renderer:
             rows["trigger"] = sandbox.Row("trigger", data.get("event") or _NOTHING)
         try:
             made = {part: _joined(pieces, rows, part) for part, pieces in ready.parts.items()}
+            if ready.signed_by is not None:
+                signature = self._signature(ready.signed_by, data)
+                made = {part: text.replace(SIGNATURE, signature) for part, text in made.items()}
             return _finished(ready, made)
         except RenderError:
             raise
         except (TemplateError, TypeError, ValueError, ArithmeticError, AttributeError, LookupError, RecursionError):
             # The cause would show the person's values in a traceback.
             raise RenderError("wrong_type") from None
+
+    def _signature(self, variable: str, data: Mapping[str, Any]) -> str:
+        person_id = (data.get("customer") or _NOTHING).get("person_id")
+        if self._secret is None or person_id is None:
+            return UNSIGNED
+        try:
+            return sign(self._secret(variable), str(person_id))
+        except TailraceError:
+            raise RenderError("no_secret") from None
 
 
 def _finished(ready: _Ready, made: Mapping[str, str]) -> Rendered:
@@ -129,6 +149,7 @@ def _compile(source: Mapping[str, Any]) -> _Ready:
         from_email=str(source.get("from_email", "")),
         from_name=str(source.get("from_name", "")),
         has_rules=has_rules,
+        signed_by=source.get("unsubscribe_secret_env") if SIGNATURE in source.get("unsubscribe_url", "") else None,
     )
 
 

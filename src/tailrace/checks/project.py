@@ -11,6 +11,7 @@ from types import MappingProxyType
 from tailrace.campaigns.check import check_campaigns
 from tailrace.campaigns.flight import Flight
 from tailrace.campaigns.shelf import Shelf, load_campaigns
+from tailrace.campaigns.signature import SIGNATURE
 from tailrace.checks.event_names import campaign_notices, in_words, known_names, late_notices, unknown_names
 from tailrace.checks.health import health_problems
 from tailrace.checks.ownership import ownership_notices, ownership_problems
@@ -50,7 +51,7 @@ def check_project(
     """
     shelf = load_campaigns(settings.project_dir, strict=False)
     problems: list[Problem] = []
-    notices = list(shelf.notices)
+    notices = [*shelf.notices, *unsigned_links(shelf)]
     connections = _connections(settings, problems)
     n_sources = len(sources(settings))
     owners = _owners(settings, problems)
@@ -94,6 +95,18 @@ def check_project(
             "sources": n_sources,
         },
     )
+
+
+def unsigned_links(shelf: Shelf) -> list[Problem]:
+    """Return the notice that anybody can unsubscribe anybody, if so."""
+    policy = shelf.policy
+    if policy is None or policy.unsubscribe_secret_env is not None:
+        return []
+    said = (
+        "`unsubscribe_url` is not signed: whoever guesses a person's key takes others off; expected"
+        f" `{SIGNATURE}` in it and `unsubscribe_secret_env` (docs/channels.md, Signed links)"
+    )
+    return [Problem("policy.yml", policy.unsubscribe_line, said)]
 
 
 def _kinds(settings: Settings, catalog: Catalog) -> set[str]:

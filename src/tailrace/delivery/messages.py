@@ -14,6 +14,9 @@ from tailrace.destinations.base import Message, Outcome, Rendered, Result, token
 from tailrace.errors import TailraceError
 from tailrace.journal import Due
 
+UNSIGNED = "no_secret"
+"""The kind of an error of rendering that is not about the person."""
+
 
 class PlanReader(Protocol):
     """What delivery needs of the plan store (`planning.reader.PlanReader`)."""
@@ -108,7 +111,7 @@ class Messages:
         return hours is None or is_open(orjson.loads(hours), at)
 
     def make(self, item: Due, at: datetime) -> Message | Result:
-        """Return the message, or `rejected` when it cannot be made for this person."""
+        """Return the message, or `rejected` when it cannot be made for this person, `blocked` when for nobody."""
         payload = self._payloads.get(item.item_id)
         source = None if payload is None else self._sources[item.plan_id].get(payload["message_key"])
         if payload is None or source is None or item.person_id is None:
@@ -116,7 +119,11 @@ class Messages:
         try:
             words = self._renderer.render(source, orjson.loads(payload["data"]), message_key=payload["message_key"])
         except TailraceError as error:
-            return Result(Outcome.REJECTED, f"render:{token(error, getattr(error, 'kind', 'failed'))}")
+            # Without the secret of links nobody's message can be made, and everybody's later.
+            is_ours = getattr(error, "kind", "") == UNSIGNED
+            outcome = Outcome.BLOCKED if is_ours else Outcome.REJECTED
+            code = f"render:{token(error, getattr(error, 'kind', 'failed'))}"
+            return Result(outcome, code, is_systemic=is_ours)
         rendered = Rendered(words.subject, words.html, words.text, words.headers, (words.from_name, words.from_email))
         return Message(
             intent_id=item.item_id,

@@ -13,7 +13,7 @@ from tailrace.delivery.worker import Share
 from tailrace.journal.journal import Journal
 from tailrace.planning.reader import PlanReader
 from tailrace.planning.store import Store
-from tailrace.settings import Settings
+from tailrace.settings import Settings, secret
 
 
 def clock_from(as_of: datetime) -> Callable[[], datetime]:
@@ -36,7 +36,7 @@ def hand_over(
         journal,
         PlanReader(Store(settings)),
         now=now,
-        renderer=Renderer(),
+        renderer=Renderer(secret),
         budget_seconds=budget_seconds,
         workers=workers,
         fan_out=fan_out,
@@ -52,6 +52,6 @@ def deliver_share(settings: Settings, as_of: datetime, share: Share, budget_seco
             PlanReader(Store(settings)),
             share,
             now=clock_from(as_of),
-            renderer=Renderer(),
+            renderer=Renderer(secret),
             budget_seconds=budget_seconds,
         )
