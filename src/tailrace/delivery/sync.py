@@ -5,7 +5,8 @@ from __future__ import annotations
 from datetime import datetime
 
 from tailrace.delivery.messages import PlanReader
-from tailrace.destinations.base import Batch, WrittenRow
+from tailrace.destinations.base import Batch
+from tailrace.destinations.said import WrittenRow
 from tailrace.errors import DataError
 from tailrace.journal import Due
 

@@ -142,11 +142,10 @@ class Message:
 class BatchRow:
     """One row of a batch: `op` is add, update or remove; `key` and `data` (None to remove) are JSON values.
 
-    `key_text` and `data_text` are the same as JSON text. It shows in no repr, log or error.
+    `key_text` and `data_text` are the same as JSON text. None of it shows in a repr, log or error.
     """
 
     __slots__ = ("_data", "_key", "op", "position")
-    __hash__ = None  # type: ignore[assignment]
 
     def __init__(self, position: int, op: str, key: Any, data: Any) -> None:
         self.position = position
@@ -174,55 +173,9 @@ class BatchRow:
         """Return all columns as JSON text, or `null`."""
         return orjson.dumps(self.data).decode()
 
-    def __eq__(self, other: object) -> bool:
-        """Return whether both are the same row and say the same."""
-        if not isinstance(other, BatchRow):
-            return NotImplemented
-        return (self.position, self.op, self.key, self.data) == (other.position, other.op, other.key, other.data)
-
     def __repr__(self) -> str:
-        """Return its place only."""
+        """Return its place and what is to be done with it."""
         return f"BatchRow({self.position}, {self.op})"
-
-
-_UNREAD: Any = object()
-
-
-class WrittenRow(BatchRow):
-    """A row as a plan has it: JSON text, which is read when a module asks for the values; some never do."""
-
-    __slots__ = ("_data_text", "_key_text")
-
-    def __init__(self, position: int, op: str, key_text: str, data_text: str | None) -> None:
-        self.position = position
-        self.op = op
-        self._key = self._data = _UNREAD
-        self._key_text = key_text
-        self._data_text = data_text
-
-    @property
-    def key(self) -> Any:
-        """Return the columns that tell it from other rows."""
-        if self._key is _UNREAD:
-            self._key = orjson.loads(self._key_text)
-        return self._key
-
-    @property
-    def data(self) -> Any:
-        """Return all columns, or None."""
-        if self._data is _UNREAD:
-            self._data = None if self._data_text is None else orjson.loads(self._data_text)
-        return self._data
-
-    @property
-    def key_text(self) -> str:
-        """Return the key as the plan has it."""
-        return self._key_text
-
-    @property
-    def data_text(self) -> str:
-        """Return all columns as the plan has them, or `null`."""
-        return "null" if self._data_text is None else self._data_text
 
 
 @dataclass(frozen=True)
