@@ -26,6 +26,7 @@ test: $(VENV)/dev.stamp ## Run the tests: every promise, in minutes
 
 torture: $(VENV)/dev.stamp ## Run the tests that take long: every kill, every order, real data, all examples
 	$(PYTHON) $(PYTEST) -m "torture or hypothesis" --hypothesis-profile=torture
+	TAILRACE_TEST_KILLS=100 $(PYTHON) $(PYTEST) tests/delivery/test_torture.py
 
 # DuckDB 2.0 is not used in production yet (its files cannot be opened by 1.5 again); all tests must pass on it all the same.
 testnext: $(VENV)/next.stamp ## Run all tests on DuckDB 2.0, in an environment of their own

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from tailrace.landing import chunks, stage
 from tailrace.landing.loads import loads, quarantine_files
+from tests.examples import examples
 from tests.landing import oracle
 from tests.landing.conftest import World
 from tests.landing.hostile import Enemy
@@ -65,7 +66,7 @@ def told(body: str) -> Any:
         return ("no JSON", body)
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=examples(12), deadline=None)
 @given(
     seed=st.integers(0, 2**32),
     daring=st.sampled_from([0.0, 0.02, 0.1, 0.3]),

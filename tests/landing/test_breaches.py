@@ -16,6 +16,7 @@ from tailrace.landing.land import land
 from tailrace.landing.loads import loads
 from tailrace.landing.quarantine import list_quarantine, show
 from tailrace.landing.retry import retry
+from tests.examples import examples
 from tests.landing.conftest import AS_OF, World, call, compact
 
 CANARY = "canary@example.com"
@@ -325,7 +326,9 @@ def second_opinion(rule: dict[str, Any], value: Any) -> bool:
     )
 
 
-@hypothesis_settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@hypothesis_settings(
+    max_examples=examples(15), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(
     asked=st.lists(RULES, min_size=1, max_size=3),
     rows=st.lists(st.lists(VALUES | st.just(...), min_size=3, max_size=3), min_size=1, max_size=12),

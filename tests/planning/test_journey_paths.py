@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tailrace import ids
+from tests.examples import examples
 from tests.planning.ground import DAY, NOW, Ground, choose, event, send, split, until, wait, words
 
 SEGMENTS = ("seg_a", "seg_b", "seg_c")
@@ -288,7 +289,7 @@ def ground() -> Ground:
     return Ground()
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(25), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(tree=TREES, seed=st.integers(0, 2**32))
 def test_everybody_takes_the_one_path_that_a_walk_by_hand_takes(ground: Ground, tree: Steps, seed: int) -> None:
     steps = _named(tree, itertools.count())
