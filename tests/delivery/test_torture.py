@@ -1,7 +1,7 @@
 """kill -9 while delivering and syncing, again and again, over every destination there is.
 
-`TAILRACE_TEST_KILLS=100` spreads as many kills over all destinations, about four for each; without it some kinds of
-destination are killed twice, which every run of the tests can afford. `SHOWN=1` prints what came of each.
+Some kinds of destination are killed twice in every run of the tests; what is marked `torture` spreads a hundred kills
+over all of them, four for each, or as many as `TAILRACE_TEST_KILLS` says. `SHOWN=1` prints what came of each.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from tests.landing import postgres
 from tailrace.destinations.base import discover
 from tailrace.journal import Journal
 
+KILLS = int(os.environ.get("TAILRACE_TEST_KILLS", "100"))
 SLOTS = 2
 WORKERS = 2
 ROOMS = ("deliver.claimed", "deliver.copied", "at a call", "deliver.handed_over", "at an instant", "deliver.recorded")
@@ -68,17 +69,21 @@ SOME = [
 ]
 
 
-def dealt() -> dict[Kind, int]:
+def dealt() -> list[pytest.param]:
     """Return how often each kind is killed: the destinations in turns, and of each its kinds in turns."""
-    if "TAILRACE_TEST_KILLS" not in os.environ:
-        return dict.fromkeys(SOME, 2)
     names = sorted({kind.destination for kind in KINDS})
     kills: Counter[Kind] = Counter()
-    for number in range(int(os.environ["TAILRACE_TEST_KILLS"])):
+    for number in range(KILLS):
         name = names[number % len(names)]
         own = [kind for kind in KINDS if kind.destination == name]
         kills[own[number // len(names) % len(own)]] += 1
-    return dict(kills)
+    return [
+        *(pytest.param(kind, 2, id=f"{kind.end}-{kind.what}") for kind in SOME),
+        *(
+            pytest.param(kind, n, id=f"{kind.end}-{kind.what}-{n}-kills", marks=pytest.mark.torture)
+            for kind, n in kills.items()
+        ),
+    ]
 
 
 class End:
@@ -258,9 +263,7 @@ def listed(world, end: End) -> tuple[set[str], set[str]]:
 
 
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize(
-    ("kind", "kills"), dealt().items(), ids=lambda value: "-".join(value) if isinstance(value, Kind) else str(value)
-)
+@pytest.mark.parametrize(("kind", "kills"), dealt())
 def test_however_often_a_sender_is_killed_nothing_comes_twice_and_nothing_is_missing(
     world, receiver, tmp_path, private_key, monkeypatch, kind, kills
 ):
