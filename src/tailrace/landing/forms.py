@@ -40,7 +40,9 @@ def fits(rows: Iterable[dict[str, Any]], column: str) -> str:
     whens = [f"when {column} like {engine.literal(_wild(form))} then {_exactly(form, column)}" for form in chosen]
     doubts = " or ".join(f"contains({column}, '{part}')" for part in ("\\", "[[", ",["))
     # DuckDB takes NaN and Infinity for numbers, in any case, and keeps them as they are written.
-    in_lists = rf"case when contains({column}, '[') then regexp_matches({column}, '[,\[]{_NO_NUMBER}') else false end"
+    # One pattern for each first character, which is looked for many times faster than a class of them.
+    after = " or ".join(rf"regexp_matches({column}, '{first}{_NO_NUMBER}')" for first in (",", r"\["))
+    in_lists = f"case when contains({column}, '[') then {after} else false end"
     return (
         f"case when {column} is null then true when {doubts} then false"
         f" when regexp_matches({column}, ':{_NO_NUMBER}') then false when {in_lists} then false"
