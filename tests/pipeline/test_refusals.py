@@ -15,6 +15,7 @@ import pytest
 
 from tailrace.destinations import twilio
 from tailrace.destinations.base import discover
+from tailrace.engine import statement
 from tailrace.journal.readings import MIRRORS
 from tailrace.landing.inbox import land_inbox
 from tailrace.landing.loads import event_files, loads
@@ -145,6 +146,8 @@ def test_the_models_know_every_receipt_that_a_destination_names():
     assert named
     assert set(named) <= set(kinds)
     assert channels == ["email", "sms", "whatsapp", "push"], "the channels of refusals.sql"
+    measured = re.findall(r"'([a-z]+_[a-z]+)'", statement("tailrace.pipeline", "measured_receipts"))
+    assert set(measured) == {f"{channel}_{kind}" for channel in channels for kind in kinds}
 
 
 def test_a_number_is_dead_by_the_same_codes_whether_twilio_says_so_at_the_call_or_later():
