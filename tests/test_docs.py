@@ -57,7 +57,7 @@ def commands(page: Path) -> list[tuple[str, int]]:
     return found
 
 
-LONG = [ROOT / "docs/operations.md"]
+LONG = [ROOT / "docs" / name for name in ("operations.md", "plans.md", "syncs.md")]
 RUN = [page for page in PAGES if any(command not in NOT_RUN for command, _ in commands(page))]
 
 

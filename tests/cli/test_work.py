@@ -407,6 +407,7 @@ def test_the_demo_leaves_a_folder_alone_that_is_not_its_own(day: Installation) -
     assert sorted(path.name for path in day.data_dir.iterdir()) == before
 
 
+@pytest.mark.torture
 @pytest.mark.slow
 def test_a_small_demo_plays_and_says_where_to_look(tmp_path: Path) -> None:
     demo = Installation(tmp_path / "demo", PROJECT)

@@ -124,6 +124,7 @@ def test_after_an_edit_only_what_the_history_does_shows(both: Both, tmp_path: Pa
     assert rows == {("missed", "other", person_id("dee"))}
 
 
+@pytest.mark.torture
 def test_the_rows_are_listed_to_a_file_and_that_is_kept(both: Both, tmp_path: Path) -> None:
     installation = both.late.copy(tmp_path / "data")
     load = both.result.steps["backfill"]["load"]

@@ -23,7 +23,7 @@ from tests.conftest import Company
 from tests.installation import PROJECT, Installation, at, call
 from tests.landing import postgres
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.torture, pytest.mark.slow]
 
 USER, ADDRESS, OTHER = "kanarie-user-1", "kanarie@vogel.example", "spatz-user-2"
 CONTRACT = """format: postgres

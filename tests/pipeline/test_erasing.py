@@ -500,6 +500,7 @@ def test_a_plan_that_was_made_before_cannot_be_applied_after(days: Days, gone: t
     assert (done.code, "removed by an erasure on" in done.err) == (1, True)
 
 
+@pytest.mark.torture
 def test_after_an_old_backup_of_the_landing_finish_makes_it_true_again(
     days: Days, gone: tuple[Installation, Any], tmp_path: Path
 ) -> None:

@@ -15,7 +15,7 @@ from tests.conftest import Company
 from tests.installation import Installation, at
 from tests.landing import postgres
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.torture, pytest.mark.slow]
 
 OF_THE_CLOCK = {"recorded_at", "applied_at", "provider_id"}
 

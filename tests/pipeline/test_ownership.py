@@ -38,6 +38,7 @@ def told(tmp_path: Path) -> Installation:
     return installation
 
 
+@pytest.mark.torture
 def test_what_was_ignored_is_said_by_plan_run_and_report(told: Installation) -> None:
     said = "attributes written by who does not own them, ignored: 2 (crm: email 2)"
     counted = {"source": "crm", "attribute": "email", "owner": "app", "n_events": 2}

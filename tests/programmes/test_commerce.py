@@ -170,6 +170,7 @@ def test_an_order_told_twice_is_one_purchase(shop: Built) -> None:
     ]
 
 
+@pytest.mark.torture
 def test_dbts_unit_tests_of_the_programme_pass(shop: Built, tmp_path: Path) -> None:
     settings = Settings(data_dir=tmp_path, project_dir=shop.settings.project_dir, memory_limit="1GB")
     shutil.copy(shop.settings.warehouse, settings.warehouse)

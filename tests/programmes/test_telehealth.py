@@ -133,6 +133,7 @@ def test_a_visit_tomorrow_is_one_that_is_still_booked(clinic: Built) -> None:
     assert clinic.ask("select object_id from object_segments.seg_visits_tomorrow") == [("v-vera-1",)]
 
 
+@pytest.mark.torture
 def test_dbts_unit_tests_of_the_programme_pass(clinic: Built, tmp_path: Path) -> None:
     settings = Settings(data_dir=tmp_path, project_dir=clinic.settings.project_dir, memory_limit="1GB")
     shutil.copy(clinic.settings.warehouse, settings.warehouse)

@@ -117,6 +117,7 @@ def test_garbage_is_looked_for_again_when_all_is_imported_and_not_in_what_was() 
     assert done.stdout.splitlines()[1::2] == ["True True True"] * 2
 
 
+@pytest.mark.torture
 def test_what_is_to_be_left_out_is_left_out() -> None:
     done = subprocess.run(
         [sys.executable, "-c", LEFT_OUT], env=child_environment(), capture_output=True, text=True, check=False
@@ -125,6 +126,7 @@ def test_what_is_to_be_left_out_is_left_out() -> None:
     assert done.stdout.splitlines() == ["False True low high", "True", "{} tailrace", "{} True"]
 
 
+@pytest.mark.torture
 def test_a_template_can_call_what_it_could_if_dbt_sorted_the_macros() -> None:
     done = subprocess.run(
         [sys.executable, "-c", NAMES], env=child_environment(), capture_output=True, text=True, check=False
@@ -133,6 +135,7 @@ def test_a_template_can_call_what_it_could_if_dbt_sorted_the_macros() -> None:
     assert done.stdout.splitlines() == ["True True", "True"]
 
 
+@pytest.mark.torture
 def test_ephemeral_models_stand_before_a_query_as_dbt_puts_them(cast: Built) -> None:
     compiled = runner.manifest_path(cast.settings).with_name("compiled")
     models = [path.read_text() for path in sorted(compiled.rglob("models/**/*.sql"))]

@@ -126,6 +126,7 @@ def test_runs_at_the_same_time_hear_only_themselves(server: psutil.Process) -> N
     assert server.is_running()
 
 
+@pytest.mark.torture
 def test_the_server_outlives_the_thread_that_started_it() -> None:
     warm._end_all()
     thread = threading.Thread(target=lambda: warm.run(HELP, child_environment(), HERE))
@@ -143,7 +144,7 @@ def test_an_idle_server_that_was_killed_is_started_again(server: psutil.Process)
     assert warm._servers[0].process.pid != server.pid
 
 
-@pytest.mark.parametrize("whom", ["server", "dbt"])
+@pytest.mark.parametrize("whom", ["server", pytest.param("dbt", marks=pytest.mark.torture)])
 def test_a_kill_in_the_middle_is_told_and_the_next_run_works(server: psutil.Process, tmp_path: Path, whom: str) -> None:
     settings = Settings(data_dir=tmp_path / "data", project_dir=PROJECT)
     with ThreadPoolExecutor(1) as beside:
@@ -200,6 +201,7 @@ def test_the_server_ends_with_a_process_that_ends_well() -> None:
     assert gone(int(done.stdout))
 
 
+@pytest.mark.torture
 def test_a_fork_of_ours_starts_a_server_of_its_own(server: psutil.Process) -> None:
     reading, writing = os.pipe()
     pid = os.fork()
@@ -216,6 +218,7 @@ def test_a_fork_of_ours_starts_a_server_of_its_own(server: psutil.Process) -> No
     assert warm.run(HELP, child_environment(), HERE)[0] == 0
 
 
+@pytest.mark.torture
 @pytest.mark.usefixtures("interruptible")
 def test_a_wait_that_is_broken_off_leaves_no_writer(server: psutil.Process, tmp_path: Path) -> None:
     settings = Settings(data_dir=tmp_path / "data", project_dir=PROJECT)
