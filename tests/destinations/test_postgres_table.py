@@ -79,6 +79,44 @@ def test_what_is_removed_is_gone_and_removing_it_again_is_no_error(table):
     assert table.rows() == [("b", "pro")]
 
 
+@pytest.fixture
+def marked(server):
+    made = Table(server.database(), removed_at="gone")
+    made.db.execute("alter table people add column gone timestamptz")
+    yield made
+    made.session.close()
+    made.db.close()
+
+
+def test_what_is_removed_is_marked_where_the_table_has_a_column_for_it_and_the_first_time_stays(marked):
+    marked.send([("a", {"plan": "pro"}), ("b", {"plan": "pro"})])
+
+    assert marked.send([("a", {}), ("z", {})], op="remove").outcome is Outcome.ACCEPTED
+    assert marked.rows("id, plan, gone") == [("a", "pro", AT), ("b", "pro", None)]
+
+    marked.db.execute("update people set gone = '2026-01-01Z' where id = 'a'")
+    assert marked.send([("a", {})], op="remove").outcome is Outcome.ACCEPTED
+    assert marked.rows("gone")[0] == (datetime(2026, 1, 1, tzinfo=UTC),)
+
+
+@pytest.mark.parametrize("mode", ["mirror", "upsert"])
+def test_who_is_wanted_again_is_marked_no_more(marked, mode):
+    marked.send([("a", {"plan": "pro"})])
+    marked.send([("a", {})], op="remove")
+
+    assert marked.send([("a", {"plan": "pro"})], mode=mode).outcome is Outcome.ACCEPTED
+
+    assert marked.rows("id, plan, gone") == [("a", "pro", None)]
+
+
+def test_the_mark_is_no_column_of_the_sync_and_one_that_the_table_lacks_is_named(marked):
+    with pytest.raises(RefusedError, match="removed_at:column_of_the_sync"):
+        marked.send([("a", {"gone": None})])
+    marked.db.execute("alter table people drop column gone")
+    said = marked.send([("a", {})], op="remove")
+    assert (said.outcome, said.code) == (Outcome.BLOCKED, "sqlstate_42703:gone")
+
+
 def test_update_only_adds_nobody_and_names_those_who_are_not_there(table):
     table.send([("a", {"plan": "old"}), ("c", {"plan": "pro"})])
 

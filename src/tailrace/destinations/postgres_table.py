@@ -3,7 +3,8 @@
 Documentation: postgresql.org/docs, INSERT (ON CONFLICT), error codes. A sync's `target` is the table, `people` or
 `crm.people`; its columns are the table's. Values come as JSON and are read as the column's type reads them; times
 without a zone are UTC. `mirror` and `upsert` need a unique index over exactly the keys. `update_only` needs none, and
-refuses rows that are not there (`not_found`). To remove a row that is not there is no error.
+refuses rows that are not there (`not_found`). To remove a row that is not there is no error. With `removed_at` a row
+is not deleted but keeps there when it was removed, until it is wanted again.
 
 A repeat sets rows to what they are. Rows of `append` are remembered by batch and position in the table
 `batches_table` beside the target, in the same transaction, so that none is appended again; it is made when it is not
@@ -44,13 +45,14 @@ class Settings(ConnectionSettings):
     """`url_env` names the variable that holds the connection string, `postgresql://user:password@host/database`.
 
     `sslmode`: what the connection string says, else `require`. `ca_file`: the authorities of `verify-ca` and
-    `verify-full`.
+    `verify-full`. `removed_at`: the column of a time that a removal sets, in place of deleting the row.
     """
 
     url_env: str
     sslmode: Literal["disable", "require", "verify-ca", "verify-full"] | None = None
     ca_file: str | None = None
     batches_table: str = "tailrace_batches"
+    removed_at: str | None = Field(default=None, min_length=1)
     timeout_seconds: float = Field(default=60.0, ge=1, le=3600)
     batch_rows: int = Field(default=5000, ge=1, le=50_000)
     slots: int = Field(default=1, ge=1, le=50)
@@ -122,8 +124,16 @@ def build_request(settings: Settings, secrets: Secrets, item: Item) -> TableWrit
     if removes and item.mode == "append":
         raise RefusedError("append:removes_nothing")
     rows = [row.key | (row.data or {}) for row in item.rows]
+    act = "delete" if removes else _ACTS[item.mode]
+    mark = settings.removed_at or ""
+    if mark and act in {"delete", "upsert"}:
+        if any(mark in row for row in rows):
+            raise RefusedError("removed_at:column_of_the_sync")
+        # Whoever is wanted again is marked no more.
+        rows = [row | {mark: item.at.isoformat() if removes else None} for row in rows]
+        act = "mark" if removes else act
     return TableWrite(
-        act="delete" if removes else _ACTS[item.mode],
+        act=act,
         relation=relation,
         batches=(*relation[:-1], settings.batches_table),
         # Of the batch as it was planned, however it is cut now.
@@ -133,6 +143,7 @@ def build_request(settings: Settings, secrets: Secrets, item: Item) -> TableWrit
         columns=tuple(dict.fromkeys(name for row in rows for name in row)),
         positions=tuple(row.position for row in item.rows),
         documents=tuple(orjson.dumps(row) for row in rows),
+        mark=mark,
     )
 
 

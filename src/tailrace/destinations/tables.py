@@ -33,9 +33,10 @@ _WEAK = frozenset({"allow", "prefer"})
 
 @dataclass(frozen=True)
 class TableWrite:
-    """Rows for one table, each a JSON object, and what becomes of them: `upsert`, `update`, `delete` or `append`.
+    """Rows for one table, each a JSON object. `act` is what becomes of them: upsert, update, delete, mark or append.
 
-    Of rows that are appended the table `batches` remembers `batch_id`, `positions` and `at`.
+    Of rows that are appended the table `batches` remembers `batch_id`, `positions` and `at`. To mark is to set the
+    column `mark` of those in which it is null.
     """
 
     act: str
@@ -47,6 +48,7 @@ class TableWrite:
     columns: tuple[str, ...]
     positions: tuple[int, ...]
     documents: tuple[bytes, ...] = field(repr=False)
+    mark: str = ""
 
 
 @dataclass(frozen=True)
@@ -227,6 +229,9 @@ class TableSession:
             )
         if request.act == "delete":
             return self._text("table_delete").format(relation=relation, is_same=is_same)
+        if request.act == "mark":
+            mark = self._name(request.mark)
+            return self._text("table_mark").format(relation=relation, is_same=is_same, mark=mark)
         return self._text("table_append").format(relation=relation, columns=commas.join(columns))
 
     def _name(self, *parts: str) -> Any:
