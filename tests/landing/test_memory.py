@@ -4,9 +4,13 @@ import gzip
 import json
 import subprocess
 import sys
+from contextlib import closing
+from dataclasses import replace
 
 import pytest
 
+from tailrace.landing.contract import load_contract
+from tailrace.landing.stage import Stage
 from tests.landing.conftest import World, call, compact
 
 PROGRAM = """
@@ -32,6 +36,15 @@ def line(n: int, kind: str) -> bytes:
     if kind == "batch":
         return compact({"batch": [call(messageId=f"m{n}-{part}", properties={"text": TEXT[:8000]}) for part in "ab"]})
     return good
+
+
+@pytest.mark.parametrize(("limit", "taken"), [("64GB", 2_000_000_000), ("300MB", 300_000_000)])
+def test_a_landing_takes_what_it_needs_of_the_memory_that_it_may_have(world: World, limit: str, taken: int) -> None:
+    settings = replace(world.settings, memory_limit=limit)
+    with closing(Stage(settings, load_contract(settings, "app"))) as stage:
+        asked = "select parse_formatted_bytes(current_setting('memory_limit'))"
+        ((told,),) = stage.connection.execute(asked).fetchall()
+    assert told == pytest.approx(taken, rel=0.05)
 
 
 @pytest.mark.slow

@@ -38,14 +38,16 @@ def fits(rows: Iterable[dict[str, Any]], column: str) -> str:
     forms = Counter(form for body in bodies for form in _forms(body))
     chosen = sorted(forms, key=lambda form: (-forms[form], form))[:_MAX_FORMS]
     whens = [f"when {column} like {engine.literal(_wild(form))} then {_exactly(form, column)}" for form in chosen]
-    doubts = " or ".join(f"contains({column}, '{part}')" for part in ("\\", "[[", ",["))
-    # DuckDB takes NaN and Infinity for numbers, in any case, and keeps them as they are written.
-    # One pattern for each first character, which is looked for many times faster than a class of them.
-    after = " or ".join(rf"regexp_matches({column}, '{first}{_NO_NUMBER}')" for first in (",", r"\["))
-    in_lists = f"case when contains({column}, '[') then {after} else false end"
+    # DuckDB takes NaN and Infinity for numbers, in any case, and keeps them as they are written. There is one pattern
+    # for each first character, which is looked for many times faster than a class of them.
+    in_lists = " or ".join(
+        [f"contains({column}, '{part}')" for part in ("[[", ",[")]
+        + [rf"regexp_matches({column}, '{first}{_NO_NUMBER}')" for first in (",", r"\[")]
+    )
     return (
-        f"case when {column} is null then true when {doubts} then false"
-        f" when regexp_matches({column}, ':{_NO_NUMBER}') then false when {in_lists} then false"
+        f"case when {column} is null then true when contains({column}, '\\') then false"
+        f" when regexp_matches({column}, ':{_NO_NUMBER}') then false"
+        f" when case when contains({column}, '[') then {in_lists} else false end then false"
         f" {' '.join(whens)} else false end"
     )
 

@@ -20,6 +20,8 @@ from tailrace.landing.learned import BODIES, SPEC, TEXT_KEYS, Learned, first_lin
 from tailrace.settings import Settings
 
 _PACKAGE = "tailrace.landing"
+# In bytes. Rows wait on the disk as well as in memory: with more nothing is faster, and others have less.
+_ENOUGH = 2_000_000_000
 _BLANK, _BATCH = "(blank)", "(batch)"
 CALLS = pa.schema([("f", pa.int32()), ("l", pa.int64()), ("p", pa.int32()), ("t", pa.string())])
 REFUSED = pa.schema([("l", pa.int64()), ("w", pa.string()), ("d", pa.string()), ("r", pa.binary())])
@@ -43,6 +45,8 @@ class Stage:
         self.contract = contract
         self.scratch = settings.scratch
         self.connection = engine.connect(settings)
+        if self._one("select parse_formatted_bytes(current_setting('memory_limit'))") > _ENOUGH:
+            self.connection.execute(f"set memory_limit = '{_ENOUGH} bytes'")
         self.connection.execute("set preserve_insertion_order = false; set enable_progress_bar = false")
         self.connection.execute(engine.statement(_PACKAGE, "tables"))
         self.connection.execute(_local_moment(contract.timestamps))
