@@ -105,3 +105,27 @@ def test_the_fingerprint_changes_with_the_size_of_a_batch_and_not_with_a_host(lo
     assert one("a.test", 10).fingerprint == one("b.test", 10).fingerprint != one("a.test", 20).fingerprint
     assert one("a.test", 10).batch_rows("hook") == 10
     assert one("a.test", 10).names == {"hook", "outbox"}
+
+
+@pytest.mark.parametrize("kind", ["sendgrid", "customerio_messages", "smtp"])
+def test_how_many_rows_a_batch_has_is_no_setting_of_a_destination_that_carries_messages_only(load, kind):
+    with pytest.raises(DefinitionError) as caught:
+        load(f"connections:\n  mail:\n    type: {kind}\n    batch_rows: 500\n")
+    (problem,) = caught.value.problems
+    assert problem.line == 4
+    assert f"`batch_rows` is not a setting of {kind}, which carries messages and no syncs" in problem.message
+
+
+@pytest.mark.parametrize(
+    ("target", "mode", "keys", "code"),
+    [
+        ("nowhere", "upsert", ["user_id"], "target:not_known"),
+        ("people", "mirror", ["user_id"], "amplitude:people_are_not_removed"),
+        ("people", "upsert", ["user_id"], None),
+        # It is a row's fault, and nobody's here.
+        ("people", "upsert", ["shoe_size"], None),
+    ],
+)
+def test_what_is_refused_for_a_syncs_target_or_mode_is_told_from_what_is_a_rows_fault(load, target, mode, keys, code):
+    found = load("connections:\n  events:\n    type: amplitude\n    api_key_env: KEY\n")
+    assert found.by_name["events"].refuses(target, mode, keys) == code

@@ -43,6 +43,7 @@ from tailrace.destinations.base import (
     Result,
     RowResult,
     Secrets,
+    SyncRefused,
 )
 from tailrace.destinations.moments import iso, millis
 from tailrace.destinations.transport import HttpSession
@@ -135,7 +136,7 @@ def build_request(settings: Settings, secrets: Secrets, item: Item) -> HttpReque
             return _events(settings, secrets, rows.each(item, lambda row: _event(item, row)))
         case "cohort" if name:
             return _membership(settings, secrets, item, name)
-    raise RefusedError("target:not_known")
+    raise SyncRefused("target:not_known")
 
 
 def read_response(settings: Settings, item: Item, reply: HttpReply) -> Result:
@@ -215,14 +216,14 @@ def _who(row: BatchRow) -> dict[str, str]:
 
 def _person(row: BatchRow) -> dict[str, Any]:
     if row.op == "remove":
-        raise RefusedError("amplitude:people_are_not_removed")
+        raise SyncRefused("amplitude:people_are_not_removed")
     plain, more = _parted(row, _USER_FIELDS)
     return {**_who(row), **plain, "user_properties": {**_object(plain.get("user_properties")), **more}}
 
 
 def _group(row: BatchRow, kind: str) -> dict[str, Any]:
     if row.op == "remove":
-        raise RefusedError("amplitude:groups_are_not_removed")
+        raise SyncRefused("amplitude:groups_are_not_removed")
     _, value = rows.identity(row, ("group_value",))
     return {"group_type": kind, "group_value": value, "group_properties": _times(rows.rest(row, {"group_value"}))}
 

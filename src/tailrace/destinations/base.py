@@ -292,13 +292,17 @@ class RefusedError(TailraceError):
         super().__init__(f"the item was refused before it was handed over: {code}")
 
 
+class SyncRefused(RefusedError):
+    """What the sync names, its target or its mode, cannot be expressed to the destination, whoever the row is about."""
+
+
 class RowsRefused(RefusedError):
     """Some rows of a batch cannot be expressed; `rows` says why, a code by position. Delivery records those as
-    rejected, and asks again for the call of the others.
+    rejected, and asks again for the call of the others. `of_sync`: the code among them that is a SyncRefused's.
     """
 
-    def __init__(self, rows: Mapping[int, str]) -> None:
-        self.rows = dict(rows)
+    def __init__(self, rows: Mapping[int, str], of_sync: str | None = None) -> None:
+        self.rows, self.of_sync = dict(rows), of_sync
         super().__init__("rows_refused")
 
 
@@ -376,10 +380,10 @@ class Destination(Protocol):
 class Probing(Protocol):
     """A module that can ask whether it is let in, and change nothing: what `tailrace destination check` asks."""
 
-    def build_probe(self, settings: Any, secrets: Secrets) -> HttpRequest:
-        """Return the call."""
+    def build_probe(self, settings: Any, secrets: Secrets) -> object:
+        """Return the call, as the module's own session performs it: a request, an exchange, a greeting."""
 
-    def read_probe(self, settings: Any, reply: HttpReply) -> Result:
+    def read_probe(self, settings: Any, reply: Any) -> Result:
         """Return accepted, or why not."""
 
 
@@ -387,7 +391,7 @@ class Probing(Protocol):
 class Matching(Protocol):
     """A module whose destination says how many people of an audience it knows."""
 
-    def build_match(self, settings: Any, secrets: Secrets, target: str) -> HttpRequest:
+    def build_match(self, settings: Any, secrets: Secrets, target: str) -> HttpRequest | Exchange:
         """Return the call that asks for the audience `target`."""
 
     def read_match(self, settings: Any, reply: HttpReply) -> int | None:

@@ -36,6 +36,7 @@ from tailrace.destinations.base import (
     RowResult,
     Secrets,
     Steps,
+    SyncRefused,
 )
 from tailrace.destinations.moments import iso
 from tailrace.destinations.transport import HttpSession
@@ -113,7 +114,7 @@ def build_request(settings: Settings, secrets: Secrets, item: Item) -> HttpReque
                 settings, secrets, "/v2/subscription/status/set", people, lambda few: _subscribed(few, name, state)
             )
         case _:
-            raise RefusedError("target:not_known")
+            raise SyncRefused("target:not_known")
     return _call(settings, secrets, "/users/track", body)
 
 

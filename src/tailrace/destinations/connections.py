@@ -6,7 +6,6 @@ environment; the file holds only the names of the variables.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -34,6 +33,7 @@ from tailrace.destinations.base import (
     RowsRefused,
     Secrets,
     Session,
+    SyncRefused,
     discover,
 )
 from tailrace.errors import DefinitionError, Problem, TailraceError, nearest
@@ -41,8 +41,6 @@ from tailrace.settings import Settings, secret
 
 FILE = "destinations.yml"
 _NEVER = datetime(2000, 1, 1, tzinfo=UTC)
-_OF_THE_SYNC = re.compile(r"^(target|mode):|:target_|removed")
-"""Codes of a refusal that is about a sync's target or mode, and no row's."""
 CHANNELS = ("email", "sms", "whatsapp", "push", "webhook", "slack")
 
 
@@ -121,16 +119,16 @@ class Connection:
             try:
                 self.module.build_request(self.settings, secrets, batch)
             except RowsRefused as refused:
-                codes = list(refused.rows.values())
+                code = refused.of_sync
             except RefusedError as refused:
-                codes = [refused.code]
+                code = refused.code if isinstance(refused, SyncRefused) else None
             except TailraceError:
                 # A secret that is no secret: what it says of the rest is not known here.
                 return None
             else:
                 continue
-            if found := [code for code in codes if _OF_THE_SYNC.search(code)]:
-                return found[0]
+            if code is not None:
+                return code
         return None
 
     def open(self, settings: Settings) -> Line:
@@ -273,17 +271,9 @@ class _Reader:
         where = f"connection `{name}`"
         if not isinstance(body, CommentedMap):
             return self._nothing(line, f"{where}: expected `type` and its settings")
-        known = discover()
-        kind = body.get("type")
-        if kind not in known:
-            if kind is None:
-                return self._nothing(line, f"{where} has no `type`; expected one of: {', '.join(sorted(known))}")
-            return self._nothing(
-                self._line(body, "type"),
-                f"{where}: there is no destination `{kind}`; expected one of: {', '.join(sorted(known))}."
-                + nearest(str(kind), known),
-            )
-        module = known[kind]
+        module = self._module(body, where, line)
+        if module is None:
+            return None
         plain = {str(key): value for key, value in body.items() if key != "type"}
         try:
             settings = module.Settings(**plain)
@@ -301,8 +291,30 @@ class _Reader:
                 )
         return Connection(name, module, settings, line)
 
+    def _module(self, body: CommentedMap, where: str, line: int) -> Destination | None:
+        """Return the destination that a connection is of; None, with what is wrong said, when there is none such."""
+        known = discover()
+        kind = body.get("type")
+        listed = ", ".join(sorted(known))
+        if kind is None:
+            self._bad(line, f"{where} has no `type`; expected one of: {listed}")
+        elif kind not in known:
+            said = f"{where}: there is no destination `{kind}`; expected one of: {listed}." + nearest(str(kind), known)
+            self._bad(self._line(body, "type"), said)
+        elif "batch_rows" in body and not known[kind].CAPABILITIES.takes_batches:
+            self._bad(
+                self._line(body, "batch_rows"),
+                f"{where}: `batch_rows` is not a setting of {kind}, which carries messages and no syncs; expected it"
+                " gone: leave it out, or name a connection that takes a sync",
+            )
+        else:
+            return known[kind]
+        return None
+
     def _explain(self, error: ValidationError, module: Destination, body: CommentedMap, where: str, line: int) -> None:
-        allowed = [settings.alias or key for key, settings in module.Settings.model_fields.items()]
+        unfit = set() if module.CAPABILITIES.takes_batches else {"batch_rows"}
+        fields = module.Settings.model_fields.items()
+        allowed = [settings.alias or key for key, settings in fields if key not in unfit]
         for one in error.errors(include_input=False, include_url=False):
             key = str(one["loc"][0]) if one["loc"] else ""
             place = self._line(body, key) if key in body else line

@@ -43,6 +43,7 @@ from tailrace.destinations.base import (
     Result,
     RowResult,
     Secrets,
+    SyncRefused,
     token,
 )
 from tailrace.destinations.moments import moment, unix, unix_within
@@ -118,7 +119,7 @@ def build_request(settings: Settings, secrets: Secrets, item: Item) -> HttpReque
         operations = rows.each(item, _OPERATIONS[kind](settings, item, name), LARGEST_OPERATION)
         path, body = "/api/v2/batch", {"batch": operations}
     else:
-        raise RefusedError("target:not_known")
+        raise SyncRefused("target:not_known")
     return HttpRequest("POST", settings.host + path, _headers(secrets), orjson.dumps(body))
 
 
@@ -186,7 +187,7 @@ Make = Callable[[BatchRow], dict[str, Any]]
 def _membership(item: Batch, segment: str) -> tuple[str, dict[str, Any]]:
     """Return path and body that add people to a manual segment or take them out; all by the same kind of id."""
     if not segment.isdigit():
-        raise RefusedError("target:no_segment_id")
+        raise SyncRefused("target:no_segment_id")
     first = item.rows[0]
     kind = next((kind for kind in PERSON[:3] if isinstance(first.key, dict) and kind in first.key), "id")
     told = rows.each(item, lambda row: rows.identity(row, (kind,))[1])

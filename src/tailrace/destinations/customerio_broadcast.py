@@ -27,6 +27,7 @@ from tailrace.destinations.base import (
     RefusedError,
     Result,
     Secrets,
+    SyncRefused,
 )
 from tailrace.destinations.transport import HttpSession
 
@@ -81,7 +82,7 @@ def build_request(settings: Settings, secrets: Secrets, item: Item) -> HttpReque
     if not isinstance(item, Batch):
         raise RefusedError("destination:takes_no_messages")
     if not item.target.isascii() or not item.target.isdigit():
-        raise RefusedError("target:no_broadcast")
+        raise SyncRefused("target:no_broadcast")
     body = {
         "per_user_data": rows.each(item, _recipient),
         "id_ignore_missing": settings.ignore_missing,

@@ -39,6 +39,7 @@ from tailrace.destinations.base import (
     RowResult,
     Secrets,
     Steps,
+    SyncRefused,
     token,
 )
 from tailrace.destinations.transport import HttpSession
@@ -165,7 +166,7 @@ def build_request(settings: Settings, secrets: Secrets, item: Item) -> Exchange:
     if not isinstance(item, Batch):
         raise RefusedError("google_data_manager:carries_no_messages")
     if not item.target.isascii() or not item.target.isdigit():
-        raise RefusedError("google_data_manager:target_is_no_audience_id")
+        raise SyncRefused("google_data_manager:target_is_no_audience_id")
     google_members.check_columns(item)
     is_removal = item.rows[0].op == "remove"
     members = rows.each(item, lambda row: google_members.member(settings, row))

@@ -36,6 +36,7 @@ from tailrace.destinations.base import (
     RowResult,
     Secrets,
     Steps,
+    SyncRefused,
     token,
 )
 from tailrace.destinations.tokens import LONG_AGO
@@ -121,7 +122,7 @@ def build_request(settings: Settings, secrets: Secrets, item: Item) -> HttpReque
     told = _LIST.fullmatch(item.target)
     kind = (told[2] or "contacts") if told else item.target
     if not _OBJECT.fullmatch(kind):
-        raise RefusedError("hubspot:target_is_no_object_type")
+        raise SyncRefused("hubspot:target_is_no_object_type")
     objects = f"{settings.host}/crm/v3/objects/{kind}/batch"
     is_removal = item.rows[0].op == "remove"
     if told is None and not is_removal:

@@ -33,6 +33,7 @@ from tailrace.destinations.base import (
     Result,
     RowResult,
     Secrets,
+    SyncRefused,
     token,
 )
 from tailrace.destinations.moments import instant, unix
@@ -125,7 +126,7 @@ def build_request(settings: Settings, secrets: Secrets, item: Item) -> HttpReque
             rows.check_appended(item)
             path, body = "/api/events/trackBulk", {"events": rows.each(item, lambda row: _event(item, row))}
         case _:
-            raise RefusedError("target:not_known")
+            raise SyncRefused("target:not_known")
     return HttpRequest("POST", settings.host + path, _headers(secrets), orjson.dumps(body))
 
 
@@ -197,7 +198,7 @@ def _who(row: BatchRow) -> tuple[dict[str, str], set[str]]:
 def _people(settings: Settings, item: Batch) -> dict[str, Any]:
     def make(row: BatchRow) -> dict[str, Any]:
         if row.op == "remove":
-            raise RefusedError("iterable:people_are_not_removed")
+            raise SyncRefused("iterable:people_are_not_removed")
         who, own = _who(row)
         told = {
             **who,

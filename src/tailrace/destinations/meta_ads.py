@@ -35,6 +35,7 @@ from tailrace.destinations.base import (
     Result,
     RowResult,
     Secrets,
+    SyncRefused,
 )
 from tailrace.destinations.transport import HttpSession
 
@@ -159,7 +160,7 @@ def build_request(settings: Settings, secrets: Secrets, item: Item) -> HttpReque
     if not isinstance(item, Batch):
         raise RefusedError("meta_ads:carries_no_messages")
     if not _AUDIENCE.fullmatch(item.target):
-        raise RefusedError("meta_ads:target_is_no_audience_id")
+        raise SyncRefused("meta_ads:target_is_no_audience_id")
     _check_columns(item)
     people: list[dict[str, str]] = rows.each(item, lambda row: identifiers(settings, row))
     schema = [name for name in COLUMNS if any(name in person for person in people)]

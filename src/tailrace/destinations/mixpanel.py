@@ -34,6 +34,7 @@ from tailrace.destinations.base import (
     Result,
     RowResult,
     Secrets,
+    SyncRefused,
 )
 from tailrace.destinations.moments import iso, millis
 from tailrace.destinations.transport import HttpSession
@@ -110,7 +111,7 @@ def build_request(settings: Settings, secrets: Secrets, item: Item) -> HttpReque
             rows.check_appended(item)
             told = rows.each(item, lambda row: _event(item, row), LARGEST_UPDATE)
             return _import(settings, secrets, told)
-    raise RefusedError("target:not_known")
+    raise SyncRefused("target:not_known")
 
 
 def read_response(settings: Settings, item: Item, reply: HttpReply) -> Result:

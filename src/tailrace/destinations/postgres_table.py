@@ -33,6 +33,7 @@ from tailrace.destinations.base import (
     RowResult,
     RowsRefused,
     Secrets,
+    SyncRefused,
     meaning,
     token,
 )
@@ -116,7 +117,7 @@ def build_request(settings: Settings, secrets: Secrets, item: Item) -> TableWrit
         raise RefusedError("destination:takes_no_messages")
     relation = tuple(item.target.split("."))
     if not 1 <= len(relation) <= 2 or not all(relation):
-        raise RefusedError("target:no_table")
+        raise SyncRefused("target:no_table")
     refused = {row.position: "key:missing" for row in item.rows if not _has_key(row)}
     if refused:
         raise RowsRefused(refused)
@@ -128,7 +129,7 @@ def build_request(settings: Settings, secrets: Secrets, item: Item) -> TableWrit
     mark = settings.removed_at or ""
     if mark and act in {"delete", "upsert"}:
         if any(mark in row for row in rows):
-            raise RefusedError("removed_at:column_of_the_sync")
+            raise SyncRefused("removed_at:column_of_the_sync")
         # Whoever is wanted again is marked no more.
         rows = [row | {mark: item.at.isoformat() if removes else None} for row in rows]
         act = "mark" if removes else act

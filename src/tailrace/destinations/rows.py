@@ -12,7 +12,7 @@ from typing import Any
 
 import orjson
 
-from tailrace.destinations.base import Batch, BatchRow, RefusedError, RowsRefused, token
+from tailrace.destinations.base import Batch, BatchRow, RefusedError, RowsRefused, SyncRefused, token
 
 TOO_LARGE = "row:too_large"
 NO_KEY = "row:no_key"
@@ -24,6 +24,7 @@ def each(batch: Batch, make: Callable[[BatchRow], Any], largest: int | None = No
     Raises RowsRefused for the rows for which `make` raised RefusedError, or whose JSON is longer than `largest` bytes.
     """
     made, refused = [], {}
+    of_sync: str | None = None
     for row in batch.rows:
         try:
             one = make(row)
@@ -32,19 +33,20 @@ def each(batch: Batch, make: Callable[[BatchRow], Any], largest: int | None = No
             made.append(one)
         except RefusedError as error:
             refused[row.position] = error.code
+            of_sync = error.code if isinstance(error, SyncRefused) else of_sync
         except (TypeError, ValueError):
             refused[row.position] = "row:not_json"
     if refused:
-        raise RowsRefused(refused)
+        raise RowsRefused(refused, of_sync)
     return made
 
 
 def check_appended(batch: Batch) -> None:
     """Raise RefusedError unless the sync appends: what happened is said once, and is not taken back."""
     if batch.mode != "append":
-        raise RefusedError("mode:append_only")
+        raise SyncRefused("mode:append_only")
     if batch.rows[0].op == "remove":
-        raise RefusedError("target:nothing_is_removed_here")
+        raise SyncRefused("target:nothing_is_removed_here")
 
 
 def columns(row: BatchRow) -> dict[str, Any]:

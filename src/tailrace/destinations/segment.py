@@ -30,6 +30,7 @@ from tailrace.destinations.base import (
     RefusedError,
     Result,
     Secrets,
+    SyncRefused,
 )
 from tailrace.destinations.moments import iso
 from tailrace.destinations.transport import HttpSession
@@ -88,7 +89,7 @@ def build_request(settings: Settings, secrets: Secrets, item: Item) -> HttpReque
         raise RefusedError("segment:takes_no_messages")
     kind, _, name = item.target.partition(":")
     if kind not in _MESSAGES:
-        raise RefusedError("target:not_known")
+        raise SyncRefused("target:not_known")
     messages = rows.each(item, _MESSAGES[kind](item, name), LARGEST_MESSAGE)
     return _call(settings, secrets, {"batch": messages, "sentAt": item.at})
 
@@ -134,7 +135,7 @@ def _call(settings: Settings, secrets: Secrets, body: dict[str, Any]) -> HttpReq
 def _people(item: Batch, name: str) -> Make:
     def make(row: BatchRow) -> dict[str, Any]:
         if row.op == "remove":
-            raise RefusedError("segment:people_are_not_removed")
+            raise SyncRefused("segment:people_are_not_removed")
         return _message(item, row, "identify", "traits", rows.call_id(item, row))
 
     return make
@@ -143,7 +144,7 @@ def _people(item: Batch, name: str) -> Make:
 def _trait(item: Batch, name: str) -> Make:
     """Return what says that a person is in an audience, or no more: there is no membership but a trait."""
     if not name:
-        raise RefusedError("target:no_trait")
+        raise SyncRefused("target:no_trait")
 
     def make(row: BatchRow) -> dict[str, Any]:
         said = _message(item, row, "identify", "traits", rows.call_id(item, row))
@@ -172,7 +173,7 @@ def _events(item: Batch, name: str) -> Make:
 def _groups(item: Batch, name: str) -> Make:
     def make(row: BatchRow) -> dict[str, Any]:
         if row.op == "remove":
-            raise RefusedError("segment:groups_are_not_removed")
+            raise SyncRefused("segment:groups_are_not_removed")
         _, group = rows.identity(row, ("group_id",))
         return {**_message(item, row, "group", "traits", rows.call_id(item, row)), "groupId": group}
 
