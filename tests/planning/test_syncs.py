@@ -1,15 +1,18 @@
 """What a destination must hear, and what it holds."""
 
+import json
 from dataclasses import replace
 from typing import Any
 
+import duckdb
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from tailrace import ids
 from tailrace.planning.erasing import Whose, erase
 from tailrace.planning.store import Plan
-from tailrace.planning.syncs import LetGo, SyncSpec
+from tailrace.planning.syncs import LetGo, SyncPlanner, SyncSpec
 from tests.planning.world import DAY, OPEN, START, Sync, World, campaign
 
 NAME = "sync_webhook__power_users"
@@ -51,6 +54,22 @@ def _ops(world: World, plan: Plan) -> list[tuple[Any, ...]]:
 
 def _key(user: str) -> str:
     return f'{{"user_id":"{user}"}}'
+
+
+def test_a_number_that_json_cannot_say_is_null(world: World) -> None:
+    columns = ("user_id", "Share", "rate")
+    with duckdb.connect() as connection:
+        connection.execute("attach ':memory:' as wh; create schema wh.syncs")
+        connection.execute(f"create table wh.syncs.{NAME} (user_id varchar, share double, rate float)")
+        connection.execute(f"insert into wh.syncs.{NAME} values ('a', 'nan', 0.5), ('b', 1.25, '-inf'), ('c', null, 1)")
+        planner = SyncPlanner(connection, world.store, None, pa.table({}))
+        planner.desire(SyncSpec(Sync(NAME, columns=columns), batch_size=2, segments=()))
+        said = [json.loads(data) for (data,) in connection.execute("select data from desired order by key").fetchall()]
+    assert said == [
+        {"user_id": "a", "Share": None, "rate": 0.5},
+        {"user_id": "b", "Share": 1.25, "rate": None},
+        {"user_id": "c", "Share": None, "rate": 1.0},
+    ]
 
 
 def test_a_plan_reads_what_the_destination_answered_and_people_walk_in_it(audience: World) -> None:

@@ -245,7 +245,16 @@ class SyncPlanner:
         model = spec.model
         written = f"md5(data || {literal(spec.rules)})" if spec.rules else "md5(data)"
         keys = ", ".join(f"{identifier(key)} := {identifier(key)}::varchar" for key in model.keys)
-        columns = ", ".join(f"{identifier(column)} := {identifier(column)}" for column in model.columns)
+        described = self._connection.execute(f"describe wh.{model.relation}").fetchall()
+        floats = {name.lower() for name, kind, *_ in described if kind in ("DOUBLE", "FLOAT")}
+        values = {column: identifier(column) for column in model.columns}
+        # JSON has no word for a number that is none, or without end.
+        values |= {
+            column: f"case when isfinite({name}) then {name} end"
+            for column, name in values.items()
+            if column.lower() in floats
+        }
+        columns = ", ".join(f"{identifier(column)} := {value}" for column, value in values.items())
         self._connection.execute(
             "create or replace temp view desired as select key, " + written + " as row_hash, data from"
             f" (select to_json(struct_pack({keys}))::varchar as key, to_json(struct_pack({columns}))::varchar as data"
