@@ -103,6 +103,7 @@ def test_killed_at_any_point_the_same_command_does_the_rest_and_says_what_it_fou
     assert Store(installation.settings).head() == again["plan_id"]
 
 
+@pytest.mark.torture
 def test_killed_and_left_alone_the_next_run_takes_it_for_history(behind: Company, tmp_path: Path) -> None:
     installation = behind.copy(tmp_path / "data")
     first, second = behind.sample.daily[:2]

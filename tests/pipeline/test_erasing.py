@@ -451,6 +451,7 @@ def test_nobody_unknown_is_erased_and_nobody_twice(days: Days, gone: tuple[Insta
     assert {**again, "state": 0} == {**gone[1], "state": 0}
 
 
+@pytest.mark.torture
 def test_by_address_everybody_goes_who_has_or_had_it(days: Days, tmp_path: Path) -> None:
     installation = days.installation.copy(tmp_path / "data")
     extra = tmp_path / "extra.jsonl"

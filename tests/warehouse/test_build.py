@@ -176,6 +176,7 @@ def test_what_is_so_by_a_moment_is_the_same_whatever_is_known_of_later_ones(
             assert rows(started.settings, schema, table) == rows(then, schema, table), table
 
 
+@pytest.mark.torture
 def test_event_models_start_anew_when_their_definition_changes_and_only_then(
     started: Built, project: Callable[[dict[str, str]], Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
