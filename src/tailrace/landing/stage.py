@@ -28,6 +28,7 @@ REFUSED = pa.schema([("l", pa.int64()), ("w", pa.string()), ("d", pa.string()), 
 VERDICTS = pa.schema([("r", pa.int64()), ("w", pa.string()), ("d", pa.string())])
 CHUNKS = pa.schema([("first", pa.int64()), ("body", pa.string())])
 # A file is read in portions, the first ones small: after each of them there may be something to learn for the next.
+# They are few, for rows that do not fill a row group are copied once more.
 _FIRST_PORTION, _MAX_PORTION, _SAMPLED = 4 << 20, 256 << 20, 200
 SPLIT = (
     "select {file_no} as file_no, first + generate_subscripts(x, 1) - 1 as line, 0 as part, unnest(x) as l"
@@ -114,7 +115,7 @@ class Stage:
             finally:
                 self.connection.unregister("chunks")
             self._look_back(before, source.sample)
-            size = min(2 * size, _MAX_PORTION)
+            size = min(8 * size, _MAX_PORTION)
         self.put(source.refused, f"insert into refused select {file_no}, l, 0, w, d, r from put_aside")
         return source.reader.sha256
 
