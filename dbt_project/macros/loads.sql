@@ -11,11 +11,16 @@
 
 {#-
     Ids of the loads that this incremental model has read: `note_loads` notes them in the transaction that writes what the model
-    makes of them, for a load of which it makes nothing leaves no row. Without notes (an older warehouse) the rows tell.
+    makes of them, for a load of which it makes nothing leaves no row. Without notes (an older warehouse) the rows tell, where
+    they name their load.
 -#}
 {% macro loads_read() %}
     {%- set noted = run_query("select load_id from tailrace.loads_read where model = '" ~ this.schema ~ "." ~ this.identifier ~ "'") -%}
-    {{ return((noted.columns[0].values() | list) or load_ids(this)) }}
+    {%- set found = noted.columns[0].values() | list -%}
+    {%- if not found and 'load_id' in adapter.get_columns_in_relation(this) | map(attribute='name') -%}
+        {{ return(load_ids(this)) }}
+    {%- endif -%}
+    {{ return(found) }}
 {% endmacro %}
 
 {#- Post-hook of every model that is incremental by load: what the landing shows has been read now, and nothing else. -#}

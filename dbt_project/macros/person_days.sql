@@ -6,8 +6,7 @@
     min(user_id) as least_user_id,
     max(user_id) as greatest_user_id,
     cast(count(*) as integer) as n_events,
-    cast(sum(load_seq) as bigint) as load_seq_sum,
-    cast(coalesce(sum(attributed_in), 0) as bigint) as attributed_in_sum,
+    {{ event_sums() }},
     cast(sum(case when {{ is_usage() }} then 1 else 0 end) as integer) as n_usage_events,
     cast(sum(case when type = 'track' and event = 'logged_in' then 1 else 0 end) as integer) as n_logins,
     cast(sum(case when type in ('page', 'screen') then 1 else 0 end) as integer) as n_pages,
@@ -16,6 +15,57 @@
     min(case when {{ is_usage() }} then event_at end) as first_usage_at,
     max(case when {{ is_usage() }} then event_at end) as last_usage_at,
     min(case when type = 'track' and event = '{{ var("saas_activation_event") }}' then event_at end) as first_value_at
+{%- endmacro %}
+
+{#-
+    A query: one row per person and day up to as_of; the day of as_of holds only what happened by then. Whole days come from the
+    rollup; only the day that as_of cuts is counted from events.
+-#}
+{% macro person_days_as_of() -%}
+    select
+        person_id,
+        event_on,
+        least_user_id,
+        greatest_user_id,
+        n_events,
+        n_usage_events,
+        n_logins,
+        n_pages,
+        first_event_at,
+        last_event_at,
+        first_usage_at,
+        last_usage_at,
+        first_value_at
+    from {{ ref('fct_person_days') }}
+    where event_on < {{ as_of_on() }}
+
+    union all
+
+    select
+        person_id,
+        event_on,
+        least_user_id,
+        greatest_user_id,
+        n_events,
+        n_usage_events,
+        n_logins,
+        n_pages,
+        first_event_at,
+        last_event_at,
+        first_usage_at,
+        last_usage_at,
+        first_value_at
+    from (
+        select
+            person_id,
+            event_on,
+            {{ person_day_measures() }}
+        from {{ ref('fct_events') }}
+        where event_on = {{ as_of_on() }}
+            and event_at <= {{ as_of() }}
+            and {{ is_done_by_person() }}
+        group by person_id, event_on
+    ) as today
 {%- endmacro %}
 
 {#- Condition on a row of fct_events: a person did it. What tailrace itself landed (a broadcast) makes nobody a person. -#}
@@ -28,173 +78,105 @@
     type = 'track' and event in ({% for name in var('saas_usage_events') %}'{{ name }}'{{ ", " if not loop.last }}{% endfor %})
 {%- endmacro %}
 
-{#-
-    Pre-hook of a rollup by day that keeps n_events, load_seq_sum and attributed_in_sum: removes the days whose sums differ from
-    fct_events, so that the model can write every day it lacks, whole. That covers new events, loads that went, and a build that
-    died between the two models. `which` is a condition on the events that it counts.
--#}
-{% macro forget_changed_days(which='1 = 1') -%}
-    {%- if execute and is_incremental() -%}
-        delete from {{ this }}
-        where event_on in (
-            select held.event_on
-            from (
-                select
-                    event_on,
-                    sum(n_events) as n_events,
-                    sum(load_seq_sum) as load_seq_sum,
-                    sum(attributed_in_sum) as attributed_in_sum
-                from {{ this }}
-                group by event_on
-            ) as held
-            where not exists (
-                select 1
-                from (
-                    select
-                        event_on,
-                        count(*) as n_events,
-                        sum(load_seq) as load_seq_sum,
-                        coalesce(sum(attributed_in), 0) as attributed_in_sum
-                    from {{ ref('fct_events') }}
-                    where {{ which }}
-                    group by event_on
-                ) as found
-                where found.event_on = held.event_on
-                    and found.n_events = held.n_events
-                    and found.load_seq_sum = held.load_seq_sum
-                    and found.attributed_in_sum = held.attributed_in_sum
-            )
-        )
-    {%- endif -%}
-{%- endmacro %}
-
-{#- Condition on `event_on`: days that this rollup does not hold; everything in a first or full build. -#}
-{% macro is_in_missing_day(which='1 = 1') -%}
-    {%- if not (execute and is_incremental()) -%}
-        event_on is not null
-    {%- else -%}
-        event_on in (
-            select days.event_on
-            from (
-                select distinct event_on
-                from {{ ref('fct_events') }}
-                where {{ which }}
-            ) as days
-            where not exists (
-                select 1
-                from {{ this }} as held
-                where held.event_on = days.event_on
-            )
-        )
-    {%- endif -%}
-{%- endmacro %}
-
-{#- The measures of a person's days together, over rows of fct_person_days: of all, or of those up to as_of. -#}
-{% macro person_total_measures() -%}
-    min(least_user_id) as least_user_id,
-    max(greatest_user_id) as greatest_user_id,
-    cast(count(*) as integer) as n_days,
-    cast(sum(n_events) as bigint) as n_events,
-    cast(sum(n_usage_events) as bigint) as n_usage_events,
-    cast(sum(case when n_usage_events > 0 then 1 else 0 end) as integer) as n_usage_days,
-    min(first_event_at) as first_event_at,
-    max(last_event_at) as last_event_at,
-    min(first_usage_at) as first_usage_at,
-    max(last_usage_at) as last_usage_at,
-    min(first_value_at) as first_value_at
-{%- endmacro %}
-
-{#- What says which events a person's days were counted from, over rows of fct_person_days, besides n_events; and in which
-    build the last of them was written. -#}
-{% macro person_sums() -%}
-    cast(sum(load_seq_sum) as bigint) as load_seq_sum,
-    cast(sum(attributed_in_sum) as bigint) as attributed_in_sum,
-    max(written_in) as written_in
-{%- endmacro %}
-
-{#- The number of this build among those that wrote days: what this incremental model writes has it in written_in. -#}
-{% macro this_writing() -%}
-    {%- if not (execute and is_incremental()) -%}
-        1
-    {%- else -%}
-        {{ (run_query("select coalesce(max(written_in), 0) + 1 from " ~ this).columns[0].values()[0]) | int }}
-    {%- endif -%}
+{#- What says which events a row of a rollup was counted from, besides their number: over rows of fct_events. -#}
+{% macro event_sums() -%}
+    cast(sum(load_seq) as bigint) as load_seq_sum,
+    cast(coalesce(sum(attributed_in), 0) as bigint) as attributed_in_sum,
+    max(attributed_in) as attributed_in
 {%- endmacro %}
 
 {#-
-    Pre-hooks of a rollup by person that keeps n_events and `person_sums` of `rows` (a relation with these columns, some rows per
-    person): in this order. The first names in `changed_people` whose sums differ, of those who have a row that was written since
-    the rollup's last. What is no more leaves no row: where all others together have not the same sums here and there, the second
-    compares everybody. The last one removes them, and the model writes them again, whole. `of_person` is a condition on one row
-    per person of the rollup.
+    Pre-hooks of a rollup by day that keeps n_events and `event_sums`, in this order. The first names in `days_to_write` those
+    with events that are new to it or belong to others now. What is no more leaves no row: where the sums of all other days are
+    not those of fct_events, the second names the days whose sums differ. The last one removes them, and the model writes them
+    again, whole. That covers loads that went and a build that died between the two models. `which` is a condition on the events
+    that it counts.
 -#}
-{% macro name_changed_people(rows, of_person='1 = 1') -%}
+{% macro name_days_to_write(which='1 = 1') -%}
     {%- if execute and is_incremental() -%}
-        create or replace temporary table changed_people as
-        with written as (
-            select distinct person_id
-            from {{ rows }}
-            where written_in > (select coalesce(max(written_in), 0) from {{ this }})
-        )
-
-        {{ people_who_differ(rows, of_person, 'person_id in (select person_id from written)') }}
+        create or replace temporary table days_to_write as
+        select distinct event_on
+        from {{ to_be_read(ref('fct_events')) }}
+        where {{ which }}
     {%- endif -%}
 {%- endmacro %}
 
-{% macro name_others_who_changed(rows, of_person='1 = 1') -%}
+{% macro name_other_days_that_differ(which='1 = 1') -%}
     {%- if execute and is_incremental() -%}
-        {%- set sums = 'coalesce(sum(n_events), 0), coalesce(sum(load_seq_sum), 0), coalesce(sum(attributed_in_sum), 0)' -%}
-        {%- set others = 'person_id not in (select person_id from changed_people)' -%}
-        {%- set found = run_query(
-            "select " ~ sums ~ " from " ~ rows ~ " where " ~ others ~ " union all"
-            ~ " select " ~ sums ~ " from " ~ this ~ " where " ~ of_person ~ " and " ~ others
-        ) -%}
-        {%- if (found.rows[0].values() | list) != (found.rows[1].values() | list) -%}
-        insert into changed_people
-        {{ people_who_differ(rows, of_person, others) }}
+        {%- set others = 'event_on not in (select event_on from days_to_write)' -%}
+        {%- if sums_of_others(this) != sums_of_others(ref('fct_events'), which, of_events=true) -%}
+        insert into days_to_write
+        select coalesce(held.event_on, counted.event_on) as event_on
+        from (
+            select
+                event_on,
+                sum(n_events) as n_events,
+                sum(load_seq_sum) as load_seq_sum,
+                sum(attributed_in_sum) as attributed_in_sum
+            from {{ this }}
+            where {{ others }}
+            group by event_on
+        ) as held
+        full outer join (
+            select
+                event_on,
+                count(*) as n_events,
+                {{ event_sums() }}
+            from {{ ref('fct_events') }}
+            where {{ which }}
+                and {{ others }}
+            group by event_on
+        ) as counted on held.event_on = counted.event_on
+        where held.n_events is distinct from counted.n_events
+            or held.load_seq_sum is distinct from counted.load_seq_sum
+            or held.attributed_in_sum is distinct from counted.attributed_in_sum
         {%- endif -%}
     {%- endif -%}
 {%- endmacro %}
 
-{#- A query: of the people of `which`, those whose sums in `rows` are not those of the rollup, or who are in one of them only. -#}
-{% macro people_who_differ(rows, of_person, which) -%}
-    select coalesce(held.person_id, counted.person_id) as person_id
-    from (
-        select
-            person_id,
-            n_events,
-            load_seq_sum,
-            attributed_in_sum
-        from {{ this }}
-        where {{ of_person }}
-            and {{ which }}
-    ) as held
-    full outer join (
-        select
-            person_id,
-            cast(sum(n_events) as bigint) as n_events,
-            {{ person_sums() }}
-        from {{ rows }}
-        where {{ which }}
-        group by person_id
-    ) as counted on held.person_id = counted.person_id
-    where held.n_events is distinct from counted.n_events
-        or held.load_seq_sum is distinct from counted.load_seq_sum
-        or held.attributed_in_sum is distinct from counted.attributed_in_sum
-{%- endmacro %}
-
-{% macro forget_changed_people() -%}
+{% macro forget_days_to_write() -%}
     {%- if execute and is_incremental() -%}
         delete from {{ this }}
-        where person_id in (select person_id from changed_people)
+        where event_on in (select event_on from days_to_write)
     {%- endif -%}
 {%- endmacro %}
 
-{#- Condition on `person_id`: one of `changed_people`; everybody in a first or full build. -#}
-{% macro is_of_changed_person(person_id='person_id') -%}
+{#- Condition on `event_on`: one of `days_to_write`; everything in a first or full build. -#}
+{% macro is_on_day_to_write() -%}
     {%- if not (execute and is_incremental()) -%}
-        {{ person_id }} is not null
+        event_on is not null
     {%- else -%}
-        {{ person_id }} in (select person_id from changed_people)
+        event_on in (select event_on from days_to_write)
+    {%- endif -%}
+{%- endmacro %}
+
+{#- The number of events and their sums in the rows of `rows` that `which` is true of: [n_events, load_seq_sum, attributed_in_sum]. -#}
+{% macro sums_of(rows, which='1 = 1', of_events=false) -%}
+    {%- set columns = ['count(*)', 'sum(load_seq)', 'sum(attributed_in)'] if of_events
+        else ['sum(n_events)', 'sum(load_seq_sum)', 'sum(attributed_in_sum)'] -%}
+    {%- set found = run_query(
+        "select coalesce(" ~ columns | join(", 0), coalesce(") ~ ", 0) from " ~ rows ~ " where " ~ which
+    ) -%}
+    {{ return(found.rows[0].values() | map('int') | list) }}
+{%- endmacro %}
+
+{#- The same of the days that are not in `days_to_write`: all less those, for few rows are looked up sooner than most are left out. -#}
+{% macro sums_of_others(rows, which='1 = 1', of_events=false) -%}
+    {%- set whole = sums_of(rows, which, of_events) -%}
+    {%- set days = sums_of(rows, which ~ ' and event_on in (select event_on from days_to_write)', of_events) -%}
+    {{ return([whole[0] - days[0], whole[1] - days[1], whole[2] - days[2]]) }}
+{%- endmacro %}
+
+{#- The number of this build among those that wrote days: what this incremental model writes has it in written_in. -#}
+{% macro this_writing() -%}
+    {{ writings_seen() | int + 1 }}
+{%- endmacro %}
+
+{#- The greatest written_in of this incremental model, 0 in a first or full build: a number, by which whole blocks are left out. -#}
+{% macro writings_seen() -%}
+    {%- if not (execute and is_incremental()) -%}
+        0
+    {%- else -%}
+        {{ (run_query("select coalesce(max(written_in), 0) from " ~ this).columns[0].values()[0]) | int }}
     {%- endif -%}
 {%- endmacro %}

@@ -416,10 +416,13 @@ def test_a_load_of_which_a_model_makes_nothing_has_been_read_all_the_same(starte
     read = "select model from tailrace.loads_read where load_id = ? order by model"
     assert built.ask(read, silent.load_id) == [
         ("core.fct_consent_statements",),
+        ("core.fct_event_days",),
         ("core.fct_events",),
         ("core.fct_group_calls",),
         ("core.fct_identity_links",),
+        ("core.fct_person_days",),
         ("core.fct_person_facts",),
+        ("core.fct_person_totals",),
         ("core.fct_receipts",),
     ]
 
@@ -431,11 +434,11 @@ def test_of_a_day_that_is_written_again_only_the_people_who_differ_are(started: 
     days = "select count(distinct person_id) from core.fct_person_days where event_on = date '2026-02-20'"
     assert started.ask(days)[0][0] > 1, "others were there on that day"
     connection = duckdb.connect(str(started.settings.warehouse))
-    connection.execute("update core.fct_person_totals set n_days = n_days + 1000")
+    connection.execute("update core.fct_person_totals set written_in = 0")
     connection.close()
     more = land(tmp_path / "landing", [track("leo-late", "logged_in", "2026-02-20T21:00:00Z")], seq=9)
 
     built = replace(started, generation=build(started.settings, AS_OF, (*started.loads, more)))
 
-    again = "select user_id from core.fct_person_totals join core.dim_people using (person_id) where n_days < 1000"
+    again = "select user_id from core.fct_person_totals join core.dim_people using (person_id) where written_in > 0"
     assert built.ask(again) == [("leo-late",)]

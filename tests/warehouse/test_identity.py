@@ -266,12 +266,14 @@ def holdings(settings: Settings) -> dict[str, list[tuple[Any, ...]]]:
     """What the models of events say of people, without the numbers of the changes that led there."""
     connection = duckdb.connect(str(settings.warehouse), read_only=True)
     found = {
-        table: connection.execute(f"select * exclude ({numbers}) from core.{table} order by all").fetchall()
-        for table, numbers in (
-            ("fct_events", "attributed_in"),
-            ("fct_person_facts", "attributed_in"),
-            ("fct_person_days", "attributed_in_sum, written_in"),
-            ("fct_person_merges", "merged_at"),
+        table: connection.execute(f"select * exclude ({numbers}) from {schema}.{table} order by all").fetchall()
+        for schema, table, numbers in (
+            ("core", "fct_events", "attributed_in"),
+            ("core", "fct_person_facts", "attributed_in"),
+            ("core", "fct_person_days", "attributed_in_sum, attributed_in, written_in"),
+            ("core", "fct_person_totals", "attributed_in_sum, attributed_in, written_in"),
+            ("core", "fct_person_merges", "merged_at"),
+            ("states", "fct_saas_lifecycles", "attributed_in_sum, written_in"),
         )
     }
     connection.close()

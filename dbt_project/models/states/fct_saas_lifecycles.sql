@@ -1,13 +1,14 @@
 -- One row per person and period in a lifecycle state of the saas programme, by all that has landed, whatever as_of is; the
 -- last ones are those that come when nothing happens any more. What is so by a moment does not depend on what comes after it:
 -- fct_saas_states cuts. docs/segments.md says what each state means.
--- n_events and the sums are the person's: whom fct_person_totals counts otherwise is written again, whole.
+-- Whom fct_person_totals counts otherwise is written again. Of somebody who only went on (macros/lifecycles.sql) that is what
+-- comes after they were last active: the rest stands. The last period has the person's sums, and where to go on from.
 {{ config(
     enabled='saas' in var('programmes'), materialized='incremental', incremental_strategy='append', tags=['by_load'],
     pre_hook=[
-        "{{ name_changed_people(ref('fct_person_totals'), of_person='previous_state is null') }}",
-        "{{ name_others_who_changed(ref('fct_person_totals'), of_person='previous_state is null') }}",
-        "{{ forget_changed_people() }}",
+        "{{ name_changed_people(ref('fct_person_totals'), of_person='ended_at is null') }}",
+        "{{ name_others_who_changed(ref('fct_person_totals'), of_person='ended_at is null') }}",
+        "{{ name_people_who_went_on() }}", "{{ forget_what_follows() }}",
     ],
 ) }}
 
@@ -15,13 +16,18 @@ with totals as (
     select
         person_id,
         first_event_at,
+        last_event_at,
+        coalesce(last_usage_at, first_event_at) as active_until,
         first_value_at,
         n_events,
         load_seq_sum,
-        attributed_in_sum,
-        written_in
+        attributed_in_sum
     from {{ ref('fct_person_totals') }}
     where {{ is_of_changed_person() }}
+),
+
+went_on as (
+    {{ people_who_went_on() }}
 ),
 
 activity as (
@@ -31,7 +37,19 @@ activity as (
         last_usage_at as ended_at
     from {{ ref('fct_person_days') }}
     where n_usage_events > 0
-        and {{ is_of_changed_person() }}
+        and {{ is_told_from_the_start() }}
+
+    union all
+
+    select
+        days.person_id,
+        days.first_usage_at as started_at,
+        days.last_usage_at as ended_at
+    from {{ ref('fct_person_days') }} as days
+    inner join went_on on days.person_id = went_on.person_id
+    where days.n_usage_events > 0
+        and days.written_in > {{ writings_seen() }}
+        and days.event_on > went_on.seen_on
 
     union all
 
@@ -41,6 +59,15 @@ activity as (
         first_event_at as started_at,
         first_event_at as ended_at
     from totals
+    where person_id not in (select went_on.person_id from went_on)
+
+    union all
+
+    select
+        person_id,
+        active_until as started_at,
+        active_until as ended_at
+    from went_on
 ),
 
 gaps as (
@@ -120,12 +147,27 @@ endings as (
         and (next_paid_at is null or next_paid_at > ends_at)
 ),
 
-returns as (
+comebacks as (
     select
         person_id,
         returned_at
     from resumptions
     where returned_at is not null
+
+    union all
+
+    select
+        person_id,
+        came_back_at as returned_at
+    from went_on
+    where came_back_at is not null
+),
+
+returns as (
+    select
+        person_id,
+        returned_at
+    from comebacks
 
     union all
 
@@ -237,7 +279,7 @@ known as (
     window so_far as (partition by person_id order by marked_at rows between unbounded preceding and current row)
 ),
 
-named as (
+stated as (
     select
         person_id,
         marked_at,
@@ -254,19 +296,44 @@ named as (
     from known
 ),
 
+named as (
+    select
+        stated.person_id,
+        stated.marked_at,
+        stated.state
+    from stated
+    left join went_on on stated.person_id = went_on.person_id
+    where went_on.active_until is null or stated.marked_at >= went_on.active_until
+),
+
 periods as (
     {{ state_periods('named') }}
+),
+
+last_comebacks as (
+    select
+        person_id,
+        max(returned_at) as came_back_at
+    from comebacks
+    group by person_id
 )
 
 select
     periods.person_id,
     periods.state,
-    periods.started_at,
+    -- The first of these periods of somebody who went on is the one that they were in.
+    case when periods.previous_state is null and went_on.person_id is not null then went_on.started_at else periods.started_at end
+        as started_at,
     periods.ended_at,
-    periods.previous_state,
-    totals.n_events,
-    totals.load_seq_sum,
-    totals.attributed_in_sum,
-    totals.written_in
+    coalesce(periods.previous_state, went_on.previous_state) as previous_state,
+    case when periods.ended_at is null then totals.n_events end as n_events,
+    case when periods.ended_at is null then totals.load_seq_sum end as load_seq_sum,
+    case when periods.ended_at is null then totals.attributed_in_sum end as attributed_in_sum,
+    case when periods.ended_at is null then totals.last_event_at end as seen_until,
+    case when periods.ended_at is null then totals.active_until end as active_until,
+    case when periods.ended_at is null then last_comebacks.came_back_at end as came_back_at,
+    (select max(all_totals.written_in) from {{ ref('fct_person_totals') }} as all_totals) as written_in
 from periods
 inner join totals on periods.person_id = totals.person_id
+left join went_on on periods.person_id = went_on.person_id
+left join last_comebacks on periods.person_id = last_comebacks.person_id
