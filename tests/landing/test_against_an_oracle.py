@@ -81,7 +81,7 @@ def test_every_hostile_line_becomes_what_the_manual_says(seed: int, daring: floa
         # After each portion there is something to learn for the next one.
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(chunks, "CHUNK", portion >> 2)
-            patch.setattr(stage, "_FIRST_PORTION", portion)
+            patch.setattr(stage, "_PORTION", portion)
             compare([enemy.line() for _ in range(count)], folder)
     finally:
         shutil.rmtree(folder)

@@ -20,7 +20,7 @@ def judged(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
 
     monkeypatch.setattr(exact, "judge", noting)
     monkeypatch.setattr(chunks, "CHUNK", 1 << 12)
-    monkeypatch.setattr(stage, "_FIRST_PORTION", 1 << 14)
+    monkeypatch.setattr(stage, "_PORTION", 1 << 14)
     return lines
 
 

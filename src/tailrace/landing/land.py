@@ -279,13 +279,20 @@ class Draft:
             f" where reason not in {_NO_LINE} union all select * from refused"
         )
         earlier = event_files(self.settings, [load for load in self.before if load.source == self.contract.source])
-        if earlier:
-            listed = ", ".join(engine.literal(str(path)) for path in earlier)
+        # By the ids alone first: all that an event says is read only of the files that have one of them.
+        files = [str(path) for path in earlier]
+        if files:
+            query = (
+                "select distinct filename from read_parquet($files, filename = true)"
+                " where event_id in (select event_id from ready)"
+            )
+            files = [name for (name,) in connection.execute(query, {"files": files}).fetchall()]
+        if files:
             connection.execute(
                 "insert into landed_before select event_id, hash(type, event, user_id, anonymous_id,"
-                " previous_id, group_id,"
-                f" properties, traits, context, rest) from read_parquet([{listed}])"
-                " where event_id in (select event_id from ready)"
+                " previous_id, group_id, properties, traits, context, rest) from read_parquet($files)"
+                " where event_id in (select event_id from ready)",
+                {"files": files},
             )
         connection.execute(engine.statement(_PACKAGE, "dedupe"))
 

@@ -29,7 +29,7 @@ VERDICTS = pa.schema([("r", pa.int64()), ("w", pa.string()), ("d", pa.string())]
 CHUNKS = pa.schema([("first", pa.int64()), ("body", pa.string())])
 # A file is read in portions: after each of them there may be something to learn for the next. They are large, for a
 # line costs a third more in a file that is read in three of them than in one that is read in one.
-_FIRST_PORTION, _MAX_PORTION, _SAMPLED = 256 << 20, 256 << 20, 200
+_PORTION, _SAMPLED = 256 << 20, 200
 SPLIT = (
     "select {file_no} as file_no, first + generate_subscripts(x, 1) - 1 as line, 0 as part, unnest(x) as l"
     " from (select first, string_split(body, chr(10)) as x from chunks)"
@@ -102,10 +102,9 @@ class Stage:
         self.learn("select * from stage")
 
     def _stream(self, file_no: int, source: Source) -> str:
-        size = _FIRST_PORTION
         while not source.is_over:
             before = self._one("select coalesce(max(rowid), -1) from stage")
-            self.connection.register("chunks", pa.RecordBatchReader.from_batches(CHUNKS, source.portion(size)))
+            self.connection.register("chunks", pa.RecordBatchReader.from_batches(CHUNKS, source.portion(_PORTION)))
             try:
                 self._insert(SPLIT.replace("{file_no}", str(file_no)))
             except duckdb.Error:
@@ -115,7 +114,6 @@ class Stage:
             finally:
                 self.connection.unregister("chunks")
             self._look_back(before, source.sample)
-            size = min(8 * size, _MAX_PORTION)
         self.put(source.refused, f"insert into refused select {file_no}, l, 0, w, d, r from put_aside")
         return source.reader.sha256
 
