@@ -209,7 +209,7 @@ def _suppressed(case: Case, channel: str) -> str:
         {"person": case.evidence.person_id, "channel": channel},
     )
     # A line of the list kept by hand has no time: it stands at the year 1.
-    times = [f" since {row['at']:%Y-%m-%d %H:%M}" if row["at"].year > 1 else "" for row in found]
+    times = [f" since {row['at']:%Y-%m-%d %H:%M}" if row["at"] and row["at"].year > 1 else "" for row in found]
     told = [f"{row['reason']}{since} ({row['source']})" for row, since in zip(found, times, strict=True)]
     return IN_WORDS[Reason.SUPPRESSED] + (f": {', '.join(told)}" if told else "")
 
