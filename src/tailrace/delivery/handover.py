@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from types import TracebackType
@@ -54,12 +53,13 @@ class HandOver:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Write what is not written yet; that the journal does not take it is not said over another error."""
-        if error is None:
+        """Write what is not written yet; that this failed is said beside another error, not over it."""
+        try:
             self.settle()
-        else:
-            with suppress(JournalError):
-                self.settle()
+        except JournalError as unwritten:
+            if error is None:
+                raise
+            error.add_note(f"What became of the last claim was not written either, and is unknown: {unwritten}")
 
     def come(self) -> Result | None:
         """Wait for the connection's turn, and return None; or why it comes too late in this run.
