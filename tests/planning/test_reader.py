@@ -8,6 +8,7 @@ import pytest
 
 from tailrace.destinations.base import BatchRow
 from tailrace.destinations.said import WrittenRow
+from tailrace.errors import DataError
 from tailrace.planning.reader import SaidRows
 
 SIZES = (4, 4, 1, 4, 2)
@@ -47,6 +48,13 @@ def test_a_batch_has_its_rows_wherever_the_row_groups_end(tmp_path, groups):
 def test_a_batch_that_the_plan_lacks_has_no_rows(tmp_path):
     assert said(tmp_path, 3).batch(len(SIZES)).num_rows == 0
     assert SaidRows([]).batch(0).column("position").to_pylist() == []
+
+
+def test_a_plan_whose_batches_are_torn_apart_is_refused_for_rows_would_be_left_out(tmp_path):
+    numbers = pa.array([0, 1, 0], pa.int32())
+    pq.write_table(pa.table({"batch_no": numbers}), tmp_path / "said.parquet")
+    with pytest.raises(DataError, match="stand apart"):
+        SaidRows([tmp_path / "said.parquet"])
 
 
 def test_a_row_is_handed_on_as_it_is_written_and_reads_as_its_values():

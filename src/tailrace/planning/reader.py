@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from tailrace.errors import DataError
 from tailrace.planning.store import Plan, Store
 
 _SAID = ["position", "op", "key", "data"]
@@ -20,7 +21,8 @@ _SAID = ["position", "op", "key", "data"]
 class SaidRows:
     """What a plan says to the destination of a sync, in its order: batches are read a row group at a time.
 
-    The two that were read last are kept: workers are close to each other, and a batch may end in the next one.
+    The two that were read last are kept: workers are close to each other, and a batch may end in the next one. Raises
+    DataError where the rows of a batch do not stand together: some of them would never be said.
     """
 
     def __init__(self, paths: Sequence[Path]) -> None:
@@ -36,6 +38,10 @@ class SaidRows:
         runs = pc.run_end_encode(pa.chunked_array(numbers, pa.int32()).combine_chunks())
         ends = runs.run_ends.to_pylist()
         self._places = dict(zip(runs.values.to_pylist(), pairwise([0, *ends]), strict=True))
+        if len(self._places) != len(ends):
+            raise DataError(
+                f"{paths[0]}: the rows of a batch stand apart; expected them in the order of batches: plan again"
+            )
         self._held: dict[int, pa.Table] = {}
 
     def batch(self, number: int) -> pa.Table:
