@@ -82,11 +82,11 @@ def tell_apart(stage: Stage, window: Timestamps) -> None:
     narrow = stage.contract.timestamps
     refused = (
         "why = 'time_implausible' and event_at >= $since and event_at < $until"
-        " and rowid not in (select row_no from verdicts where reason <> '')"
+        " and row_no not in (select row_no from verdicts where reason <> '')"
     )
     values = {"since": clock.naive(window.since), "until": clock.naive(window.until)}
     run = stage.connection.execute
-    run(f"create temp table outside as select rowid as row_no, event_at from stage where {refused}", values)
+    run(f"create temp table outside as select row_no, event_at from stage where {refused}", values)
     run("delete from verdicts where row_no in (select row_no from outside)")
     run(
         "insert into verdicts select row_no, $reason, concat('of ', strftime(event_at, '%Y-%m-%dT%H:%M:%SZ'),"

@@ -1,9 +1,9 @@
 -- grain: one row per staged row that could land, and rule of its contract that it breaks
 create table broken as
 with contracted as (
-    select rowid as row_no, properties, try_cast(event as contracted) as contracted
+    select row_no, properties, try_cast(event as contracted) as contracted
     from stage
-    where type = 'track' and why is null and rowid not in (select row_no from verdicts where reason <> '')
+    where type = 'track' and why is null and row_no not in (select row_no from verdicts where reason <> '')
 ),
 asked as (
     select row_no, contracted, {facts} as facts

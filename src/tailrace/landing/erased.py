@@ -260,7 +260,7 @@ def resolve(connection: engine.Connection) -> None:
     """Write into `resolved` which of the lines that a retry has `taken` are of somebody who was erased."""
     connection.execute(
         "insert into resolved select t.quarantine_id, 'erased' from (select s.file_no, s.line, s.part from stage as s"
-        " inner join erased_rows as e on s.rowid = e.row_no union all select file_no, line, part from erased_refused)"
+        " inner join erased_rows as e on s.row_no = e.row_no union all select file_no, line, part from erased_refused)"
         " as r inner join files as f on r.file_no = f.file_no inner join taken as t on t.file = f.name"
         " and t.header is not distinct from f.header and t.line = r.line and t.part = r.part order by t.quarantine_id"
     )

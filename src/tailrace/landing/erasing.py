@@ -153,19 +153,22 @@ def _rewrite_load(
     folder = loads_dir(settings) / load.load_id
     parts: list[ParquetFile] = []
     facts: dict[str, Any] = {}
+    rewritten = together is not None and pack is None
     for part in load.parquet:
         path = folder / part.name
         if part.name.startswith("quarantine"):
             kept = _written(connection, path, "q", lines)
             facts |= _quarantine_facts(connection, folder, kept)
             parts += [kept] if kept else []
-        elif part.name.startswith("events-") and together is not None and pack is None:
+        elif part.name.startswith("events-") and rewritten:
             condition = theirs(connection, _relation([path]))
             kept = _written(connection, path, "e", condition)
-            facts |= _event_facts(connection, [folder / kept.name] if kept else [], "true")
             parts += [kept] if kept else []
         else:
             parts.append(part)
+    if rewritten and any(part.name.startswith("events-") for part in load.parquet):
+        files = [folder / part.name for part in parts if part.name.startswith("events-")]
+        facts |= _event_facts(connection, files, "true")
     if pack is not None:
         file = _relation([pack_file(settings, pack)])
         condition = theirs(connection, file)

@@ -3,5 +3,5 @@ select distinct unnest(keys) as key from shapes
 union
 select distinct unnest(try(json_keys(s.raw))) as key
 from stage as s
-inner join verdicts as v on s.rowid = v.row_no
+inner join verdicts as v on s.row_no = v.row_no
 where v.reason = ''

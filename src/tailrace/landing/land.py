@@ -13,18 +13,19 @@ from tempfile import TemporaryDirectory
 
 from tailrace import clock, crash, durable, engine, ids
 from tailrace.errors import DataError
-from tailrace.landing import backfills, chunks, database, erased, inputs, schema
+from tailrace.landing import backfills, database, erased, inputs, schema
 from tailrace.landing.backfills import Asked
 from tailrace.landing.breaches import REASON
 from tailrace.landing.contract import Contract, load_contract
 from tailrace.landing.inputs import Input
-from tailrace.landing.loads import Breach, LandedFile, Load, ParquetFile, event_files, loads, loads_dir
+from tailrace.landing.loads import Breach, LandedFile, Load, event_files, loads, loads_dir
+from tailrace.landing.parts import Parts
+from tailrace.landing.pieces import PREFIX
 from tailrace.landing.rows import stage_for
 from tailrace.landing.stage import Stage
 from tailrace.settings import Settings
 
 _PACKAGE = "tailrace.landing"
-_SCRATCH = "land-"
 RETRY = "retry of quarantined lines"
 _NO_LINE = "('(blank)', '(batch)')"
 
@@ -93,7 +94,10 @@ def land(
             names = tuple(each.name for each in (found.inputs if done else known))
             return Landed(source, None, 0, 0, 0, 0, 0, (), names, {}, history, done, found.skipped, notices=notices)
         with stage_for(settings, narrow) as stage:
-            read = [_read(stage, number, each, folder) for number, each in enumerate(fresh, 1)]
+            read = []
+            for number, each in enumerate(fresh, 1):
+                read.append(_read(stage, number, each, folder))
+                stage.pieces.join()
             stage.judge()
             if narrow is not contract:
                 backfills.tell_apart(stage, contract.timestamps)
@@ -109,7 +113,7 @@ def land(
 @contextmanager
 def _scratch(settings: Settings) -> Iterator[Path]:
     settings.scratch.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(dir=settings.scratch, prefix=_SCRATCH) as folder:
+    with TemporaryDirectory(dir=settings.scratch, prefix=PREFIX) as folder:
         yield Path(folder)
 
 
@@ -151,7 +155,7 @@ def _requested(
 def landing(settings: Settings) -> Iterator[None]:
     """Be the only one who lands, and remove what a landing that died left aside."""
     with durable.exclusive(settings.data_dir / "landing.lock", "a landing"):
-        for left in (*loads_dir(settings).glob(".aside-*"), *settings.scratch.glob(f"{_SCRATCH}*")):
+        for left in (*loads_dir(settings).glob(".aside-*"), *settings.scratch.glob(f"{PREFIX}*")):
             durable.remove(left)
         yield
 
@@ -300,7 +304,7 @@ class Draft:
         """Return the lines read of each file, counted apart from what became of them."""
         return dict(
             self.stage.connection.execute(
-                "select file_no, count(*) from (select s.file_no from stage as s where s.rowid not in"
+                "select file_no, count(*) from (select s.file_no from stage as s where s.row_no not in"
                 f" (select row_no from verdicts where reason in {_NO_LINE})"
                 " union all select file_no from refused union all select file_no from erased_refused) group by file_no"
             ).fetchall()
@@ -368,26 +372,31 @@ class Draft:
             raise DataError(f"{final}: this load is there already, yet its rows are not; expected both or neither")
         aside = loads_dir(self.settings) / f".aside-{os.getpid()}"
         aside.mkdir(parents=True)
-        values = {
-            "source": engine.literal(source),
-            "load_id": engine.literal(load_id),
-            "load_seq": str(load_seq),
-            "is_history": str(self.history).lower(),
-            "landed_at": f"timestamp '{clock.naive(self.as_of).isoformat(sep=' ')}'",
-        }
-        parts = []
-        if n_landed:
-            parts.append(self._copy("events", values, aside / "events-1.parquet"))
-        if n_bad:
-            parts.append(self._copy("refused", values, aside / "quarantine.parquet"))
-        if self._one("select count(*) from duckdb_tables() where table_name = 'resolved'"):
-            parts.append(self._copy("resolved", values, aside / "resolved.parquet"))
-        crash.here("land.staged")
         span = engine.row(
             self.stage.connection,
             "select min(event_at), max(event_at) from ready where row_no not in (select row_no from losers)",
         )
         first, last = (moment and clock.parse(moment.isoformat()) for moment in span)
+        # All that is asked of the rows is asked before some of them go from the stage.
+        breaches, mended = self._breaches, self._mended()
+        kept_out = {} if self.reason == RETRY else self.stage.breaches.kept_out()
+        written = Parts(
+            self.stage,
+            aside,
+            source=source,
+            load_id=load_id,
+            load_seq=load_seq,
+            is_history=self.history,
+            landed_at=self.as_of,
+        )
+        parts = []
+        if n_bad:
+            parts.append(written.copied("refused", "quarantine"))
+        if self._one("select count(*) from duckdb_tables() where table_name = 'resolved'"):
+            parts.append(written.copied("resolved", "resolved"))
+        if n_landed:
+            parts[:0] = written.events(n_landed)
+        crash.here("land.staged")
         load = Load(
             load_id=load_id,
             load_seq=load_seq,
@@ -409,9 +418,9 @@ class Draft:
             ),
             first_event_at=first,
             last_event_at=last,
-            breaches=self._breaches,
-            kept_out={} if self.reason == RETRY else self.stage.breaches.kept_out(),
-            mended=self._mended(),
+            breaches=breaches,
+            kept_out=kept_out,
+            mended=mended,
         )
         if self.asked is not None:
             backfills.write(aside, self.request, self.asked)
@@ -425,15 +434,3 @@ class Draft:
         durable.move_in(aside, final)
         crash.here("land.moved")
         return load_id
-
-    def _copy(self, name: str, values: dict[str, str], target: Path) -> ParquetFile:
-        text = engine.statement(_PACKAGE, name)
-        for key, value in values.items():
-            text = text.replace("{" + key + "}", value)
-        copied = engine.row(
-            self.stage.connection,
-            f"copy ({text}) to {engine.literal(str(target))} (format parquet, compression zstd, compression_level 1,"
-            # Ids and bodies are nearly all different: a dictionary of them would be built in vain.
-            " row_group_size_bytes 8388608, dictionary_size_limit 1000)",
-        )
-        return ParquetFile(name=target.name, rows=copied[0], bytes=target.stat().st_size, sha256=chunks.sha256(target))

@@ -232,7 +232,7 @@ class CsvStage(MappedStage):
     def judge(self) -> None:
         """Leave things as they are: the rows of a CSV were judged whole while they were read."""
 
-    def _look_back(self, before: int, sample: list[str]) -> None:
+    def _look_back(self, sample: list[str]) -> None:
         """Leave things as they are: a row has no shape."""
 
 

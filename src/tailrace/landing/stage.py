@@ -17,10 +17,11 @@ from tailrace.landing.aside import Aside
 from tailrace.landing.breaches import Breaches
 from tailrace.landing.contract import Contract, Timestamps
 from tailrace.landing.learned import BODIES, SPEC, TEXT_KEYS, Learned, first_lines, is_name, some_lines
+from tailrace.landing.pieces import Pieces
 from tailrace.settings import Settings
 
 _PACKAGE = "tailrace.landing"
-# In bytes. Rows wait on the disk as well as in memory: with more nothing is faster, and others have less.
+# In bytes. Rows wait on the disk: with more nothing is faster, and others have less.
 _ENOUGH = 2_000_000_000
 _BLANK, _BATCH = "(blank)", "(batch)"
 CALLS = pa.schema([("f", pa.int32()), ("l", pa.int64()), ("p", pa.int32()), ("t", pa.string())])
@@ -56,10 +57,12 @@ class Stage:
         self.learned = Learned()
         self.seen: dict[str, dict[str, str]] = {}
         self.breaches = Breaches(settings, self.connection)
+        self.pieces = Pieces(self.connection, self.scratch)
 
     def close(self) -> None:
         """Let go of everything; what is not written is gone."""
         self.connection.close()
+        self.pieces.close()
 
     @property
     def may_lack_person(self) -> str:
@@ -103,7 +106,6 @@ class Stage:
 
     def _stream(self, file_no: int, source: Source) -> str:
         while not source.is_over:
-            before = self._one("select coalesce(max(rowid), -1) from stage")
             self.connection.register("chunks", pa.RecordBatchReader.from_batches(CHUNKS, source.portion(_PORTION)))
             try:
                 self._insert(SPLIT.replace("{file_no}", str(file_no)))
@@ -113,14 +115,14 @@ class Stage:
                 raise
             finally:
                 self.connection.unregister("chunks")
-            self._look_back(before, source.sample)
+            self._look_back(source.sample)
         self.put(source.refused, f"insert into refused select {file_no}, l, 0, w, d, r from put_aside")
         return source.reader.sha256
 
-    def _look_back(self, before: int, sample: list[str]) -> None:
-        """Learn from the rows after the row `before`, and from a sample of the lines when many of them were new."""
-        self.learn(f"select * from stage where rowid > {before}")
-        share = self._one(f"select avg((n_found >= 0)::integer) from stage where rowid > {before}")
+    def _look_back(self, sample: list[str]) -> None:
+        """Learn from the rows of the last piece, and from a sample of the lines when many of them were new."""
+        self.learn(f"select * from {self.pieces.last}")
+        share = self._one(f"select avg((n_found >= 0)::integer) from {self.pieces.last}")
         if self.learned.has_strangers(share or 0.0):
             self.learned.learn(sample)
             self._learn_ahead(sample)
@@ -149,9 +151,9 @@ class Stage:
         )
 
     def stage(self, found: str) -> None:
-        """Run the statement `found` (columns as in segment.sql) into the stage."""
+        """Put into the stage what the statement `found` (columns as in segment.sql) gives."""
         window = self.contract.timestamps
-        self.connection.execute(
+        self.pieces.add(
             self._filled(
                 "stage",
                 found=found,
@@ -188,7 +190,7 @@ class Stage:
         """Give a verdict to every odd row, and stage the calls of batches (which were judged with their batch)."""
         with closing(self._judge(0, batches=True)) as calls:
             if not calls.is_empty:
-                first = self._one("select coalesce(max(rowid), -1) + 1 from stage")
+                first = self.pieces.next_row
                 self.connection.register("put_aside", calls.reader())
                 self._insert("select f as file_no, l as line, p as part, t as l from put_aside")
                 self.connection.unregister("put_aside")
@@ -199,8 +201,8 @@ class Stage:
         """Write the verdicts on the rows from `first` on, and return the calls of the batches among them."""
         odd = self.connection.cursor()
         odd.execute(
-            "select s.rowid, s.file_no, s.line, s.raw from stage as s left join shapes as k on s.shape = k.shape"
-            " where s.rowid >= ? and s.raw is not null and (s.is_odd or s.n_found > coalesce(k.n_objects, -1))",
+            "select s.row_no, s.file_no, s.line, s.raw from stage as s left join shapes as k on s.shape = k.shape"
+            " where s.row_no >= ? and s.raw is not null and (s.is_odd or s.n_found > coalesce(k.n_objects, -1))",
             [first],
         )
         verdicts, calls = Aside(VERDICTS, self.scratch), Aside(CALLS, self.scratch)

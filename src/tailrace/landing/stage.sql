@@ -1,5 +1,4 @@
 -- grain: one row per line, call or row that was read; raw is kept where something is odd or refused
-insert into stage
 with found as ({found}),
 judged as (
     select
@@ -20,15 +19,15 @@ judged as (
     from found
 )
 select
-    file_no,
-    line,
-    part,
-    case when is_odd or is_uncovered or is_shape_new or why is not null or {may_refuse} then raw end as raw,
-    is_odd,
-    is_verbatim,
-    shape,
-    is_shape_new,
-    n_found,
+    file_no::integer as file_no,
+    line::bigint as line,
+    part::integer as part,
+    case when is_odd or is_uncovered or is_shape_new or why is not null or {may_refuse} then raw end::varchar as raw,
+    is_odd::boolean as is_odd,
+    is_verbatim::boolean as is_verbatim,
+    shape::ubigint as shape,
+    is_shape_new::boolean as is_shape_new,
+    n_found::bigint as n_found,
     why,
     coalesce(
         message_id,
@@ -38,15 +37,15 @@ select
             coalesce(traits, chr(30)), coalesce(context, chr(30)), coalesce(rest, chr(30))
         ))
     ) as event_id,
-    type,
-    event,
-    user_id,
-    anonymous_id,
-    previous_id,
-    group_id,
-    event_at,
-    properties,
-    traits,
-    context,
-    rest
+    type::varchar as type,
+    event::varchar as event,
+    user_id::varchar as user_id,
+    anonymous_id::varchar as anonymous_id,
+    previous_id::varchar as previous_id,
+    group_id::varchar as group_id,
+    event_at::timestamp as event_at,
+    properties::varchar as properties,
+    traits::varchar as traits,
+    context::varchar as context,
+    rest::varchar as rest
 from judged

@@ -1,5 +1,5 @@
 -- grain: none; the tables of one landing
-create table stage (
+create table no_rows (
     file_no integer, line bigint, part integer, raw varchar, is_odd boolean, is_verbatim boolean, shape ubigint, is_shape_new boolean,
     n_found bigint, why varchar, event_id varchar, type varchar, event varchar, user_id varchar, anonymous_id varchar,
     previous_id varchar, group_id varchar, event_at timestamp, properties varchar, traits varchar, context varchar,
