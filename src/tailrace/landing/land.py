@@ -278,9 +278,13 @@ class Draft:
         connection.execute(engine.statement(_PACKAGE, "ready"))
         self._n_erased = erased.leave_out(self.settings, connection)
         connection.execute("create view ready as select * from sorted where reason is null")
+        # A table, so that lines are read of its rows only: those of batches may be long, and are no lines.
         connection.execute(
-            "create view quarantined as select file_no, line, part, reason, detail, encode(raw) as raw from sorted"
-            f" where reason not in {_NO_LINE} union all select * from refused"
+            f"create table unlandable as select row_no, reason, detail from sorted where reason not in {_NO_LINE}"
+        )
+        connection.execute(
+            "create view quarantined as select s.file_no, s.line, s.part, u.reason, u.detail, encode(s.raw) as raw"
+            " from stage as s inner join unlandable as u on s.row_no = u.row_no union all select * from refused"
         )
         earlier = event_files(self.settings, [load for load in self.before if load.source == self.contract.source])
         # By the ids alone first: all that an event says is read only of the files that have one of them.

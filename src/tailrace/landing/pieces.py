@@ -118,7 +118,10 @@ class Pieces:
 
     def _write(self, rows: str) -> None:
         path = Path(self._folder.name) / f"{self._made}.parquet"
+        # Else DuckDB gathers long lines to vectors of thousands, and memory is to hold several copies of each.
+        self._connection.execute("set enable_caching_operators = false")
         copied = engine.row(self._connection, f"copy ({rows}) to {engine.literal(str(path))} {WRITTEN}")
+        self._connection.execute("reset enable_caching_operators")
         self._pieces[self._made] = Piece(path, int(copied[0]))
         self._made += 1
 

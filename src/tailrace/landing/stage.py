@@ -50,6 +50,8 @@ class Stage:
         if self._one("select parse_formatted_bytes(current_setting('memory_limit'))") > _ENOUGH:
             self.connection.execute(f"set memory_limit = '{_ENOUGH} bytes'")
         self.connection.execute("set preserve_insertion_order = false; set enable_progress_bar = false")
+        # Pieces are read from the page cache: a copy of them in DuckDB's memory would be one too many.
+        self.connection.execute("set enable_external_file_cache = false")
         self.connection.execute(engine.statement(_PACKAGE, "tables"))
         self.connection.execute(_local_moment(contract.timestamps))
         self.connection.execute(engine.statement(_PACKAGE, "macros"))
