@@ -10,6 +10,10 @@ export DO_NOT_TRACK := 1
 export DBT_SEND_ANONYMOUS_USAGE_STATS := false
 export PREFECT_SERVER_ANALYTICS_ENABLED := false
 
+# What Python has compiled is kept, also where an image says otherwise: the tests start hundreds of processes that import
+# the same.
+export PYTHONDONTWRITEBYTECODE :=
+
 # A file of tests stays on one worker, for its fixtures build; the longest come first (tests/conftest.py).
 PYTEST := -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 

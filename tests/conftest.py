@@ -19,25 +19,27 @@ from hypothesis import settings
 from tailrace.pipeline import spine
 from tailrace.pipeline.result import Result
 from tailrace.samples.company import Sample
+from tailrace.settings import Settings
 from tailrace.warehouse import runner
 from tests.examples import THOROUGH
-from tests.installation import Installation, at, first_run_at, small_company
+from tests.installation import Installation, at, first_run_at, read_before, small_company
 
 settings.register_profile(THOROUGH)
 
 # The files that take longest in `make test` or in `make torture`, longest first: whoever starts with them ends with
-# something short.
+# something short. The second needs nothing that the first worker makes for all.
 FIRST = (
     "torture/test_kill.py",
+    "simulator/test_engine_agrees.py",
     "real/test_health.py",
     "real/test_b2c.py",
+    "pipeline/test_erasing.py",
+    "pipeline/test_backtest.py",
     "warehouse/test_build.py",
     "pipeline/test_corrections.py",
-    "pipeline/test_erasing.py",
-    "simulator/test_engine_agrees.py",
     "real/test_shop.py",
     "pipeline/test_any_order.py",
-    "pipeline/test_backtest.py",
+    "programmes/test_health_data.py",
     "warehouse/test_identity.py",
     "pipeline/test_collecting.py",
     "pipeline/test_backfilling.py",
@@ -53,7 +55,9 @@ FIRST = (
     "pipeline/test_determinism.py",
     "torture/test_canary.py",
     "torture/test_network.py",
+    "warehouse/test_sparing.py",
     "warehouse/test_checked_ownership.py",
+    "warehouse/test_ownership.py",
     "landing/test_memory.py",
     "planning/test_merges.py",
     "pipeline/test_ownership.py",
@@ -119,10 +123,8 @@ class Company:
 
     def empty(self, to: Path) -> Installation:
         """Return an installation in which nothing has happened, but that its dbt has read the project before."""
-        known = runner.manifest_path(self.base.settings).parent
         made = Installation(to, self.base.project_dir)
-        work = shutil.ignore_patterns("run", "compiled", "run_results.json")
-        shutil.copytree(known, runner.manifest_path(made.settings).parent, ignore=work)
+        read_before(made.settings, self.base.settings)
         return made
 
 
@@ -146,12 +148,25 @@ def once(tmp_path_factory: pytest.TempPathFactory, name: str, make: Callable[[Pa
 
 
 @pytest.fixture(scope="session")
-def company(tmp_path_factory: pytest.TempPathFactory) -> Company:
+def read(tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    """An installation in which nothing has happened, but that its dbt has read the project. Only to be copied."""
+
+    def make(root: Path) -> Settings:
+        settings = Installation(root).settings
+        runner.parse(settings)
+        return settings
+
+    return once(tmp_path_factory, "read", make)
+
+
+@pytest.fixture(scope="session")
+def company(read: Settings, tmp_path_factory: pytest.TempPathFactory) -> Company:
     """The company after its first run. Copy it before changing anything."""
 
     def make(root: Path) -> Company:
         sample = small_company(root / "files")
         base = Installation(root / "data")
+        read_before(base.settings, read)
         for file in sample.history:
             base.drop(file.path)
         spine.run(base.settings, first_run_at(sample))

@@ -22,6 +22,7 @@ from typing import Any
 from tailrace.cli import main
 from tailrace.samples.company import Sample, generate
 from tailrace.settings import Settings
+from tailrace.warehouse import runner
 from tests import forks
 
 ROOT = Path(__file__).parent.parent
@@ -88,6 +89,16 @@ class Installation:
         inbox = self.data_dir / "inbox" / source
         inbox.mkdir(parents=True, exist_ok=True)
         shutil.copy(path, inbox / path.name)
+
+
+def read_before(settings: Settings, known: Settings) -> Settings:
+    """Have dbt know in `settings`, an empty installation, what it has read in `known`, and return it.
+
+    What differs in a project of its own is read anew.
+    """
+    work = shutil.ignore_patterns("run", "compiled", "run_results.json", "results.json")
+    shutil.copytree(runner.directory(known), runner.directory(settings), ignore=work)
+    return settings
 
 
 def invoke(arguments: Sequence[str], **environment: str) -> Done:

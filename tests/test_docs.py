@@ -20,7 +20,7 @@ from tailrace.settings import Settings
 from tests import cli_page
 from tests.cli.conftest import people
 from tests.conftest import Company
-from tests.installation import PROJECT, ROOT, Done, Installation, at, call, invoke
+from tests.installation import PROJECT, ROOT, Done, Installation, at, call, invoke, read_before
 
 PAGES = [
     *(ROOT / name for name in ("README.md", "CHANGELOG.md", "CONTRIBUTING.md")),
@@ -132,7 +132,11 @@ def sandbox(company: Company, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     "page", [pytest.param(page, marks=[pytest.mark.torture] * (page in LONG)) for page in RUN], ids=_id
 )
 def test_every_command_of_a_page_ends_as_it_says(page: Path, sandbox: Sandbox) -> None:
-    sandbox.company.copy(sandbox.folder / ("data/demo" if page.name == "README.md" and page.parent == ROOT else "data"))
+    if page == ROOT / "README.md":
+        sandbox.company.copy(sandbox.folder / "data/demo")
+        read_before(sandbox.settings, sandbox.company.base.settings)
+    else:
+        sandbox.company.copy(sandbox.folder / "data")
     for command, code in commands(page):
         if command in NOT_RUN:
             continue

@@ -22,6 +22,7 @@ from delivery_world import World
 PEOPLE = [f"person{n:02d}@people.test" for n in range(20)]
 
 
+@pytest.mark.torture
 @pytest.mark.slow
 def test_two_workers_under_dask_deliver_every_message_once(tmp_path: Path) -> None:
     world = World(tmp_path)

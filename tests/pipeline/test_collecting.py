@@ -102,7 +102,13 @@ def intents(settings: Settings) -> dict[str, int]:
         return journal.counts().messages
 
 
-@pytest.mark.parametrize("rebuilt", [False, True], ids=["warehouse as it was", "warehouse built anew"])
+@pytest.mark.parametrize(
+    "rebuilt",
+    [
+        pytest.param(False, id="warehouse as it was", marks=pytest.mark.torture),
+        pytest.param(True, id="warehouse built anew"),
+    ],
+)
 def test_the_next_day_is_planned_as_if_nothing_had_been_collected(
     days: Days, expected: str, tmp_path: Path, rebuilt: bool
 ) -> None:

@@ -308,30 +308,37 @@ def test_they_never_come_back(days: Days, gone: tuple[Installation, Any], tmp_pa
         assert known.fetchall() == [(OTHER,)]
 
 
-def test_the_next_plan_lets_go_of_them_and_says_nothing_else(
-    days: Days, gone: tuple[Installation, Any], tmp_path: Path
+@pytest.fixture(scope="module")
+def next_day(days: Days, gone: tuple[Installation, Any], tmp_path_factory: pytest.TempPathFactory) -> Installation:
+    """The company after the first run since she was erased. Copy it before changing anything."""
+    installation = gone[0].copy(tmp_path_factory.mktemp("next-day") / "data")
+    installation.drop(days.next_file)
+    spine.run(installation.settings, days.at[1])
+    return installation
+
+
+def _removed(installation: Installation) -> list[str]:
+    """Return the keys that the plan has the destination remove."""
+    store = Store(installation.settings)
+    table = store.table(store.read("HEAD"), f"sync_ops:{SYNC}")
+    assert table is not None
+    return [row["key"] for row in table.to_pylist() if row["op"] == "remove"]
+
+
+KEY = json.dumps({"user_id": USER}, separators=(",", ":"))
+
+
+def test_the_next_plan_lets_go_of_them_and_says_nothing_of_them(
+    days: Days, next_day: Installation, tmp_path: Path
 ) -> None:
-    installation, never = (one.copy(tmp_path / name) for one, name in ((gone[0], "gone"), (days.installation, "never")))
-    results = []
-    for one in (installation, never):
-        one.drop(days.next_file)
-        result = spine.run(one.settings, days.at[1])
-        results.append(result)
-        store = Store(one.settings)
-        plan = store.read(result.plan_id or "")
-        for name in ("changes", "verdicts", "transitions"):
-            table = store.table(plan, name)
-            assert table is not None
-            about = [row for row in table.to_pylist() if row["person_id"] == PERSON]
-            assert (about == []) or one is never, name
-        removed = [row["key"] for row in store.table(plan, f"sync_ops:{SYNC}").to_pylist() if row["op"] == "remove"]  # type: ignore[union-attr]
-        assert (json.dumps({"user_id": USER}, separators=(",", ":")) in removed) == (one is installation)
-    ours, theirs = (Store(one.settings).read("HEAD") for one in (installation, never))
-    sizes = {name: facts["size"] for name, facts in ours.segments.items()}
-    was_in = {name for name, facts in theirs.segments.items() if facts["size"] - sizes[name] == 1}
-    assert "seg_power_users" in was_in
-    assert all(theirs.segments[name]["size"] == size for name, size in sizes.items() if name not in was_in)
-    assert ours.segments["seg_power_users"]["left"] == theirs.segments["seg_power_users"]["left"]
+    installation = next_day.copy(tmp_path / "data")
+    store = Store(installation.settings)
+    plan = store.read("HEAD")
+    for name in ("changes", "verdicts", "transitions"):
+        table = store.table(plan, name)
+        assert table is not None
+        assert [row for row in table.to_pylist() if row["person_id"] == PERSON] == [], name
+    assert KEY in _removed(installation)
 
     spine.run(installation.settings, days.at[1] + timedelta(hours=1))
 
@@ -339,6 +346,22 @@ def test_the_next_plan_lets_go_of_them_and_says_nothing_else(
     (row,) = call(installation, "erasures", "list", "--json").json
     assert row["state"] == "done"
     assert [one["words"] for one in row["destinations"] if one["sync"]] == ["removed there"]
+
+
+@pytest.mark.torture
+def test_of_all_others_the_next_plan_says_what_it_would_have_said(
+    days: Days, next_day: Installation, tmp_path: Path
+) -> None:
+    never = days.installation.copy(tmp_path / "never")
+    never.drop(days.next_file)
+    spine.run(never.settings, days.at[1])
+    assert KEY not in _removed(never)
+    ours, theirs = (Store(one.settings).read("HEAD") for one in (next_day, never))
+    sizes = {name: facts["size"] for name, facts in ours.segments.items()}
+    was_in = {name for name, facts in theirs.segments.items() if facts["size"] - sizes[name] == 1}
+    assert "seg_power_users" in was_in
+    assert all(theirs.segments[name]["size"] == size for name, size in sizes.items() if name not in was_in)
+    assert ours.segments["seg_power_users"]["left"] == theirs.segments["seg_power_users"]["left"]
 
 
 POINTS = (

@@ -12,7 +12,18 @@ def world(tmp_path: Path) -> World:
     return World(tmp_path)
 
 
-@pytest.fixture(params=[0.0, 1.0], ids=["of the passes", "of people first"])
+WAYS = {"of the passes": 0.0, "of people first": 1.0}
+
+
+@pytest.fixture(params=WAYS.values(), ids=WAYS)
+def asked_both_ways(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Goals and exits are asked of what the passes say, and of people first: the plan is the same."""
+    monkeypatch.setattr(exits, "FEW", request.param)
+
+
+@pytest.fixture(
+    params=[pytest.param(few, id=way, marks=[pytest.mark.torture] * (few == 0.0)) for way, few in WAYS.items()]
+)
 def asked(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Goals and exits are asked of what the passes say, or of people first: the plan is the same."""
+    """The same; in `make test` of people first. The simulator's cases are asked either way (`Case.few`)."""
     monkeypatch.setattr(exits, "FEW", request.param)

@@ -36,7 +36,7 @@ def where(world: World, plan: Any) -> list[tuple[Any, ...]]:
 NO_PLAN = {"where_sql": "coalesce(json_extract_string(customer, '$.plan') = 'none', false)", "columns": ["plan"]}
 
 
-@pytest.mark.usefixtures("asked")
+@pytest.mark.usefixtures("asked_both_ways")
 @pytest.mark.parametrize(
     "condition",
     [
@@ -82,7 +82,7 @@ def test_the_goal_goes_before_the_exit(trial: World) -> None:
     assert where(trial, trial.plan(START + 3 * DAY)) == [("converted", None), ("exited", None)]
 
 
-@pytest.mark.usefixtures("asked")
+@pytest.mark.usefixtures("asked_both_ways")
 def test_a_goal_by_segment_is_reached_by_entering_it_in_time(trial: World) -> None:
     trial.campaigns = [campaign(steps=STEPS, goal=goal(segment="seg_vip", within=3 * 86_400))]
     trial.plan(START + DAY)
@@ -160,7 +160,7 @@ def test_a_goal_counts_after_the_last_step_and_only_with_its_condition(trial: Wo
     assert reached == [((START + 2 * DAY).replace(tzinfo=None),)]
 
 
-@pytest.mark.usefixtures("asked")
+@pytest.mark.usefixtures("asked_both_ways")
 def test_an_event_reaches_the_goal_after_the_entry_and_up_to_the_last_second_of_its_window(world: World) -> None:
     entry, second = START + DAY, timedelta(seconds=1)
     moments = {"at_entry": entry, "first": entry + second, "last": entry + DAY, "late": entry + DAY + second}

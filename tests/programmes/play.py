@@ -17,7 +17,8 @@ from ruamel.yaml import YAML
 from tailrace import ids
 from tailrace.pipeline import spine
 from tailrace.planning.store import Store
-from tests.installation import PROJECT, Installation, at
+from tailrace.settings import Settings
+from tests.installation import PROJECT, Installation, at, read_before
 
 
 def personas(programme: str) -> dict[str, list[dict[str, Any]]]:
@@ -32,11 +33,13 @@ class Play:
 
     The first day is the baseline. Each run lands what happened since the one before. `verdicts` are those of
     `campaigns`, each with the day of its run as `on`. `besides` are the calls of people beside the cast, by user id.
+    What dbt has read in `read` it knows beforehand.
     """
 
     def __init__(
         self,
         root: Path,
+        read: Settings,
         programme: str,
         campaigns: Collection[str],
         days: Sequence[date],
@@ -51,6 +54,7 @@ class Play:
         assert found == 1
         path.write_text(text, encoding="utf-8")
         self.installation = Installation(root / "data", project)
+        read_before(self.installation.settings, read)
         self.verdicts: list[dict[str, Any]] = []
         calls = sorted((call for each in self.cast.values() for call in each), key=lambda call: call["timestamp"])
         since = "2000"

@@ -133,7 +133,7 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Built]:
     text, found = re.subn(r"(?m)^  programmes: .*$", "  programmes: [commerce]", path.read_text(encoding="utf-8"))
     assert found == 1
     path.write_text(text, encoding="utf-8")
-    settings = Settings(data_dir=folder / "data", project_dir=project, memory_limit="1GB")
+    settings = Settings(data_dir=folder / "data", project_dir=project)
     loads = (land(folder / "landing", [call for calls in personas("commerce").values() for call in calls]),)
     yield Built(settings, build(settings, AS_OF, loads), loads)
     shutil.rmtree(folder)
@@ -172,7 +172,7 @@ def test_an_order_told_twice_is_one_purchase(shop: Built) -> None:
 
 @pytest.mark.torture
 def test_dbts_unit_tests_of_the_programme_pass(shop: Built, tmp_path: Path) -> None:
-    settings = Settings(data_dir=tmp_path, project_dir=shop.settings.project_dir, memory_limit="1GB")
+    settings = Settings(data_dir=tmp_path, project_dir=shop.settings.project_dir)
     shutil.copy(shop.settings.warehouse, settings.warehouse)
     runner.write_profile(settings, [path for load in shop.loads for path in load.parquet])
     code, said = runner._run(settings, ["test", "--select", "path:models/states/commerce,test_type:unit"], AS_OF)
@@ -183,8 +183,8 @@ def test_dbts_unit_tests_of_the_programme_pass(shop: Built, tmp_path: Path) -> N
 
 
 @pytest.fixture(scope="module")
-def play(tmp_path_factory: pytest.TempPathFactory) -> Play:
-    return Play(tmp_path_factory.mktemp("commerce"), "commerce", CAMPAIGNS, [*FEBRUARY, *MARCH], BESIDES)
+def play(read: Settings, tmp_path_factory: pytest.TempPathFactory) -> Play:
+    return Play(tmp_path_factory.mktemp("commerce"), read, "commerce", CAMPAIGNS, [*FEBRUARY, *MARCH], BESIDES)
 
 
 @pytest.mark.torture

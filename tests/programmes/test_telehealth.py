@@ -84,7 +84,7 @@ def clinic(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Built]:
     """The cast in a warehouse with the programme on. Only to be looked at."""
     folder = tmp_path_factory.mktemp("clinic")
     project = telehealth_project(folder / "project")
-    settings = Settings(data_dir=folder / "data", project_dir=project, memory_limit="1GB")
+    settings = Settings(data_dir=folder / "data", project_dir=project)
     loads = (land(folder / "landing", [call for calls in personas().values() for call in calls]),)
     yield Built(settings, build(settings, AS_OF, loads), loads)
     shutil.rmtree(folder)
@@ -135,7 +135,7 @@ def test_a_visit_tomorrow_is_one_that_is_still_booked(clinic: Built) -> None:
 
 @pytest.mark.torture
 def test_dbts_unit_tests_of_the_programme_pass(clinic: Built, tmp_path: Path) -> None:
-    settings = Settings(data_dir=tmp_path, project_dir=clinic.settings.project_dir, memory_limit="1GB")
+    settings = Settings(data_dir=tmp_path, project_dir=clinic.settings.project_dir)
     shutil.copy(clinic.settings.warehouse, settings.warehouse)
     runner.write_profile(settings, [path for load in clinic.loads for path in load.parquet])
     selection = [f"path:models/{folder}/telehealth,test_type:unit" for folder in ("states", "segments")]

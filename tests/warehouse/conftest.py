@@ -13,10 +13,10 @@ import pytest
 
 from tailrace import clock
 from tailrace.settings import Settings
-from tailrace.warehouse import runner
 from tailrace.warehouse.build import Generation, build
 from tailrace.warehouse.landed import LoadFiles
 from tests.conftest import once
+from tests.installation import read_before
 from tests.warehouse.cast import PROJECT, cast_events, land
 
 AS_OF = clock.parse("2026-03-01T06:00:00Z")
@@ -60,11 +60,11 @@ def land_late(folder: Path, seq: int = 2) -> LoadFiles:
 
 
 @pytest.fixture(scope="session")
-def cast(tmp_path_factory: pytest.TempPathFactory) -> Built:
+def cast(read: Settings, tmp_path_factory: pytest.TempPathFactory) -> Built:
     """The cast without its late events, as of AS_OF. Only to be looked at."""
 
     def make(root: Path) -> Built:
-        settings = Settings(data_dir=root / "data", project_dir=PROJECT, memory_limit="1GB")
+        settings = read_before(Settings(data_dir=root / "data", project_dir=PROJECT), read)
         loads = (land(root / "landing", on_time()),)
         return Built(settings, build(settings, AS_OF, loads), loads)
 
@@ -74,17 +74,7 @@ def cast(tmp_path_factory: pytest.TempPathFactory) -> Built:
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
     """An empty installation of its own, with the project of the repository."""
-    return Settings(data_dir=tmp_path / "data", project_dir=PROJECT, memory_limit="1GB")
-
-
-def read_before(settings: Settings, known: Settings) -> Settings:
-    """Have dbt know in `settings`, an empty installation, what it has read in `known`, and return it.
-
-    What differs in a project of its own is read anew.
-    """
-    work = shutil.ignore_patterns("run", "compiled", "run_results.json", "results.json")
-    shutil.copytree(runner.directory(known), runner.directory(settings), ignore=work)
-    return settings
+    return Settings(data_dir=tmp_path / "data", project_dir=PROJECT)
 
 
 @pytest.fixture

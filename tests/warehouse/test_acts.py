@@ -13,8 +13,9 @@ import pytest
 from tailrace import clock, ids
 from tailrace.journal.readings import MIRRORS
 from tailrace.warehouse.build import build
+from tests.installation import read_before
 from tests.warehouse.cast import land, track
-from tests.warehouse.conftest import AS_OF, Built, on_time, read_before
+from tests.warehouse.conftest import AS_OF, Built, on_time
 
 NOW = clock.naive(AS_OF)
 BEFORE, AFTER = NOW - timedelta(days=1), NOW + timedelta(seconds=1)

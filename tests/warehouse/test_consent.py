@@ -14,8 +14,9 @@ import pytest
 
 from tailrace import ids
 from tailrace.warehouse.build import build
+from tests.installation import read_before
 from tests.warehouse.cast import PROJECT, call, land, track
-from tests.warehouse.conftest import AS_OF, Built, read_before
+from tests.warehouse.conftest import AS_OF, Built
 
 SEGMENTS = {
     "got_any": ("received()", {"ann", "bob", "cid"}),

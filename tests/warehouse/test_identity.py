@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -16,6 +17,7 @@ from tailrace import clock, ids
 from tailrace.journal.readings import MIRRORS
 from tailrace.settings import Settings
 from tailrace.warehouse.build import build
+from tests.installation import read_before
 from tests.warehouse.cast import call, land, track
 from tests.warehouse.conftest import AS_OF, Built
 
@@ -116,34 +118,86 @@ def test_only_an_identify_or_an_alias_links(started: Built, tmp_path: Path) -> N
     assert whose(started.settings, "laptop", "kiosk") == [("08:01", None), ("08:04", None), ("08:05", "bob")]
 
 
-def test_who_says_their_name_after_as_of_is_nobody_yet(started: Built, tmp_path: Path) -> None:
-    events = [
-        did("phone", 1, "logged_in"),
-        call("identify", "2026-03-05T08:00:00Z", "ann", anonymousId="phone", traits={}),
-    ]
-    loads = (*started.loads, landed(tmp_path, 3, *events))
+@dataclass(frozen=True)
+class Stages:
+    """What several people did, before a load says who they are, with that load, and when it is taken back."""
+
+    before: Built
+    told: Built
+    taken_back: Built
+
+
+CHAIN = [aliased(f"c{number + 1}", f"c{number}", 40 - number) for number in range(20)]
+CIRCLE = [aliased("dan", "eva", 3), aliased("fay", "dan", 1), aliased("eva", "fay", 2)]
+INTO_CIRCLE = [aliased("eva", "gus", 9)]
+TWICE = [aliased("hal", "ida", 1), aliased("jim", "ida", 2), aliased("kit", "kit", 1)]
+USED = [track(user, "logged_in", at(50)) for user in ("c0", "gus", "ida", "hal", "jim", "kit")]
+TWO_IDS = [
+    call("identify", at(1), "older", traits={"email": "ola@example.com", "first_name": "Ola", "country": "NO"}),
+    call("identify", at(2), "newer", traits={"email": "ola@work.example.com"}),
+    call("identify", at(3), "other", traits={"email": "ola@example.com"}),
+    track("older", "unsubscribed", at(4), topic="product_tips"),
+    track("newer", "subscribed", at(5), topic="other_news"),
+    call("group", at(6), "older", groupId="acme", traits={"name": "Acme"}),
+    identified("older", "mobile", 7),
+    visit("mobile", 8),
+]
+SENT = [
+    track("formerly", "logged_in", at(1)),
+    track("nowadays", "logged_in", at(2)),
+    call("track", at(600), event="email_opened", properties={"intent_id": "i1"}),
+]
+NAMELESS = [visit("phone", 1), did("phone", 2, "trial_started")]
+NAMED_LATER = [
+    did("watch", 1, "logged_in"),
+    call("identify", "2026-03-05T08:00:00Z", "zoe", anonymousId="watch", traits={}),
+]
+TOLD = [identified("ann", "phone", 5), aliased("newer", "older", 9), aliased("nowadays", "formerly", 40)]
+
+
+@pytest.fixture(scope="module")
+def stages(cast: Built, tmp_path_factory: pytest.TempPathFactory) -> Stages:
+    """Only to be looked at."""
+    root = tmp_path_factory.mktemp("stages")
+    noon = clock.naive(clock.parse("2026-02-20T12:00:00Z"))
+    facts = {"seq": 1, "intent_id": "i1", "campaign": "tips", "step": "hello", "channel": "email"}
+    moments = {"applied_at": noon, "recorded_at": noon, "acted_at": noon}
+    act = {"kind": "update", "name": "onboarding_stage", "value": '"nudged"'}
+    of_whom = {"person_id": ids.person_id("formerly")}
+    mirror = {}
+    for table in ("intents", "outcomes", "acts"):
+        row = facts | moments | act | of_whom | {"class": "marketing", "outcome": "accepted", "attempt": 1}
+        path = root / f"{table}.parquet"
+        pq.write_table(pa.Table.from_pylist([row], schema=MIRRORS[table]), path)
+        mirror[table] = [path]
+    first = landed(root, 3, *CHAIN, *CIRCLE, *INTO_CIRCLE, *TWICE, *USED, *TWO_IDS, *SENT, *NAMELESS, *NAMED_LATER)
+    loads = (*cast.loads, first)
+    found = []
+    last = cast
+    for name, shown in (("before", loads), ("told", (*loads, landed(root, 4, *TOLD))), ("taken-back", loads)):
+        copy = last.copy(root / name)
+        last = replace(copy, generation=build(copy.settings, AS_OF, shown, mirror), loads=shown)
+        found.append(last)
+    return Stages(*found)
+
+
+def test_who_says_their_name_after_as_of_is_nobody_yet(stages: Stages, tmp_path: Path) -> None:
     people = "select count(*) from {} where person_id = ?"
     tables = ("core.dim_people", "core.dim_person_features")
+    assert [stages.before.ask(people.format(table), ids.person_id("zoe")) for table in tables] == [[(0,)]] * 2
 
-    before = replace(started, generation=build(started.settings, AS_OF, loads))
-    assert [before.ask(people.format(table), ids.person_id("ann")) for table in tables] == [[(0,)]] * 2
-
-    after = replace(started, generation=build(started.settings, clock.parse("2026-03-06T06:00:00Z"), loads))
-    assert [after.ask(people.format(table), ids.person_id("ann")) for table in tables] == [[(1,)]] * 2
+    copy = stages.before.copy(tmp_path / "data")
+    after = replace(copy, generation=build(copy.settings, clock.parse("2026-03-06T06:00:00Z"), copy.loads))
+    assert [after.ask(people.format(table), ids.person_id("zoe")) for table in tables] == [[(1,)]] * 2
 
 
-def test_a_load_that_goes_takes_its_links_with_it(started: Built, tmp_path: Path) -> None:
-    first = landed(tmp_path, 3, visit("phone", 1), did("phone", 2, "trial_started"))
-    second = landed(tmp_path, 4, identified("ann", "phone", 5))
-    build(started.settings, AS_OF, (*started.loads, first, second))
-    assert whose(started.settings, "phone") == [("08:01", "ann"), ("08:02", "ann")]
+def test_a_load_that_goes_takes_its_links_with_it(stages: Stages) -> None:
+    assert whose(stages.told.settings, "phone") == [("08:01", "ann"), ("08:02", "ann")]
 
-    built = replace(started, generation=build(started.settings, AS_OF, (*started.loads, first)))
-
-    assert whose(started.settings, "phone") == [("08:01", None), ("08:02", None)]
+    assert whose(stages.taken_back.settings, "phone") == [("08:01", None), ("08:02", None)]
     ann = ids.person_id("ann")
     for table in ("fct_person_days", "fct_person_facts", "dim_people"):
-        assert built.ask(f"select count(*) from core.{table} where person_id = ?", ann) == [(0,)]
+        assert stages.taken_back.ask(f"select count(*) from core.{table} where person_id = ?", ann) == [(0,)]
 
 
 @pytest.mark.torture
@@ -176,50 +230,28 @@ def test_a_model_that_was_left_behind_when_events_moved_is_healed(started: Built
     assert holdings(started.settings) == after
 
 
-def test_a_chain_of_aliases_ends_at_its_last_and_of_a_circle_the_last_call_is_left_out(
-    started: Built, tmp_path: Path
-) -> None:
-    chain = [aliased(f"c{number + 1}", f"c{number}", 40 - number) for number in range(20)]
-    circle = [aliased("dan", "eva", 3), aliased("fay", "dan", 1), aliased("eva", "fay", 2)]
-    into_circle = [aliased("eva", "gus", 9)]
-    twice = [aliased("hal", "ida", 1), aliased("jim", "ida", 2), aliased("kit", "kit", 1)]
-    used = [track(user, "logged_in", at(50)) for user in ("c0", "gus", "ida", "hal", "jim", "kit")]
-    events = [*chain, *circle, *into_circle, *twice, *used]
-    built = replace(started, generation=build(started.settings, AS_OF, (*started.loads, landed(tmp_path, 3, *events))))
+def merges(built: Built) -> dict[str, str]:
+    return dict(built.ask("select user_id, into_user_id from core.fct_person_merges"))  # type: ignore[arg-type]
 
-    merges = dict(built.ask("select user_id, into_user_id from core.fct_person_merges"))
-    assert merges == (
+
+def test_a_chain_of_aliases_ends_at_its_last_and_of_a_circle_the_last_call_is_left_out(stages: Stages) -> None:
+    assert merges(stages.before) == (
         dict.fromkeys((f"c{number}" for number in range(20)), "c20")
         | dict.fromkeys(("dan", "fay", "gus"), "eva")
         | {"ida": "hal"}
     )
-    people = built.ask("select user_id from core.dim_people where length(user_id) <= 3 order by 1")
+    people = stages.before.ask("select user_id from core.dim_people where length(user_id) <= 3 order by 1")
     assert people == [(user,) for user in ("c20", "eva", "hal", "jim", "kit")]
 
 
-def test_two_user_ids_of_one_person_have_one_history_attributes_and_consent(started: Built, tmp_path: Path) -> None:
+def test_two_user_ids_of_one_person_have_one_history_attributes_and_consent(stages: Stages) -> None:
     """The alias comes last; an e-mail address that two people have had merges nobody."""
-    before = [
-        call("identify", at(1), "old", traits={"email": "ola@example.com", "first_name": "Ola", "country": "NO"}),
-        call("identify", at(2), "new", traits={"email": "ola@work.example.com"}),
-        call("identify", at(3), "other", traits={"email": "ola@example.com"}),
-        track("old", "unsubscribed", at(4), topic="product_tips"),
-        track("new", "subscribed", at(5), topic="other_news"),
-        call("group", at(6), "old", groupId="acme", traits={"name": "Acme"}),
-        identified("old", "phone", 7),
-        visit("phone", 8),
-    ]
-    first, second = landed(tmp_path, 3, *before), landed(tmp_path, 4, aliased("new", "old", 9))
-    build(started.settings, AS_OF, (*started.loads, first))
-    loads = (*started.loads, first, second)
-    built = replace(started, generation=build(started.settings, AS_OF, loads))
-
-    new, old = ids.person_id("new"), ids.person_id("old")
-    assert built.ask("select person_id from core.dim_people where user_id in ('old', 'new', 'other')") == sorted(
-        [(new,), (ids.person_id("other"),)]
-    )
+    built = stages.told
+    new, old = ids.person_id("newer"), ids.person_id("older")
+    theirs = "select person_id from core.dim_people where user_id in ('older', 'newer', 'other')"
+    assert sorted(built.ask(theirs)) == sorted([(new,), (ids.person_id("other"),)])
     assert built.ask("select email, first_name, country from core.dim_people where person_id = ?", new) == [
-        ("old@example.com", "Ola", "NO")
+        ("older@example.com", "Ola", "NO")
     ]
     assert built.ask("select topic, state from core.dim_consents where person_id = ? order by topic", new) == [
         ("other_news", "subscribed"),
@@ -231,30 +263,14 @@ def test_two_user_ids_of_one_person_have_one_history_attributes_and_consent(star
         assert built.ask(f"select count(*) from {table} where person_id = ?", old) == [(0,)]
 
     # A load that goes takes its merges with it.
-    build(started.settings, AS_OF, (*started.loads, first))
-    assert built.ask("select count(*) from core.dim_people where user_id in ('old', 'new', 'other')") == [(3,)]
-    assert built.ask("select count(*) from core.fct_person_merges") == [(0,)]
+    assert len(stages.taken_back.ask(theirs)) == 3
+    assert merges(stages.taken_back) == merges(stages.before) != merges(built)
 
 
-def test_what_was_sent_to_or_set_of_an_id_is_the_persons_whose_it_is_now(started: Built, tmp_path: Path) -> None:
+def test_what_was_sent_to_or_set_of_an_id_is_the_persons_whose_it_is_now(stages: Stages) -> None:
     """The journal's mirror names whom it was sent to then; an alias that goes gives it back."""
-    old, new, noon = ids.person_id("old"), ids.person_id("new"), clock.naive(clock.parse("2026-02-20T12:00:00Z"))
-    facts = {"seq": 1, "intent_id": "i1", "person_id": old, "campaign": "tips", "step": "hello", "channel": "email"}
-    moments = {"applied_at": noon, "recorded_at": noon, "acted_at": noon}
-    act = {"kind": "update", "name": "onboarding_stage", "value": '"nudged"'}
-    mirror = {}
-    for table in ("intents", "outcomes", "acts"):
-        row = facts | moments | act | {"class": "marketing", "outcome": "accepted", "attempt": 1}
-        path = tmp_path / f"{table}.parquet"
-        pq.write_table(pa.Table.from_pylist([row], schema=MIRRORS[table]), path)
-        mirror[table] = [path]
-    opened = call("track", at(600), event="email_opened", properties={"intent_id": "i1"})
-    first = landed(tmp_path, 3, track("old", "logged_in", at(1)), track("new", "logged_in", at(2)), opened)
-    loads = (*started.loads, first)
-    second = landed(tmp_path, 4, aliased("new", "old", 40))
-
-    for shown, whose_it_is in ((loads, old), ((*loads, second), new), (loads, old)):
-        built = replace(started, generation=build(started.settings, AS_OF, shown, mirror))
+    old, new = ids.person_id("formerly"), ids.person_id("nowadays")
+    for built, whose_it_is in ((stages.before, old), (stages.told, new), (stages.taken_back, old)):
         for table in ("fct_sends", "fct_receipts"):
             found = built.ask(f"select person_id from core.{table} where intent_id = 'i1'")
             assert found == [(whose_it_is,)], table
@@ -342,7 +358,12 @@ def drawn(random: Random, world: int) -> list[Event]:
     return events
 
 
-def test_any_order_and_any_split_into_loads_give_the_same_people(started: Built, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "steps", [(2, 4), pytest.param((1, 2, 3, 4), marks=pytest.mark.torture)], ids=["by two", "one by one"]
+)
+def test_any_order_and_any_split_into_loads_give_the_same_people(
+    started: Built, tmp_path: Path, steps: Sequence[int]
+) -> None:
     random = Random(20261121)
     worlds = [drawn(random, world) for world in range(300)]
     events = [event for world in worlds for event in world]
@@ -354,9 +375,9 @@ def test_any_order_and_any_split_into_loads_give_the_same_people(started: Built,
     ]
     # The later loads of the numbering come first: late, as a history load does.
     arriving = [loads[2], loads[0], loads[3], loads[1]]
-    for number in range(len(arriving)):
-        build(started.settings, AS_OF, (*started.loads, *arriving[: number + 1]))
-    whole = replace(started.settings, data_dir=tmp_path / "whole")
+    for number in steps:
+        build(started.settings, AS_OF, (*started.loads, *arriving[:number]))
+    whole = read_before(replace(started.settings, data_dir=tmp_path / "whole"), started.settings)
     build(whole, AS_OF, (*started.loads, *loads))
 
     assert holdings(started.settings) == holdings(whole)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
@@ -11,8 +12,9 @@ from tailrace import clock
 from tailrace.settings import Settings
 from tailrace.warehouse.build import build
 from tailrace.warehouse.catalog import read_nodes
+from tests.installation import read_before
 from tests.warehouse.cast import PROJECT, call, land, track
-from tests.warehouse.conftest import AS_OF, Built, read_before
+from tests.warehouse.conftest import AS_OF, Built
 
 LATER = clock.parse("2026-03-02T06:00:00Z")
 
@@ -42,15 +44,19 @@ CRM = [
 def told(cast: Built, tmp_path_factory: pytest.TempPathFactory) -> Built:
     """What two sources said of two people, built while nobody owns anything. Copy it before building on it."""
     root = tmp_path_factory.mktemp("told")
-    settings = read_before(Settings(data_dir=root / "data", project_dir=PROJECT, memory_limit="1GB"), cast.settings)
+    settings = read_before(Settings(data_dir=root / "data", project_dir=PROJECT), cast.settings)
     loads = (land(root / "a", APP), land(root / "b", CRM, seq=2, source="crm"))
     return Built(settings, build(settings, AS_OF, loads), loads)
 
 
-@pytest.fixture
-def free(told: Built, tmp_path: Path) -> Built:
-    """A copy of it, to be built on."""
-    return told.copy(tmp_path / "data")
+OWNERS = {"email": "app", "plan": "app", "ends_at": "app"}
+
+
+@pytest.fixture(scope="module")
+def owned(told: Built, tmp_path_factory: pytest.TempPathFactory) -> Built:
+    """The same at the same instant, when nothing landed since and only the owners are new. Copy it too."""
+    copy = told.copy(tmp_path_factory.mktemp("owned") / "data")
+    return replace(copy, generation=build(copy.settings, AS_OF, copy.loads, owners=OWNERS))
 
 
 def when(day: str) -> datetime:
@@ -68,19 +74,15 @@ def violations(built: Built) -> list[tuple[str, str, str, int, datetime]]:
 
 
 def test_an_attribute_is_taken_from_its_owner_alone_and_other_words_for_it_are_counted(
-    free: Built,
+    told: Built, owned: Built
 ) -> None:
-    settings, loads = free.settings, free.loads
-    assert people(free) == {
+    assert people(told) == {
         "ann": ("ann@crm.example", "Weir", None),
         "bob": ("bob@crm.example", None, "Bob"),
     }
-    assert violations(free) == []
+    assert violations(told) == []
 
-    # Nothing landed since, and as_of stands: only the owners are new.
-    owners = {"email": "app", "plan": "app", "ends_at": "app"}
-    owned = Built(settings, build(settings, AS_OF, loads, owners=owners), loads)
-    assert owned.generation.generation_id != free.generation.generation_id
+    assert owned.generation.generation_id != told.generation.generation_id
     assert people(owned) == {
         "ann": ("ann@app.example", "Weir", None),
         "bob": ("bob@app.example", None, "Bob"),
@@ -90,7 +92,12 @@ def test_an_attribute_is_taken_from_its_owner_alone_and_other_words_for_it_are_c
         ("crm", "ends_at", "app", 1, when("2026-02-01")),
     ]
 
-    # Another owner counts for what landed long before him; a source that never spoke owns all the same.
+
+def test_another_owner_counts_for_what_landed_long_before_him_and_without_one_all_is_as_it_was(
+    told: Built, owned: Built, tmp_path: Path
+) -> None:
+    """A source that never spoke owns all the same."""
+    settings, loads = owned.copy(tmp_path / "data").settings, owned.loads
     other = Built(settings, build(settings, LATER, loads, owners={"email": "crm", "company": "erp"}), loads)
     assert people(other) == {
         "ann": ("ann@crm.example", None, None),
@@ -102,30 +109,26 @@ def test_an_attribute_is_taken_from_its_owner_alone_and_other_words_for_it_are_c
         ("app", "email", "crm", 2),
     ]
     none = Built(settings, build(settings, LATER, loads), loads)
-    assert people(none) == people(free)
+    assert people(none) == people(told)
     assert violations(none) == []
 
 
-def test_a_build_with_the_same_owners_is_a_quiet_one(free: Built) -> None:
-    settings, loads = free.settings, free.loads
-    first = build(settings, AS_OF, loads, owners={"email": "app"})
-    second = build(settings, LATER, loads, owners={"email": "app"})
-    assert second.n_models < first.n_models
+def test_a_build_with_the_same_owners_is_a_quiet_one(owned: Built, tmp_path: Path) -> None:
+    again = build(owned.copy(tmp_path / "data").settings, LATER, owned.loads, owners=OWNERS)
+    assert again.n_models < owned.generation.n_models
 
 
-def test_a_dead_address_is_dead_for_whom_its_owner_gives_it_to(free: Built) -> None:
+def test_a_dead_address_is_dead_for_whom_its_owner_gives_it_to(told: Built, owned: Built) -> None:
     ask = "select user_id from core.dim_suppressions join core.dim_people using (person_id)"
-    assert free.ask(ask) == []
-    build(free.settings, AS_OF, free.loads, owners={"email": "app"})
-    assert free.ask(ask) == [("bob",)]
+    assert told.ask(ask) == []
+    assert owned.ask(ask) == [("bob",)]
 
 
-def test_the_end_of_a_subscription_is_the_owners_word(free: Built) -> None:
+def test_the_end_of_a_subscription_is_the_owners_word(told: Built, owned: Built) -> None:
     ask = "select subscription_status, subscription_ends_at from core.dim_people where user_id = 'ann'"
     ends = when("2026-06-01")
-    assert free.ask(ask) == [("ending", ends)]
-    build(free.settings, AS_OF, free.loads, owners={"ends_at": "app"})
-    assert free.ask(ask) != [("ending", ends)]
+    assert told.ask(ask) == [("ending", ends)]
+    assert owned.ask(ask) != [("ending", ends)]
 
 
 def test_everything_that_a_source_may_own_is_a_column_that_is_read_from_its_owner(cast: Built) -> None:

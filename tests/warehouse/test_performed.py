@@ -9,8 +9,9 @@ import pytest
 
 from tailrace.settings import Settings
 from tailrace.warehouse.build import build
+from tests.installation import read_before
 from tests.warehouse.cast import PROJECT, call, land, track
-from tests.warehouse.conftest import AS_OF, Built, read_before
+from tests.warehouse.conftest import AS_OF, Built
 
 SEGMENTS = {
     "ever": ("performed('exported')", {"ann", "bob", "cid"}),

@@ -263,8 +263,9 @@ def test_a_copy_is_for_the_python_that_made_it(
     assert decoded == [b"one", b"one"]
 
 
+# Each run in a process of its own that has imported dbt: what is patched in one is as it was in the next.
 TEMPLATES = """
-import sys
+import json, os, sys
 from pathlib import Path
 import dbt.cli.main
 from dbt_common.clients import jinja
@@ -272,26 +273,38 @@ from tailrace.warehouse import known
 made = []
 real = jinja.MacroFuzzEnvironment._parse
 jinja.MacroFuzzEnvironment._parse = lambda self, source, *rest: made.append(source) or real(self, source, *rest)
-templates = known.Templates(Path(sys.argv[1]))
-templates.lend()
-for source in sys.argv[2:]:
-    print(*(jinja.get_template(source, {}, native=native).render({"name": "me"}) for native in (False, True)))
-print(made)
-templates.leave()
+for said in sys.stdin:
+    sources = json.loads(said)
+    if pid := os.fork():
+        assert os.waitpid(pid, 0)[1] == 0
+        print("", flush=True)
+        continue
+    templates = known.Templates(Path(sys.argv[1]))
+    templates.lend()
+    for source in sources:
+        print(*(jinja.get_template(source, {}, native=native).render({"name": "me"}) for native in (False, True)))
+    print(made, flush=True)
+    templates.leave()
+    os._exit(0)
 """
 
 
 def test_a_template_is_made_into_code_once_by_text_and_environment(tmp_path: Path) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-c", TEMPLATES, str(tmp_path / "partial_parse.msgpack")],
+        env=child_environment(),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
     def render(*sources: str) -> list[str]:
-        done = subprocess.run(
-            [sys.executable, "-c", TEMPLATES, str(tmp_path / "partial_parse.msgpack"), *sources],
-            env=child_environment(),
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.stderr == ""
-        return done.stdout.splitlines()
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.write(f"{json.dumps(sources)}\n")
+        process.stdin.flush()
+        return [line.rstrip("\n") for line in iter(process.stdout.readline, "\n") if line or process.wait()]
 
     one, other = "{{ name }}", "{{ name | upper }}"
     assert render(one) == ["me me", str([one, one])]
@@ -300,6 +313,7 @@ def test_a_template_is_made_into_code_once_by_text_and_environment(tmp_path: Pat
     assert render(other) == ["ME ME", "[]"]
     (tmp_path / "partial_parse.templates").write_bytes(b"torn")
     assert render(one) == ["me me", str([one, one])]
+    assert (process.communicate()[1], process.returncode) == ("", 0)
 
 
 def test_the_copy_moves_with_the_data_directory(started: Built, tmp_path: Path, settings: Settings) -> None:
