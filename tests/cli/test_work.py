@@ -376,20 +376,6 @@ def test_the_doctor_names_a_secret_that_is_not_set(day: Installation, project: E
     assert "NO_SUCH_SECRET" in done.out
 
 
-def test_a_backfill_is_a_plan_of_its_own_that_says_nothing_to_anybody(
-    company: Company, day: Installation, tmp_path: Path
-) -> None:
-    installation = day.copy(tmp_path / "data")
-    file = company.sample.daily[1]
-
-    done = call(installation, "backfill", str(file.path), "--source", "app", "--reason", "lost", "--json")
-
-    assert done.code == 0, done.err
-    assert done.json["steps"]["land"]["lines"] == file.lines
-    assert done.json["steps"]["plan"]["send"] == done.json["steps"]["plan"]["sync_ops"] == 0
-    assert Store(installation.settings).read("HEAD").cause == "backfill"
-
-
 def test_the_report_says_where_it_is(day: Installation) -> None:
     path = Path(call(day, "report").out.strip())
 

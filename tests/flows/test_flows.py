@@ -62,16 +62,15 @@ def _outcomes(installation: Installation) -> list[tuple[str, str]]:
 
 
 @pytest.fixture(scope="module")
-def both(company: Company, tmp_path_factory: pytest.TempPathFactory) -> tuple[Installation, Installation, str, Path]:
-    """The same day run by the command line and by the flow, what the flow printed, and Prefect's home."""
+def both(
+    company: Company, day: Installation, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Installation, Installation, str, Path]:
+    """The same day run as the command line does and by the flow, what the flow printed, and Prefect's home."""
     root = tmp_path_factory.mktemp("flows")
-    by_hand, by_flow = company.copy(root / "cli"), company.copy(root / "flow")
-    day = company.sample.daily[0]
-    for installation in (by_hand, by_flow):
-        installation.drop(day.path)
-    instant = iso(at(day.last_on, 23))
-    done = call(by_hand, "run", "--as-of", instant)
-    assert done.code == 0, done.err
+    by_hand, by_flow = day, company.copy(root / "flow")
+    file = company.sample.daily[0]
+    by_flow.drop(file.path)
+    instant = iso(at(file.last_on, 23))
     flowed = _prefect(by_flow, root / "prefect", "-c", SHOW, instant)
     assert flowed.returncode == 0, flowed.stderr[-3000:]
     return by_hand, by_flow, flowed.stdout, root / "prefect"

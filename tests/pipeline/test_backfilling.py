@@ -123,6 +123,15 @@ def test_killed_and_left_alone_the_next_run_takes_it_for_history(behind: Company
     assert (record.plan_before, record.plan_after) == (plans[2].plan_id, plans[1].plan_id)
 
 
+def test_it_is_a_plan_of_its_own_that_says_nothing_to_anybody(
+    behind: Company, done: tuple[Installation, dict[str, Any]]
+) -> None:
+    installation, said = done
+    assert said["steps"]["land"]["lines"] == behind.sample.daily[0].lines
+    assert said["steps"]["plan"]["send"] == said["steps"]["plan"]["sync_ops"] == 0
+    assert Store(installation.settings).read("HEAD").cause == "backfill"
+
+
 def test_the_record_is_what_landing_and_the_plans_say(
     behind: Company, done: tuple[Installation, dict[str, Any]]
 ) -> None:

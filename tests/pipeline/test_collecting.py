@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import os
 import re
 import shutil
@@ -234,15 +235,13 @@ def test_what_is_asked_of_the_time_before_says_that_it_is_gone(days: Days, tmp_p
 
 
 def test_what_is_still_to_be_delivered_is_delivered(days: Days, tmp_path: Path) -> None:
-    collected, never = (days.copy(tmp_path / name, "{plans: 1h, payloads: 1h}") for name in ("gc", "none"))
+    never = days.copy(tmp_path / "none", "{plans: 1h, payloads: 1h}")
     waiting = intents(never.settings)["pending"]
     assert waiting > 0
     # A day later the plan that says it is no longer HEAD.
-    for installation in (collected, never):
-        installation.drop(days.next_file)
-        spine.plan(installation.settings, days.at[3])
-        plan_id = spine.run(installation.settings, days.at[3], budget_seconds=0).plan_id
-        assert plan_id
+    never.drop(days.next_file)
+    assert spine.run(never.settings, days.at[3], budget_seconds=0).plan_id
+    collected = never.copy(tmp_path / "gc")
     collect(collected, days.at[3])
 
     assert call(collected, "deliver", "--as-of", clock.iso(days.at[3])).code == 0
@@ -265,9 +264,8 @@ POINTS = ("recorded", "plan_removed", "plans_durable", "object_removed", "object
         pytest.param(POINTS, marks=pytest.mark.torture, id="every step"),
     ],
 )
-def test_killed_step_after_step_it_ends_as_one_that_was_not(
-    days: Days, expected: str, tmp_path: Path, points: Sequence[str]
-) -> None:
+def test_killed_step_after_step_it_ends_as_one_that_was_not(days: Days, tmp_path: Path, points: Sequence[str]) -> None:
+    """What it ends as is planned on as if nothing had been collected: see above."""
     calm, killed = (days.copy(tmp_path / name, "{plans: 1d, payloads: 1h}") for name in ("calm", "killed"))
     for installation in (calm, killed):
         left = installation.settings.scratch / "left.parquet"
@@ -287,13 +285,12 @@ def test_killed_step_after_step_it_ends_as_one_that_was_not(
         assert len(list(Store(killed.settings).chain(Store(killed.settings).head()))) >= 2
     assert call(killed, *line).code == 0
     assert _stores(killed) == _stores(calm)
-    assert next_day(killed, days) == expected
 
 
-def _stores(installation: Installation) -> dict[str, int]:
+def _stores(installation: Installation) -> dict[str, str]:
     data = installation.data_dir
     return {
-        str(path.relative_to(data)): path.stat().st_size
+        str(path.relative_to(data)): hashlib.sha256(path.read_bytes()).hexdigest()
         for folder in ("plans", "landing", "scratch")
         for path in (data / folder).rglob("*")
         if path.is_file()

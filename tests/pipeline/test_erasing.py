@@ -374,7 +374,7 @@ POINTS = (
 @pytest.mark.parametrize(
     "points",
     [
-        ("load_rewritten", "object_written", "database_removed"),
+        ("load_rewritten", "database_removed"),
         pytest.param(POINTS, marks=pytest.mark.torture, id="every step"),
     ],
 )

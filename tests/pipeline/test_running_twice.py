@@ -64,12 +64,13 @@ def test_a_later_instant_with_nothing_new_sends_nobody_the_same_message(
 
 @pytest.fixture(scope="module")
 def killed(company: Company, tmp_path_factory: pytest.TempPathFactory) -> Installation:
-    """The company, killed on the first day that has messages once the plan was applied."""
+    """The company, killed on the first day that has messages: once the plan was made, and once it was applied."""
     installation = company.copy(tmp_path_factory.mktemp("killed") / "data")
     file = company.sample.daily[0]
     installation.drop(file.path)
-    done = installation.forked("run", "--as-of", at(file.last_on, 23).isoformat(), TAILRACE_CRASH_AT="apply.moved")
-    assert done.code == -signal.SIGKILL
+    for point in ("plan.saved", "apply.moved"):
+        done = installation.forked("run", "--as-of", at(file.last_on, 23).isoformat(), TAILRACE_CRASH_AT=point)
+        assert done.code == -signal.SIGKILL, point
     return installation
 
 

@@ -7,7 +7,6 @@ import re
 import signal
 import time
 from collections import Counter
-from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -28,6 +27,7 @@ PEOPLE = 60
 DONE = (0, 3)
 SEED = 20251121
 STORM = (*["land"] * 4, *["build"] * 3, *["plan"] * 2, "apply", *["deliver"] * 12)
+AT_LEAST = 40
 LASTS = {"land": 0.4, "build": 3.0, "plan": 0.4, "apply": 0.05, "deliver": 0.02}
 
 # In the order in which a run passes them. A point of a room that is not here fails the test that lists them.
@@ -41,8 +41,6 @@ ELSEWHERE = {
     "table": "tests/delivery/test_stores.py",
     "trial": "tests/cli/test_destinations.py",
 }
-# What `make test` kills at: once a plan is made, once it is moved to and not written down, and in a hand-over.
-FEW = ("plan.saved", "apply.moved", "deliver.handed_over:3")
 AGAIN = {"deliver.claimed": ":2", "deliver.copied": ":2", "deliver.handed_over": ":3", "deliver.recorded": ":2"}
 
 
@@ -141,19 +139,14 @@ class Killer:
         return done
 
 
-@pytest.mark.parametrize(
-    ("points", "storm", "at_least"),
-    [
-        pytest.param(FEW, (), len(FEW), id="at a few points"),
-        pytest.param((), STORM, 40, id="at every point and at random", marks=pytest.mark.torture),
-    ],
-)
-def test_killed_again_and_again_everybody_hears_everything_once(
-    company: Company, tmp_path: Path, points: Sequence[str], storm: Sequence[str], at_least: int
-) -> None:
-    """Every point is that of a run's rooms when none is named; a storm is of a second day."""
-    points = points or every_point()
-    days = [file.last_on for file in company.sample.daily[: 2 if storm else 1]]
+@pytest.mark.torture
+def test_killed_again_and_again_everybody_hears_everything_once(company: Company, tmp_path: Path) -> None:
+    """At every point of a run on the first day, at random on the second. In `make test` each room has its own kills:
+
+    pipeline/test_running_twice.py, warehouse/test_build.py, delivery/test_killed.py.
+    """
+    points = every_point()
+    days = [file.last_on for file in company.sample.daily[:2]]
     as_of = [at(day, 23).isoformat() for day in days]
     files = [
         [file.path, ground.signups(tmp_path / "files", f"day{n}", at(day, 12), PEOPLE)]
@@ -192,13 +185,13 @@ def test_killed_again_and_again_everybody_hears_everything_once(
         for moment, waiting in zip(as_of[1:], files[1:], strict=True):
             for file in waiting:
                 tried.drop(file)
-            for step in storm:
+            for step in STORM:
                 killer.in_step(moment, step)
             killer.finish(moment)
 
         calm_heads = expected.result()
         kills = sum(killer.kills.values())
-        assert kills >= at_least, killer.kills
+        assert kills >= AT_LEAST, killer.kills
 
         # The same inputs and the same memory: the same plan. Later plans differ by what the journal numbered.
         assert head_of_first_day == calm_heads[0]

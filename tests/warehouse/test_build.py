@@ -432,9 +432,6 @@ def test_a_load_of_which_a_model_makes_nothing_has_been_read_all_the_same(starte
         ("core.fct_receipts",),
     ]
 
-    again = replace(started, generation=build(started.settings, AS_OF, started.loads))
-    assert again.ask(read, silent.load_id) == []
-
 
 def test_of_a_day_that_is_written_again_only_the_people_who_differ_are(started: Built, tmp_path: Path) -> None:
     days = "select count(distinct person_id) from core.fct_person_days where event_on = date '2026-02-20'"

@@ -195,6 +195,9 @@ def test_a_load_that_goes_takes_its_links_with_it(stages: Stages) -> None:
     assert whose(stages.told.settings, "phone") == [("08:01", "ann"), ("08:02", "ann")]
 
     assert whose(stages.taken_back.settings, "phone") == [("08:01", None), ("08:02", None)]
+    (gone,) = {load.load_id for load in stages.told.loads} - {load.load_id for load in stages.taken_back.loads}
+    read = "select count(*) > 0 from tailrace.loads_read where load_id = ?"
+    assert [built.ask(read, gone) for built in (stages.told, stages.taken_back)] == [[(True,)], [(False,)]]
     ann = ids.person_id("ann")
     for table in ("fct_person_days", "fct_person_facts", "dim_people"):
         assert stages.taken_back.ask(f"select count(*) from core.{table} where person_id = ?", ann) == [(0,)]
