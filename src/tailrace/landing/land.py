@@ -20,7 +20,7 @@ from tailrace.landing.contract import Contract, load_contract
 from tailrace.landing.inputs import Input
 from tailrace.landing.loads import Breach, LandedFile, Load, event_files, loads, loads_dir
 from tailrace.landing.parts import Parts
-from tailrace.landing.pieces import PREFIX
+from tailrace.landing.pieces import BITS, PREFIX
 from tailrace.landing.rows import stage_for
 from tailrace.landing.stage import Stage
 from tailrace.settings import Settings
@@ -207,8 +207,8 @@ class Draft:
         self._sort()
         lines = self._per_file()
         n_lines = sum(lines.values())
-        n_ready, n_duplicate = self._one("select count(*) from ready"), self._one("select count(*) from losers")
-        n_landed, n_bad = n_ready - n_duplicate, self._one("select count(*) from quarantined")
+        n_landed, n_duplicate = self._n_landed(), self._one("select count(*) from losers")
+        n_bad = self._one("select count(*) from quarantined")
         reasons = dict(
             self.stage.connection.execute(
                 "select reason, count(*) from quarantined group by reason order by reason"
@@ -234,8 +234,8 @@ class Draft:
     def finish_retry(self) -> Landed:
         """Write and rename the load of lines that came from the table `taken`, unless none of them can land now."""
         self._sort()
-        n_taken, n_ready = self._one("select count(*) from taken"), self._one("select count(*) from ready")
-        n_duplicate = self._one("select count(*) from losers")
+        n_taken, n_duplicate = self._one("select count(*) from taken"), self._one("select count(*) from losers")
+        n_ready = self._n_landed() + n_duplicate
         source, load_id = self.contract.source, None
         n_erased = self._n_erased
         if n_ready or n_erased:
@@ -303,6 +303,10 @@ class Draft:
                 {"files": files},
             )
         connection.execute(engine.statement(_PACKAGE, "dedupe"))
+        connection.execute(engine.statement(_PACKAGE, "tally").replace("{bits}", str(BITS)))
+
+    def _n_landed(self) -> int:
+        return self._one("select coalesce(sum(n_rows), 0) from tally")
 
     def _per_file(self) -> dict[int, int]:
         """Return the lines read of each file, counted apart from what became of them."""
@@ -342,12 +346,10 @@ class Draft:
 
     def _fingerprint(self) -> str:
         """Return a text that is the same for the same rows in whatever order they came, in any version of DuckDB."""
-        # The upper half of `md5_number` is `md5_number_lower`, which DuckDB takes three times as long to tell.
         row = engine.row(
             self.stage.connection,
-            "select (select concat_ws(' ', count(*), coalesce(sum((md5_number(event_id) >> 64)::hugeint), 0),"
-            " coalesce(sum(epoch_us(event_at)::hugeint), 0)) from ready"
-            " where row_no not in (select row_no from losers)),"
+            "select (select concat_ws(' ', coalesce(sum(n_rows), 0), coalesce(sum(ids), 0), coalesce(sum(moments), 0))"
+            " from tally),"
             " (select count(*) || ' ' || coalesce(sum((md5_number(reason || md5(raw)) >> 64)::hugeint), 0)"
             " from quarantined"
             f" where {str(self.reason != RETRY).lower()})",
@@ -376,10 +378,7 @@ class Draft:
             raise DataError(f"{final}: this load is there already, yet its rows are not; expected both or neither")
         aside = loads_dir(self.settings) / f".aside-{os.getpid()}"
         aside.mkdir(parents=True)
-        span = engine.row(
-            self.stage.connection,
-            "select min(event_at), max(event_at) from ready where row_no not in (select row_no from losers)",
-        )
+        span = engine.row(self.stage.connection, "select min(first_at), max(last_at) from tally")
         first, last = (moment and clock.parse(moment.isoformat()) for moment in span)
         # All that is asked of the rows is asked before some of them go from the stage.
         breaches, mended = self._breaches, self._mended()

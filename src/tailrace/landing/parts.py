@@ -40,12 +40,12 @@ class Parts:
         self._is_history, self._landed_at = is_history, clock.naive(landed_at)
 
     def events(self, count: int) -> list[ParquetFile]:
-        """Write the rows that land, `count` of them; whole pieces become files as they stand.
+        """Write the rows that land, `count` of them, which `tally` tells; whole pieces become files as they stand.
 
         Afterwards the stage lacks the rows of these. Raises DataError when the files do not hold as many.
         """
         run, pieces = self._stage.connection.execute, self._stage.pieces
-        whole = pieces.whole("(select row_no from ready where row_no not in (select row_no from losers))", _OF_A_ROW)
+        whole = pieces.whole(dict(run("select piece, n_rows from tally").fetchall()), _OF_A_ROW)
         pieces.leave_out(whole)
         names = dict(run("select file_no, name from files").fetchall())
         parts = []

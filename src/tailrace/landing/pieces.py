@@ -8,7 +8,7 @@ the load, with the columns of one (`columns.py`).
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -28,7 +28,7 @@ LARGE = 8 << 20
 # One part of so many.
 _LITTLE = 20
 _MANY = 32
-_BITS = 40
+BITS = 40
 """A row's number is the piece's, and in so many bits its place in the piece."""
 
 
@@ -47,6 +47,7 @@ class Pieces:
         self._connection = connection
         self._folder = TemporaryDirectory(dir=scratch, prefix=PREFIX)
         self._pieces: dict[int, Piece] = {}
+        self._columns: dict[int, Columns] = {}
         self._made = 0
         self._show()
 
@@ -57,7 +58,7 @@ class Pieces:
     @property
     def next_row(self) -> int:
         """Return the number that the first row of the next piece has."""
-        return self._made << _BITS
+        return self._made << BITS
 
     @property
     def last(self) -> str:
@@ -80,25 +81,19 @@ class Pieces:
             piece.path.unlink()
         self._show()
 
-    def whole(self, landing: str, kept: Sequence[str]) -> dict[int, int]:
+    def whole(self, landing: Mapping[int, int], kept: Sequence[str]) -> dict[int, int]:
         """Return which pieces can become files of a load, with the number of the input file that each is of.
 
-        They are large, of one input file, have little beside the columns `kept`, and every row of theirs is among
-        `landing`, the relation of those that land.
+        They are large, of one input file, have little beside the columns `kept`, and every row of theirs is `landing`:
+        that says how many are, by piece.
         """
-        large = {number: each for number, each in self._pieces.items() if each.path.stat().st_size >= LARGE}
-        if not large:
-            return {}
-        counts = dict(
-            self._connection.execute(f"select row_no >> {_BITS}, count(*) from {landing} group by all").fetchall()
-        )
         whole = {}
-        for number, piece in large.items():
-            if counts.get(number) != piece.rows:
+        for number, piece in self._pieces.items():
+            if landing.get(number) != piece.rows or piece.path.stat().st_size < LARGE:
                 continue
             query = f"select min(file_no), max(file_no) from {_relation([piece.path])}"
             first, last = engine.row(self._connection, query)
-            if first == last and _bytes_beside(piece.path, kept) * _LITTLE < piece.path.stat().st_size:
+            if first == last and self._bytes_beside(number, kept) * _LITTLE < piece.path.stat().st_size:
                 whole[number] = int(first)
         return whole
 
@@ -113,7 +108,7 @@ class Pieces:
     def become(self, number: int, target: Path, wanted: Sequence[str | Constant]) -> None:
         """Make a piece, which the stage is shown without, the file `target` with these columns."""
         path = self._pieces[number].path
-        Columns(path).become(wanted)
+        self._columns[number].become(wanted)
         shutil.move(path, target)
 
     def _write(self, rows: str) -> None:
@@ -125,19 +120,20 @@ class Pieces:
         self._pieces[self._made] = Piece(path, int(copied[0]))
         self._made += 1
 
+    def _bytes_beside(self, number: int, kept: Sequence[str]) -> int:
+        """Return how many bytes of a piece other columns take: all, when its footer is not understood."""
+        path = self._pieces[number].path
+        try:
+            self._columns[number] = Columns(path)
+        except ValueError:
+            return path.stat().st_size
+        return self._columns[number].bytes_beside(kept)
+
     def _show(self, without: frozenset[int] = frozenset()) -> None:
         shown = [piece.path for number, piece in self._pieces.items() if number not in without]
-        number = f"(parse_filename(filename, true)::bigint << {_BITS}) + file_row_number"
+        number = f"(parse_filename(filename, true)::bigint << {BITS}) + file_row_number"
         rows = f"{number} as row_no, * from {_relation(shown)}" if shown else "0::bigint as row_no, * from no_rows"
         self._connection.execute(f"create or replace view stage as select {rows}")
-
-
-def _bytes_beside(path: Path, kept: Sequence[str]) -> int:
-    """Return how many bytes of a file other columns take: all, when its footer is not understood."""
-    try:
-        return Columns(path).bytes_beside(kept)
-    except ValueError:
-        return path.stat().st_size
 
 
 def _relation(paths: Iterable[Path]) -> str:

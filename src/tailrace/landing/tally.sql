@@ -1,0 +1,13 @@
+-- grain: one row per piece that has rows that land; what is to be known of all of them, in one reading
+create table tally as
+select
+    row_no >> {bits} as piece,
+    count(*) as n_rows,
+    -- The upper half of `md5_number` is `md5_number_lower`, which DuckDB takes three times as long to tell.
+    sum((md5_number(event_id) >> 64)::hugeint) as ids,
+    sum(epoch_us(event_at)::hugeint) as moments,
+    min(event_at) as first_at,
+    max(event_at) as last_at
+from ready
+where row_no not in (select row_no from losers)
+group by row_no >> {bits}
