@@ -8,49 +8,44 @@
     they were last active. -#}
 {% macro name_people_who_went_on() -%}
     {%- if execute and is_incremental() -%}
+        {#- Each put down before the next reads it: a database that does not know how few they are joins them the wrong way round. #}
+        create or replace temporary table last_periods as
+        select
+            person_id,
+            cast(seen_until as date) as seen_on,
+            active_until,
+            came_back_at,
+            n_events,
+            load_seq_sum,
+            attributed_in_sum
+        from {{ this }}
+        where ended_at is null
+            and person_id in (select person_id from changed_people);
+        {#- Of a day that somebody else's late event wrote again, a person's own row may be as it was. #}
+        create or replace temporary table later_days as
+        select
+            days.person_id,
+            sum(days.n_events) as n_events,
+            sum(days.load_seq_sum) as load_seq_sum,
+            sum(days.attributed_in_sum) as attributed_in_sum
+        from {{ ref('fct_person_days') }} as days
+        inner join last_periods on days.person_id = last_periods.person_id
+        where days.written_in > {{ writings_seen() }}
+            and days.event_on > last_periods.seen_on
+        group by days.person_id;
+        create or replace temporary table people_gone_on as
+        select
+            last_periods.person_id,
+            last_periods.seen_on,
+            last_periods.active_until,
+            last_periods.came_back_at
+        from last_periods
+        inner join later_days on last_periods.person_id = later_days.person_id
+        inner join {{ ref('fct_person_totals') }} as totals on last_periods.person_id = totals.person_id
+        where last_periods.n_events + later_days.n_events = totals.n_events
+            and last_periods.load_seq_sum + later_days.load_seq_sum = totals.load_seq_sum
+            and last_periods.attributed_in_sum + later_days.attributed_in_sum = totals.attributed_in_sum;
         create or replace temporary table people_who_went_on as
-        with last_periods as (
-            select
-                person_id,
-                cast(seen_until as date) as seen_on,
-                active_until,
-                came_back_at,
-                n_events,
-                load_seq_sum,
-                attributed_in_sum
-            from {{ this }}
-            where ended_at is null
-                and person_id in (select person_id from changed_people)
-        ),
-
-        -- Of a day that somebody else's late event wrote again, a person's own row may be as it was.
-        days as (
-            select
-                later.person_id,
-                sum(later.n_events) as n_events,
-                sum(later.load_seq_sum) as load_seq_sum,
-                sum(later.attributed_in_sum) as attributed_in_sum
-            from {{ ref('fct_person_days') }} as later
-            inner join last_periods on later.person_id = last_periods.person_id
-            where later.written_in > {{ writings_seen() }}
-                and later.event_on > last_periods.seen_on
-            group by later.person_id
-        ),
-
-        gone_on as (
-            select
-                last_periods.person_id,
-                last_periods.seen_on,
-                last_periods.active_until,
-                last_periods.came_back_at
-            from last_periods
-            inner join days on last_periods.person_id = days.person_id
-            inner join {{ ref('fct_person_totals') }} as totals on last_periods.person_id = totals.person_id
-            where last_periods.n_events + days.n_events = totals.n_events
-                and last_periods.load_seq_sum + days.load_seq_sum = totals.load_seq_sum
-                and last_periods.attributed_in_sum + days.attributed_in_sum = totals.attributed_in_sum
-        )
-
         select
             gone_on.person_id,
             gone_on.seen_on,
@@ -58,7 +53,7 @@
             gone_on.came_back_at,
             periods.started_at,
             periods.previous_state
-        from gone_on
+        from people_gone_on as gone_on
         inner join {{ this }} as periods on gone_on.person_id = periods.person_id
         where periods.started_at <= gone_on.active_until
             and (periods.ended_at is null or periods.ended_at > gone_on.active_until)

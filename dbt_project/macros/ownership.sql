@@ -1,7 +1,7 @@
 {#-
     Whose word is taken for an attribute of a person: its owner's (`owns.attributes` in contracts/sources/<source>.yml), and
-    everybody's for one that no source owns. Decided where facts are read and never where they are kept, so that another owner
-    counts from the next build on, for all that has ever landed. docs/ownership.md has the rules.
+    everybody's for one that no source owns. Decided where facts are read and never where they are kept; what is kept of that is made
+    anew for another owner, who so counts from the next build on, for all that has ever landed. docs/ownership.md has the rules.
 -#}
 
 {#- What people's facts may say of them: the `attributes` in the meta of fct_person_facts. dbt's unit tests have no graph. -#}

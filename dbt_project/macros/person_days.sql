@@ -73,6 +73,11 @@
     person_id is not null and source <> 'tailrace'
 {%- endmacro %}
 
+{#- The conditions of which every other row of fct_events fulfils one: each leaves out whole blocks where there are few. -#}
+{% macro is_not_done_by_person() -%}
+    {{ return(['person_id is null', "person_id is not null and source = 'tailrace'"]) }}
+{%- endmacro %}
+
 {#- Condition on a row of fct_events: it counts as using the product. -#}
 {% macro is_usage() -%}
     type = 'track' and event in ({% for name in var('saas_usage_events') %}'{{ name }}'{{ ", " if not loop.last }}{% endfor %})
@@ -90,7 +95,7 @@
     with events that are new to it or belong to others now. What is no more leaves no row: where the sums of all other days are
     not those of fct_events, the second names the days whose sums differ. The last one removes them, and the model writes them
     again, whole. That covers loads that went and a build that died between the two models. `which` is a condition on the events
-    that it counts.
+    that it counts, `rest` a list of conditions each other event fulfils one of.
 -#}
 {% macro name_days_to_write(which='1 = 1') -%}
     {%- if execute and is_incremental() -%}
@@ -101,10 +106,10 @@
     {%- endif -%}
 {%- endmacro %}
 
-{% macro name_other_days_that_differ(which='1 = 1') -%}
+{% macro name_other_days_that_differ(which='1 = 1', rest=[]) -%}
     {%- if execute and is_incremental() -%}
         {%- set others = 'event_on not in (select event_on from days_to_write)' -%}
-        {%- if sums_of_others(this) != sums_of_others(ref('fct_events'), which, of_events=true) -%}
+        {%- if sums_of_others(this) != sums_of_others(ref('fct_events'), which, rest, of_events=true) -%}
         insert into days_to_write
         select coalesce(held.event_on, counted.event_on) as event_on
         from (
@@ -160,11 +165,19 @@
     {{ return(found.rows[0].values() | map('int') | list) }}
 {%- endmacro %}
 
-{#- The same of the days that are not in `days_to_write`: all less those, for few rows are looked up sooner than most are left out. -#}
-{% macro sums_of_others(rows, which='1 = 1', of_events=false) -%}
-    {%- set whole = sums_of(rows, which, of_events) -%}
-    {%- set days = sums_of(rows, which ~ ' and event_on in (select event_on from days_to_write)', of_events) -%}
-    {{ return([whole[0] - days[0], whole[1] - days[1], whole[2] - days[2]]) }}
+{#-
+    The same of the days that are not in `days_to_write`, of the rows of `which`: all rows less the `rest` and less those days, for
+    few rows are looked up sooner than most are left out.
+-#}
+{% macro sums_of_others(rows, which='1 = 1', rest=[], of_events=false) -%}
+    {%- set left = sums_of(rows, of_events=of_events) -%}
+    {%- for condition in rest + [which ~ ' and event_on in (select event_on from days_to_write)'] -%}
+        {%- set gone = sums_of(rows, condition, of_events) -%}
+        {%- for place in range(3) -%}
+            {%- do left.insert(place, left.pop(place) - gone[place]) -%}
+        {%- endfor -%}
+    {%- endfor -%}
+    {{ return(left) }}
 {%- endmacro %}
 
 {#- The number of this build among those that wrote days: what this incremental model writes has it in written_in. -#}

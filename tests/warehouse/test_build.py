@@ -30,6 +30,7 @@ RELATIONS = (
     ("core", "fct_person_facts"),
     ("core", "fct_person_days"),
     ("core", "fct_person_totals"),
+    ("core", "fct_person_profiles"),
     ("core", "dim_people"),
     ("core", "dim_person_features"),
     ("states", "fct_saas_lifecycles"),
@@ -142,6 +143,8 @@ def test_a_rollup_that_was_left_behind_is_healed(started: Built) -> None:
         "update core.fct_person_totals set n_events = 1000, last_event_at = null where person_id % 3 = 0;"
         " delete from core.fct_person_totals where person_id % 3 = 1;"
         " insert into core.fct_person_totals select * replace (7 as person_id) from core.fct_person_totals limit 1;"
+        " update core.fct_person_profiles set load_seq_sum = 0, email = 'old@example.com' where person_id % 4 = 0;"
+        " delete from core.fct_person_profiles where person_id % 4 = 1;"
         " update states.fct_saas_lifecycles set load_seq_sum = 0, state = 'new' where person_id % 5 = 0;"
         " delete from states.fct_saas_lifecycles where person_id % 5 = 1"
     )

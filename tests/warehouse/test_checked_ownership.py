@@ -88,6 +88,12 @@ def test_the_columns_that_are_traced_are_those_that_were_built(cast: Built) -> N
         assert list(graph.models[relation].known.columns or ()) == columns, relation
 
 
+def way(name: str) -> str:
+    """Return the way from the people to what they told."""
+    kept = "int_person_profiles_as_of", "fct_person_facts"
+    return " → ".join([*(f"{model}.{name}" for model in ("dim_people", *kept)), f"attribute {name}"])
+
+
 def test_while_no_source_owns_an_attribute_nothing_has_to_be_owned(own: Settings) -> None:
     assert check_project(own, (), {}).problems == []
 
@@ -108,7 +114,7 @@ def test_a_segment_and_a_sync_without_owner_are_named_with_file_line_and_way(fou
     )
     assert " → fct_person_facts.trial_ends_at → attribute trial_ends_at; expected one source to name it" in rest
     (sync,) = [text for text in said(found, "sync_webhook__power_users.sql") if "`last_name`" in text]
-    assert "sync_webhook__power_users → dim_people.last_name → fct_person_facts.last_name → attribute last_name" in sync
+    assert f"sync_webhook__power_users → {way('last_name')}" in sync
     # A segment that asks for neither is not among them.
     assert said(found, "seg_reports_exported_often.sql") == []
 
@@ -117,7 +123,7 @@ def test_a_templates_field_is_named_where_it_stands(found: Findings) -> None:
     (welcome,) = [text for text in said(found, "campaigns/onboarding/welcome.email.md") if "dim_people.company" in text]
     path, line, _ = welcome.split(":", 2)
     assert "customer.company" in (PROJECT / path).read_text(encoding="utf-8").splitlines()[int(line) - 1]
-    assert "campaign onboarding → dim_people.company → fct_person_facts.company → attribute company" in welcome
+    assert f"campaign onboarding → {way('company')}" in welcome
     # Of what has an owner nobody is told.
     lacking = ("trial_ends_at", "last_name", "company", "email", "country")
     assert all(any(f"`{name}`" in str(problem) for name in lacking) for problem in found.problems)
@@ -131,7 +137,7 @@ def test_a_condition_on_an_attribute_is_named_with_its_line(found: Findings) -> 
     (condition,) = said(found, ONBOARDING)
     line = (PROJECT / ONBOARDING).read_text(encoding="utf-8").count("\n") + 1
     assert condition.startswith(f"{ONBOARDING}:{line}: ")
-    assert "campaign onboarding → dim_people.country → fct_person_facts.country → attribute country" in condition
+    assert f"campaign onboarding → {way('country')}" in condition
 
 
 def test_an_update_of_what_a_source_owns_is_refused_with_both_places(own: Settings) -> None:

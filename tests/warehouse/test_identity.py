@@ -291,6 +291,7 @@ def holdings(settings: Settings) -> dict[str, list[tuple[Any, ...]]]:
             ("core", "fct_person_facts", "attributed_in"),
             ("core", "fct_person_days", "attributed_in_sum, attributed_in, written_in"),
             ("core", "fct_person_totals", "attributed_in_sum, attributed_in, written_in"),
+            ("core", "fct_person_profiles", "attributed_in_sum, written_in"),
             ("core", "fct_person_merges", "merged_at"),
             ("states", "fct_saas_lifecycles", "attributed_in_sum, written_in"),
         )

@@ -25,9 +25,15 @@ NAMES = (
     "subscription_started",
     "subscription_renewed",
     "subscription_cancelled",
+    "told",
 )
 AS_OF = clock.parse("2026-06-01T06:00:00Z")
-TOLD = (("core", "fct_person_days"), ("core", "fct_person_totals"), ("states", "fct_saas_lifecycles"))
+TOLD = (
+    ("core", "fct_person_days"),
+    ("core", "fct_person_totals"),
+    ("core", "fct_person_profiles"),
+    ("states", "fct_saas_lifecycles"),
+)
 
 
 def lived(random: Random, user: str) -> list[dict[str, Any]]:
@@ -36,6 +42,11 @@ def lived(random: Random, user: str) -> list[dict[str, Any]]:
     events = [call("identify", clock.iso(at), user, traits={"plan": "free"})]
     while (at := at + timedelta(hours=random.choice([1, 5, 24, 24 * 6, 24 * 20, 24 * 40, 24 * 100]))) < AS_OF:
         name = random.choice(NAMES)
+        if name == "told":
+            events.append(
+                call("identify", clock.iso(at), user, traits={random.choice(["plan", "company"]): clock.iso(at)})
+            )
+            continue
         said = {"ends_at": clock.iso(at + timedelta(days=random.choice([-3, 2, 30])))} if "cancelled" in name else {}
         events.append(
             track(user, name, clock.iso(at), **said) if name != "visited" else call("page", clock.iso(at), user)

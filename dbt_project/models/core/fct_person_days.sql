@@ -3,7 +3,7 @@
 -- fct_events, each that differs: a load that went and a table that was left behind heal the same way.
 {{ config(
     materialized='incremental', tags=['by_load'], pre_hook=[
-        "{{ name_days_to_write(is_done_by_person()) }}", "{{ name_other_days_that_differ(is_done_by_person()) }}", "{{ forget_days_to_write() }}",
+        "{{ name_days_to_write(is_done_by_person()) }}", "{{ name_other_days_that_differ(is_done_by_person(), is_not_done_by_person()) }}", "{{ forget_days_to_write() }}",
     ],
     post_hook="{{ note_loads() }}",
     meta={'declassify': 'days and counts of all events together: when somebody was there, and not what for'},

@@ -23,7 +23,7 @@ where database_name = 'warehouse'
     and schema_name not in ('landing', 'staging', 'intermediate', 'main')
     and not (schema_name = 'core' and table_name in (
         'fct_events', 'fct_person_facts', 'fct_receipts', 'fct_consent_statements', 'fct_sends', 'fct_group_calls', 'fct_commerce_events',
-        'fct_person_days'
+        'fct_person_days', 'fct_person_profiles'
     ))
     and not (schema_name = 'states' and table_name = 'fct_saas_lifecycles')
     and table_name not like '%\_\_dbt\_%' escape '\'
