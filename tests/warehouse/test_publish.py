@@ -15,7 +15,7 @@ from tests.warehouse.conftest import Built
 FINE_GRAIN = {
     f"core.fct_{name}"
     for name in ("events", "person_facts", "receipts", "consent_statements", "sends", "group_calls", "commerce_events")
-} | {"core.fct_person_days", "states.fct_saas_lifecycles"}
+} | {"core.fct_person_days", "core.fct_person_profiles", "states.fct_saas_lifecycles"}
 
 
 @pytest.fixture
