@@ -94,7 +94,7 @@ def twin(company: Company, day: Installation, tmp_path_factory: pytest.TempPathF
 @pytest.mark.parametrize(
     ("model", "old", "new", "everybody_waits"),
     [
-        ("dim_people", "left join known on people.person_id", "inner join known on -people.person_id", True),
+        ("dim_people", "left join profiles on people.person_id", "inner join profiles on -people.person_id", True),
         pytest.param(
             *("dim_person_features", "from known", "from known where person_id < 0", True), marks=pytest.mark.torture
         ),
