@@ -14,17 +14,16 @@ from pathlib import Path
 from typing import TypeVar
 
 import pytest
-from hypothesis import settings
 
 from tailrace.pipeline import spine
 from tailrace.pipeline.result import Result
 from tailrace.samples.company import Sample
 from tailrace.settings import Settings
 from tailrace.warehouse import runner
-from tests.examples import THOROUGH
+from tests import examples
 from tests.installation import Installation, at, first_run_at, read_before, small_company
 
-settings.register_profile(THOROUGH)
+examples.register()
 
 # The files that take longest in `make test` or in `make torture`, longest first: whoever starts with them ends with
 # something short. The second needs nothing that the first worker makes for all.

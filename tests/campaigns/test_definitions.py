@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 from ruamel.yaml import YAML
@@ -401,7 +401,7 @@ def _as_flow(draw: st.DrawFn, value: Any) -> Any:
     return [_as_flow(draw, each) for each in value] if isinstance(value, list) else value
 
 
-CHECKED = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+CHECKED = settings(max_examples=60)
 
 
 @CHECKED

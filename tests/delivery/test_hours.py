@@ -85,7 +85,7 @@ def is_open_to_planning(connection: duckdb.DuckDBPyConnection, hours: dict[str, 
     return bool(found[0])
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(
     st.sampled_from(ZONES),
     st.none() | spans,

@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from far_end import Sender, batch_of, listening, outcomes, row
 from google.ads import datamanager_v1
 from google.auth import jwt
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tailrace.destinations import google_data_manager as google
@@ -399,7 +399,6 @@ def test_devices_and_ids_of_ours_go_as_they_are_and_lists_of_addresses_are_one_p
     assert [len(one["userData"]["userIdentifiers"]) for one in made[2:]] == [2, 10]
 
 
-@settings(deadline=None)
 @given(st.binary(max_size=200) | st.from_regex(rb'\{"error": \{"details": .{0,30}\}\}'), st.integers(100, 599))
 def test_whatever_is_answered_nothing_is_raised(body, status):
     settings = google.Settings(credentials_env="C", account="1")
@@ -418,7 +417,6 @@ def test_whatever_is_answered_nothing_is_raised(body, status):
 WORDS = st.text(st.characters(categories=["Lu", "Ll", "Lo", "Nd"]), min_size=5, max_size=20)
 
 
-@settings(deadline=None)
 @given(st.from_regex(r"[a-z]{5,10}@[a-z]{5,9}\.com", fullmatch=True), WORDS, WORDS, WORDS)
 def test_no_value_of_a_person_is_in_a_member_as_it_was(email, first, last, phone):
     settings = google.Settings(credentials_env="C", account="1", default_country="US")

@@ -9,7 +9,7 @@ import re
 
 import pytest
 from far_end import AT, Sender, batch_of, listening, outcomes, row
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tailrace.destinations import meta_ads
@@ -220,7 +220,6 @@ def test_an_answer_without_a_code_is_read_by_its_status(status, body, outcome):
     assert result.outcome is outcome
 
 
-@settings(deadline=None)
 @given(st.binary(max_size=200) | st.from_regex(rb'\{"(num_received|error|success)": .{0,40}\}'), st.integers(100, 599))
 def test_whatever_is_answered_nothing_is_raised(body, status):
     reply = HttpReply(status, {"x-business-use-case-usage": body.decode("latin-1")}, body)
@@ -271,7 +270,6 @@ def test_each_attempt_is_a_session_of_its_own():
 WORDS = st.text(st.characters(categories=["Lu", "Ll", "Lo", "Nd"]), min_size=5, max_size=20)
 
 
-@settings(deadline=None)
 @given(
     st.from_regex(r"[a-z]{5,10}@[a-z]{5,9}\.com", fullmatch=True),
     st.dictionaries(

@@ -7,7 +7,7 @@ from email.header import Header
 from email.policy import default
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tailrace.destinations import mime
@@ -191,7 +191,6 @@ def test_a_promise_of_one_click_that_no_address_keeps_is_refused(headers):
         ["people.test", "Mail.People.TEST", "münchen.example", "localhost", "x", "-a.test", "", "a.b" * 80 + ".test"]
     ),
 )
-@settings(deadline=None)
 def test_a_plain_address_is_read_as_any_other(local: str, domain: str) -> None:
     address = f"{local}@{domain}"
     try:

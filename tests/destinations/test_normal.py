@@ -9,7 +9,7 @@ import unicodedata
 
 import pytest
 from email_validator import EmailNotValidError, validate_email
-from hypothesis import assume, example, given, settings
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from tailrace.destinations import normal
@@ -263,7 +263,6 @@ def test_nothing_has_no_hash():
         sha256("")
 
 
-@settings(deadline=None)
 @given(LETTERS | ADDRESSES | NAMES)
 @example("İ")
 @example("Mr Mr Smith")
@@ -274,7 +273,6 @@ def test_what_is_normal_stays_as_it_is(text):
         assert once is None or function(once) == once, function.__name__
 
 
-@settings(deadline=None)
 @given(NAMES | ADDRESSES, st.sampled_from([" ", "\t", "\u00a0", "\u2003", "\n"]))
 def test_white_space_around_and_the_form_of_unicode_make_no_difference(text, space):
     for function in ALONE:
@@ -283,14 +281,12 @@ def test_white_space_around_and_the_form_of_unicode_make_no_difference(text, spa
         assert function(f"{space}{text}{space}") == expected, function.__name__
 
 
-@settings(deadline=None)
 @given(ADDRESSES | st.text(st.characters(max_codepoint=127), max_size=20))
 def test_case_makes_no_difference(text):
     for function in ALONE:
         assert function(text.upper()) == function(text.lower()), function.__name__
 
 
-@settings(deadline=None)
 @given(
     st.from_regex(r"[a-z0-9_+.-]{0,70}@[a-z0-9.-]{0,12}\.?(com|xn--exmple-cua|test|c)", fullmatch=True)
     | st.from_regex(r"[a-zé'\"]{1,5}@[a-zä.]{1,9}\.de", fullmatch=True)
@@ -309,14 +305,12 @@ def test_an_address_is_what_the_library_takes_for_one(text):
     assert normal.meta_email(text) == (None if expected is None else unicodedata.normalize("NFC", expected))
 
 
-@settings(deadline=None)
 @given(ADDRESSES)
 def test_an_address_has_no_white_space_for_google_wherever_it_stood(text):
     assume(normal.google_email(text))
     assert normal.google_email(" ".join(text)) == normal.google_email(text)
 
 
-@settings(deadline=None)
 @given(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.binary() | st.lists(st.text()),
     st.none() | st.text(max_size=3) | st.sampled_from(["US", "DE", "gb"]),
@@ -335,7 +329,6 @@ def test_nothing_raises(value, region):
     normal.hashed(value)
 
 
-@settings(deadline=None)
 @given(st.from_regex(r"\+?[0-9 ()./-]{5,18}", fullmatch=True), st.sampled_from(["US", "DE", "GB", "IT"]))
 @example("+270000000", "US")
 def test_a_number_that_is_normal_needs_no_country_any_more(text, region):

@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from far_end import Sender, batch_of, listening, outcomes, row
 from google.auth import jwt
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tailrace import clock
@@ -390,7 +390,6 @@ def test_a_private_key_that_cannot_sign_is_told_when_the_line_is_opened():
     assert "canary" not in str(caught.value)
 
 
-@settings(deadline=None)
 @given(
     st.binary(max_size=200) | st.from_regex(rb'\[\{"(success|errors|errorCode)": .{0,30}\}\]'), st.integers(100, 599)
 )

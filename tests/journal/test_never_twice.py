@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, invariant, multiple, rule
 
@@ -159,9 +159,7 @@ def _serving(server):
 
 
 TestNeverTwice = NeverTwice.TestCase
-TestNeverTwice.settings = settings(
-    max_examples=25, stateful_step_count=25, deadline=None, suppress_health_check=[HealthCheck.too_slow]
-)
+TestNeverTwice.settings = settings(max_examples=25, stateful_step_count=25)
 
 TestNeverTwiceInPostgres = NeverTwiceInPostgres.TestCase
 TestNeverTwiceInPostgres.settings = settings(TestNeverTwice.settings, max_examples=8)

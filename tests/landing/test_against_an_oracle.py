@@ -66,7 +66,7 @@ def told(body: str) -> Any:
         return ("no JSON", body)
 
 
-@settings(max_examples=examples(12), deadline=None)
+@settings(max_examples=examples(12))
 @given(
     seed=st.integers(0, 2**32),
     daring=st.sampled_from([0.0, 0.02, 0.1, 0.3]),

@@ -327,7 +327,7 @@ def second_opinion(rule: dict[str, Any], value: Any) -> bool:
 
 
 @hypothesis_settings(
-    max_examples=examples(15), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=examples(15), suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 )
 @given(
     asked=st.lists(RULES, min_size=1, max_size=3),

@@ -104,7 +104,7 @@ VALUE = st.recursive(
 )
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(values=st.lists(st.tuples(SPACE, VALUE, SPACE).map("".join), min_size=1, max_size=5))
 def test_a_line_that_the_screen_lets_pass_has_no_number_that_would_change(connection: Any, values: list[str]) -> None:
     line = "{" + ",".join(f'"k{n}":{value}' for n, value in enumerate(values)) + "}"

@@ -468,7 +468,7 @@ PASSES = st.lists(
 )
 
 
-@hypothesis_settings(deadline=None, max_examples=examples(50))
+@hypothesis_settings(max_examples=examples(50))
 @given(PASSES)
 def test_arms_are_counted_as_by_hand(passes: list[tuple[int, str, int, int | None]]) -> None:
     as_of, within = START + 14 * DAY, 7 * DAY
@@ -528,7 +528,7 @@ ROADS = st.lists(
 """Passes as (person, arm, day of entry, days to the goal, moves); moves as (campaign, from, why, days after entry)."""
 
 
-@hypothesis_settings(deadline=None, max_examples=examples(60))
+@hypothesis_settings(max_examples=examples(60))
 @given(ROADS)
 def test_arms_of_a_split_are_counted_as_by_hand(roads: list[tuple[Any, ...]]) -> None:
     as_of, within = clock.naive(START + 14 * DAY), 7 * DAY

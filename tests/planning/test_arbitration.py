@@ -734,7 +734,7 @@ def set_up(court: Court, case: Case, order: random.Random | None) -> None:
     court.parent = plan_of(NOW - DAY, {"said": (court.store.put(court.connection, "select * from said_given"),)})
 
 
-@settings(max_examples=examples(40), deadline=None)
+@settings(max_examples=examples(40))
 @given(case=cases, seed=st.integers(0, 99))
 def test_no_order_of_campaigns_limits_or_rows_changes_a_verdict(shared: Court, case: Case, seed: int) -> None:
     set_up(shared, case, None)
@@ -744,7 +744,7 @@ def test_no_order_of_campaigns_limits_or_rows_changes_a_verdict(shared: Court, c
     assert shared.judge() == expected
 
 
-@settings(max_examples=examples(40), deadline=None)
+@settings(max_examples=examples(40))
 @given(case=cases)
 def test_caps_are_what_going_through_each_persons_messages_one_by_one_gives(shared: Court, case: Case) -> None:
     set_up(shared, case, None)

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tailrace import ids
@@ -289,7 +289,7 @@ def ground() -> Ground:
     return Ground()
 
 
-@settings(max_examples=examples(25), deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(25))
 @given(tree=TREES, seed=st.integers(0, 2**32))
 def test_everybody_takes_the_one_path_that_a_walk_by_hand_takes(ground: Ground, tree: Steps, seed: int) -> None:
     steps = _named(tree, itertools.count())

@@ -62,7 +62,7 @@ NUMBERS = [0, 1, 62, 63, 64, 127, 128]
 MEMBERS = st.fixed_dictionaries(dict.fromkeys(NUMBERS, PEOPLE))
 
 
-@settings(max_examples=examples(30), deadline=None)
+@settings(max_examples=examples(30))
 @given(before=MEMBERS, after=MEMBERS, kept=st.sets(st.sampled_from(NUMBERS)), guarded=st.sets(st.sampled_from(NUMBERS)))
 def test_words_and_changes_are_what_set_arithmetic_says(
     before: dict[int, set[int]], after: dict[int, set[int]], kept: set[int], guarded: set[int]

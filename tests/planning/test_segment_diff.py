@@ -223,7 +223,7 @@ SNAPSHOTS = st.lists(
 )
 
 
-@settings(max_examples=examples(15), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(15), suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(SNAPSHOTS)
 def test_the_changes_are_what_set_arithmetic_says(tmp_path_factory, snapshots) -> None:  # type: ignore[no-untyped-def]
     world = World(tmp_path_factory.mktemp("world"))

@@ -115,7 +115,7 @@ moments = st.one_of(
 )
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(as_of=moments, zone=st.sampled_from(ZONES), window=st.none() | hours, quiet=st.none() | hours)
 def test_the_first_open_moment_is_the_one_that_walking_the_minutes_finds(
     duck: duckdb.DuckDBPyConnection, as_of: datetime, zone: str, window: Hours | None, quiet: Hours | None
@@ -130,7 +130,7 @@ def test_the_first_open_moment_is_the_one_that_walking_the_minutes_finds(
         assert found == expected
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(
     day=st.sampled_from(CHANGES) | st.dates(date(2026, 1, 1), date(2027, 12, 31)),
     shift=st.integers(-1, 1),
