@@ -159,6 +159,31 @@ def test_an_edit_of_a_segment_is_seen_before_it_is_built(day: Installation, tmp_
     assert "nothing_there" in broken.err
 
 
+def test_what_a_build_would_refuse_of_a_segment_its_preview_refuses(
+    day: Installation, tmp_path: Path, project: Edit
+) -> None:
+    name, path = "seg_activated", "models/segments/seg_activated.sql"
+    copy = project(path, "", "")
+    installation = day.copy(tmp_path / "data", copy)
+    everybody = "select person_id from {{ ref('dim_people') }}"
+    told = {}
+    for command, sql in (
+        ("preview", f"{everybody} union all {everybody}"),
+        ("diff", f"{everybody} union all select null"),
+        ("preview", "select user_id, person_id from {{ ref('dim_people') }}"),
+    ):
+        (copy / path).write_text(f"{sql}\n", encoding="utf-8")
+        done = call(installation, "segment", command, name)
+        assert done.code == 1
+        told[sql] = done.err
+
+    doubled, nobody, other = told.values()
+    n_people = call(day, "segment", "preview", name, "--json").json["people"]
+    assert f"people who stand in it more than once: {n_people:,}, such as " in doubled
+    assert "rows without a person_id: 1;" in nobody
+    assert "the first column is `user_id`; expected `person_id`" in other
+
+
 def test_live_is_taken_shown_and_given_up(day: Installation, tmp_path: Path) -> None:
     installation = day.copy(tmp_path / "data")
 

@@ -83,10 +83,10 @@ def preview(settings: Settings, name: str, as_of: datetime | None, limit: int) -
     _require(settings, name)
     as_of = _as_of(settings, as_of)
     with compiling.members(settings, name, as_of) as connection:
-        size = _one(connection, "select count(distinct person_id) from members")
+        size = _one(connection, "select count(*) from members")
         people = _one(connection, "select count(*) from warehouse.core.dim_people")
         sample = connection.execute(
-            "select distinct person_id from members order by person_id limit $limit", {"limit": limit}
+            "select person_id from members order by person_id limit $limit", {"limit": limit}
         ).fetchall()
     return Preview(name, as_of, size, people, size / people if people else None, [row[0] for row in sample])
 
@@ -107,7 +107,7 @@ def diff(settings: Settings, name: str, as_of: datetime | None, limit: int) -> D
         else:
             before = "select 0::bigint as person_id limit 0"
         connection.execute(f"create temp table held as {before}")
-        connection.execute("create temp table chosen as select distinct person_id from members")
+        connection.execute("create temp table chosen as select person_id from members")
         moves = {
             "entered": "select person_id from chosen where not exists (select 1 from held where"
             " held.person_id = chosen.person_id)",

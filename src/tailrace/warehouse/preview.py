@@ -14,6 +14,8 @@ from tailrace.settings import Settings
 from tailrace.warehouse import runner
 from tailrace.warehouse.wording import plain
 
+_REFUSED = "A run would refuse it, and leave the segment as it was."
+
 
 def refresh(settings: Settings) -> None:
     """Bring dbt's manifest up to date with the project's files. Raises DefinitionError when dbt cannot read them."""
@@ -26,8 +28,8 @@ def members(settings: Settings, name: str, as_of: datetime) -> Iterator[duckdb.D
 
     The authored SQL runs on a connection that reaches no file but the warehouse and whose settings are locked.
 
-    Raises BuildError when it does not run, DefinitionError when dbt cannot compile it, Busy when the warehouse is
-    being written.
+    Raises BuildError when it does not run or a build would refuse what it gives (the shape of a segment: one row per
+    person, person_id first), DefinitionError when dbt cannot compile it, Busy when the warehouse is being written.
     """
     compiled = runner.compile_model(settings, as_of, name)
     with engine.connect(settings) as connection:
@@ -38,4 +40,20 @@ def members(settings: Settings, name: str, as_of: datetime) -> Iterator[duckdb.D
             connection.execute(f"create temp table members as select * from (\n{compiled}\n)")
         except duckdb.Error as error:
             raise BuildError(f"{name} does not run: {plain(str(error))}") from error
+        _require_shape(connection, name)
         yield connection
+
+
+def _require_shape(connection: engine.Connection, name: str) -> None:
+    """Raise BuildError when `members` is not as `check_segment_shape` of the project wants it."""
+    first = engine.columns(connection, "members")[0]
+    if first != "person_id":
+        raise BuildError(f"{name}: the first column is `{first}`; expected `person_id`. {_REFUSED}")
+    doubled, one, nobody = engine.row(connection, engine.statement("tailrace.warehouse", "preview_shape"))
+    if doubled:
+        raise BuildError(
+            f"{name}: people who stand in it more than once: {doubled:,}, such as {one}; expected one row per person:"
+            f" is there a join with several rows of a person? {_REFUSED}"
+        )
+    if nobody:
+        raise BuildError(f"{name}: rows without a person_id: {nobody:,}; expected one in each. {_REFUSED}")
