@@ -109,7 +109,8 @@
 {% macro name_other_days_that_differ(which='1 = 1', rest=[]) -%}
     {%- if execute and is_incremental() -%}
         {%- set others = 'event_on not in (select event_on from days_to_write)' -%}
-        {%- if sums_of_others(this) != sums_of_others(ref('fct_events'), which, rest, of_events=true) -%}
+        {%- set written = 'event_on in (select event_on from days_to_write)' -%}
+        {%- if sums_of(this, [written]) != sums_of(ref('fct_events'), rest + [which ~ ' and ' ~ written], of_events=true) -%}
         insert into days_to_write
         select coalesce(held.event_on, counted.event_on) as event_on
         from (
@@ -155,29 +156,24 @@
     {%- endif -%}
 {%- endmacro %}
 
-{#- The number of events and their sums in the rows of `rows` that `which` is true of: [n_events, load_seq_sum, attributed_in_sum]. -#}
-{% macro sums_of(rows, which='1 = 1', of_events=false) -%}
+{#-
+    The number of events in `rows` and their sums, without the rows that one of the conditions `less` is true of, which are
+    counted apart: few are looked up sooner than most are left out. [n_events, load_seq_sum, attributed_in_sum]
+-#}
+{% macro sums_of(rows, less=[], of_events=false) -%}
     {%- set columns = ['count(*)', 'sum(load_seq)', 'sum(attributed_in)'] if of_events
         else ['sum(n_events)', 'sum(load_seq_sum)', 'sum(attributed_in_sum)'] -%}
-    {%- set found = run_query(
-        "select coalesce(" ~ columns | join(", 0), coalesce(") ~ ", 0) from " ~ rows ~ " where " ~ which
-    ) -%}
-    {{ return(found.rows[0].values() | map('int') | list) }}
-{%- endmacro %}
-
-{#-
-    The same of the days that are not in `days_to_write`, of the rows of `which`: all rows less the `rest` and less those days, for
-    few rows are looked up sooner than most are left out.
--#}
-{% macro sums_of_others(rows, which='1 = 1', rest=[], of_events=false) -%}
-    {%- set left = sums_of(rows, of_events=of_events) -%}
-    {%- for condition in rest + [which ~ ' and event_on in (select event_on from days_to_write)'] -%}
-        {%- set gone = sums_of(rows, condition, of_events) -%}
-        {%- for place in range(3) -%}
-            {%- do left.insert(place, left.pop(place) - gone[place]) -%}
-        {%- endfor -%}
-    {%- endfor -%}
-    {{ return(left) }}
+    {%- set query -%}
+        select coalesce(sum(n), 0), coalesce(sum(loads), 0), coalesce(sum(attributions), 0)
+        from (
+            select {{ columns[0] }} as n, {{ columns[1] }} as loads, {{ columns[2] }} as attributions from {{ rows }}
+            {%- for condition in less %}
+            union all
+            select -{{ columns | join(', -') }} from {{ rows }} where {{ condition }}
+            {%- endfor %}
+        ) as parts
+    {%- endset -%}
+    {{ return(run_query(query).rows[0].values() | map('int') | list) }}
 {%- endmacro %}
 
 {#- The number of this build among those that wrote days: what this incremental model writes has it in written_in. -#}
