@@ -171,9 +171,10 @@ def rehearse(message: Message, found: Analysis) -> RenderError | None:
     Return None when both get it, else the error. What type a field has is guessed from its use; a message passes
     when some guess works.
     """
+    renderer = Renderer()
     for fields in (found.required | found.optional, found.required):
         paths = {path for path in found.paths if path[:2] in fields} | fields
-        errors = [_try(message, _person(paths, found.kinds, sample)) for sample in _SAMPLES]
+        errors = [_try(renderer, message, _person(paths, found.kinds, sample)) for sample in _SAMPLES]
         if all(errors):
             return errors[0]
     return None
@@ -201,9 +202,9 @@ def _grown(tree: Mapping[str, Any], path: Path, kinds: Mapping[Path, str], sampl
     return [element] * (2 + max((int(step) for step in tree if step.isdigit()), default=0))
 
 
-def _try(message: Message, data: Mapping[str, Any]) -> RenderError | None:
+def _try(renderer: Renderer, message: Message, data: Mapping[str, Any]) -> RenderError | None:
     try:
-        Renderer().render(message.source(), data, message_key=message.message_key)
+        renderer.render(message.source(), data, message_key=message.message_key)
     except RenderError as error:
         return error
     return None
