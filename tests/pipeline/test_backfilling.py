@@ -76,16 +76,8 @@ def _state(installation: Installation) -> dict[str, Any]:
     return {"head": Store(installation.settings).head(), "landed": landed, "said": said}
 
 
-@pytest.mark.parametrize(
-    "point",
-    [
-        "apply.moved",
-        *(
-            pytest.param(point, marks=pytest.mark.torture)
-            for point in ("land.recorded", "land.moved", "publish.copied")
-        ),
-    ],
-)
+@pytest.mark.torture
+@pytest.mark.parametrize("point", ["land.recorded", "land.moved", "apply.moved", "publish.copied"])
 def test_killed_at_any_point_the_same_command_does_the_rest_and_says_what_it_found(
     behind: Company, done: tuple[Installation, dict[str, Any]], tmp_path: Path, point: str
 ) -> None:

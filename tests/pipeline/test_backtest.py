@@ -110,7 +110,8 @@ def _applied(installation: Installation) -> dict[datetime, Plan]:
     return {plan.as_of: plan for _, plan in store.chain(store.head()) if plan.cause == "scheduled"}
 
 
-@pytest.mark.parametrize("replayed_from", [1, pytest.param(0, marks=pytest.mark.torture)], ids=["the last two", "all"])
+@pytest.mark.torture
+@pytest.mark.parametrize("replayed_from", [1, 0], ids=["the last two", "all"])
 def test_over_days_that_were_run_its_decisions_are_those_that_were_applied_row_for_row(
     really_run: Installation, days: list[datetime], replayed_from: int
 ) -> None:
@@ -165,12 +166,14 @@ def _traces(installation: Installation) -> list[tuple[str, str]]:
     return said + [(str(path.relative_to(root)), hashlib.sha256(path.read_bytes()).hexdigest()) for path in kept]
 
 
+@pytest.mark.torture
 def test_neither_head_nor_the_journal_nor_any_other_file_is_touched(
     of_a_draft: tuple[Backtest, list[tuple[int, int]], bool],
 ) -> None:
     assert of_a_draft[2]
 
 
+@pytest.mark.torture
 def test_a_draft_is_replayed_as_if_it_were_live_and_the_report_says_so(
     of_a_draft: tuple[Backtest, list[tuple[int, int]], bool], days: list[datetime]
 ) -> None:
@@ -184,6 +187,7 @@ def test_a_draft_is_replayed_as_if_it_were_live_and_the_report_says_so(
     assert seen.really_sent == 0
 
 
+@pytest.mark.torture
 def test_its_counts_are_those_of_its_rows(of_a_draft: tuple[Backtest, list[tuple[int, int]], bool]) -> None:
     seen, _, _ = of_a_draft
     rows = seen.rows.to_pylist()
@@ -202,6 +206,7 @@ def test_its_counts_are_those_of_its_rows(of_a_draft: tuple[Backtest, list[tuple
     assert sum(step.because.get("defer frequency_cap", 0) for step in seen.messages) > 0, "the other one's mail counts"
 
 
+@pytest.mark.torture
 def test_the_base_rate_counts_only_whose_time_was_over(
     of_a_draft: tuple[Backtest, list[tuple[int, int]], bool], days: list[datetime]
 ) -> None:
@@ -238,6 +243,7 @@ def test_who_reaches_the_goal_as_they_enter_is_in_the_base_rate() -> None:
         assert found.fetchall() == [("at_once", True), ("on", False)]
 
 
+@pytest.mark.torture
 def test_before_anything_had_landed_there_is_nothing_to_replay(really_run: Installation, days: list[datetime]) -> None:
     with pytest.raises(DataError, match=r"nothing had landed by .*; expected a later start"):
         backtest(really_run.settings, "exports", [days[0] - timedelta(days=300)])

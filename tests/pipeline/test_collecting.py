@@ -103,13 +103,8 @@ def intents(settings: Settings) -> dict[str, int]:
         return journal.counts().messages
 
 
-@pytest.mark.parametrize(
-    "rebuilt",
-    [
-        pytest.param(False, id="warehouse as it was", marks=pytest.mark.torture),
-        pytest.param(True, id="warehouse built anew"),
-    ],
-)
+@pytest.mark.torture
+@pytest.mark.parametrize("rebuilt", [False, True], ids=["warehouse as it was", "warehouse built anew"])
 def test_the_next_day_is_planned_as_if_nothing_had_been_collected(
     days: Days, expected: str, tmp_path: Path, rebuilt: bool
 ) -> None:
@@ -234,6 +229,7 @@ def test_what_is_asked_of_the_time_before_says_that_it_is_gone(days: Days, tmp_p
     assert words in (installation.settings.reports / "latest.html").read_text()
 
 
+@pytest.mark.torture
 def test_what_is_still_to_be_delivered_is_delivered(days: Days, tmp_path: Path) -> None:
     never = days.copy(tmp_path / "none", "{plans: 1h, payloads: 1h}")
     waiting = intents(never.settings)["pending"]

@@ -8,7 +8,7 @@ import os
 import shutil
 import signal
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -328,6 +328,7 @@ def _removed(installation: Installation) -> list[str]:
 KEY = json.dumps({"user_id": USER}, separators=(",", ":"))
 
 
+@pytest.mark.torture
 def test_the_next_plan_lets_go_of_them_and_says_nothing_of_them(
     days: Days, next_day: Installation, tmp_path: Path
 ) -> None:
@@ -371,19 +372,13 @@ POINTS = (
 )  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    "points",
-    [
-        ("load_rewritten", "database_removed"),
-        pytest.param(POINTS, marks=pytest.mark.torture, id="every step"),
-    ],
-)
+@pytest.mark.torture
 def test_killed_step_after_step_it_ends_as_one_that_was_not(
-    days: Days, gone: tuple[Installation, Any], tmp_path: Path, points: Sequence[str]
+    days: Days, gone: tuple[Installation, Any], tmp_path: Path
 ) -> None:
     killed = days.installation.copy(tmp_path / "data")
     passed = []
-    for point in points:
+    for point in POINTS:
         done = killed.forked("erase", USER, "--reason", REASON, TAILRACE_CRASH_AT=f"erase.{point}")
         assert done.code in (0, -signal.SIGKILL), (point, done.err)
         if done.code == 0:

@@ -19,7 +19,7 @@ from tests.installation import PROJECT, Done, Installation, at, call
 from tests.torture import ground
 from tests.torture.post import Post
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.torture, pytest.mark.slow, pytest.mark.timeout(300)]
 
 CANARY = "canary-7f3a"
 ADDRESS = "canary-7f3a@canary.example"

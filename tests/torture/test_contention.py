@@ -15,7 +15,7 @@ from tests.conftest import Company
 from tests.installation import Installation, at, call
 from tests.torture import ground
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.torture, pytest.mark.slow, pytest.mark.timeout(300)]
 
 HOLD = "import duckdb, sys; c = duckdb.connect(sys.argv[1], read_only=len(sys.argv) > 2); print(1, flush=True); input()"
 LOCK = (
@@ -84,7 +84,7 @@ def test_while_a_run_is_under_way_nothing_else_that_plans_starts_and_nothing_cha
     assert ground.state(ours) == before
 
 
-@pytest.mark.parametrize("mode", ["writing", pytest.param("reading", marks=pytest.mark.torture)])
+@pytest.mark.parametrize("mode", ["writing", "reading"])
 def test_while_another_process_holds_the_warehouse_a_run_says_its_pid_and_nothing_is_half_done(
     company: Company, day: Installation, tmp_path: Path, mode: str
 ) -> None:
@@ -109,7 +109,6 @@ def test_while_another_process_holds_the_warehouse_a_run_says_its_pid_and_nothin
     assert ground.memory(ours)["head"] == ground.memory(day)["head"]
 
 
-@pytest.mark.torture
 def test_a_reader_of_the_published_copy_stops_no_run(company: Company, tmp_path: Path) -> None:
     ours = company.copy(tmp_path / "data")
     file = company.sample.daily[0]

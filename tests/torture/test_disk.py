@@ -17,6 +17,7 @@ from tests.installation import Done, Installation, at, call
 from tests.torture import ground
 
 pytestmark = [
+    pytest.mark.torture,
     pytest.mark.slow,
     pytest.mark.timeout(600),
     pytest.mark.skipif(os.geteuid() != 0 or shutil.which("mount") is None, reason="mounting a small disk needs root"),
@@ -101,7 +102,7 @@ def same(ours: Installation, control: Installation) -> bool:
     return here["head"] == there["head"] and here["loads"] == there["loads"] and names[0] == names[1]
 
 
-@pytest.mark.parametrize("free", [0, pytest.param(1024, marks=pytest.mark.torture)])
+@pytest.mark.parametrize("free", [0, 1024])
 def test_on_a_full_disk_a_run_fails_clearly_and_loses_nothing_and_works_once_there_is_room(
     company: Company, control: Installation, tmp_path: Path, free: int
 ) -> None:
@@ -126,9 +127,7 @@ def test_on_a_full_disk_a_run_fails_clearly_and_loses_nothing_and_works_once_the
         assert same(ours, control)
 
 
-@pytest.mark.parametrize(
-    "free", [pytest.param(0, marks=pytest.mark.torture), 40, pytest.param(300, marks=pytest.mark.torture)]
-)
+@pytest.mark.parametrize("free", [0, 40, 300])
 def test_when_the_disk_fills_up_after_planning_applying_and_delivering_lose_and_repeat_nothing(
     company: Company, control: Installation, planned: tuple[Installation, str], tmp_path: Path, free: int
 ) -> None:
@@ -157,7 +156,6 @@ def test_when_the_disk_fills_up_after_planning_applying_and_delivering_lose_and_
         assert "rejected" not in {row["outcome"] for row in outcomes}
 
 
-@pytest.mark.torture
 def test_a_data_directory_that_cannot_be_written_to_is_a_clear_error(
     company: Company, control: Installation, tmp_path: Path
 ) -> None:

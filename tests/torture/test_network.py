@@ -18,7 +18,7 @@ from tests.installation import ROOT, at
 from tests.torture import ground
 from tests.torture.post import Post
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.torture, pytest.mark.slow, pytest.mark.timeout(300)]
 
 DONE = (0, 3)
 
@@ -122,7 +122,6 @@ def test_every_command_of_a_day_contacts_loopback_only_and_telemetry_is_off(
         assert child["telemetry"] == {"DO_NOT_TRACK": "1", "DBT_SEND_ANONYMOUS_USAGE_STATS": "false"}
 
 
-@pytest.mark.torture
 @pytest.mark.skipif(shutil.which("unshare") is None or os.geteuid() != 0, reason="needs root and unshare")
 def test_a_day_works_on_a_machine_without_any_network(company: Company, tmp_path: Path) -> None:
     ours = company.copy(tmp_path / "data")

@@ -15,7 +15,7 @@ from tests.conftest import Company
 from tests.installation import Done, Installation, at, call
 from tests.torture import ground
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.torture, pytest.mark.slow, pytest.mark.timeout(900)]
 
 NEWCOMERS = 6
 CHURNED = "seg_churned_winback_eligible"
@@ -95,13 +95,8 @@ def twin(company: Company, day: Installation, tmp_path_factory: pytest.TempPathF
     ("model", "old", "new", "everybody_waits"),
     [
         ("dim_people", "left join profiles on people.person_id", "inner join profiles on -people.person_id", True),
-        pytest.param(
-            *("dim_person_features", "from known", "from known where person_id < 0", True), marks=pytest.mark.torture
-        ),
-        pytest.param(
-            *("sync_webhook__power_users", "on segment.person_id", "on -segment.person_id", False),
-            marks=pytest.mark.torture,
-        ),
+        ("dim_person_features", "from known", "from known where person_id < 0", True),
+        ("sync_webhook__power_users", "on segment.person_id", "on -segment.person_id", False),
     ],
 )
 def test_an_edited_model_that_matches_nobody_messages_nobody_and_removes_nobody_nor_does_mending_it(
