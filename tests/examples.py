@@ -17,6 +17,6 @@ def register() -> None:
     settings.load_profile("default")
 
 
-def examples(most: int) -> int:
-    """Return `most` in `make torture`, and a quarter of it otherwise."""
-    return most if settings.get_current_profile_name() == THOROUGH else -(-most // SHARE)
+def examples(most: int, share: int = SHARE) -> int:
+    """Return `most` in `make torture`, and a quarter of it, or another share, otherwise."""
+    return most if settings.get_current_profile_name() == THOROUGH else -(-most // share)

@@ -8,7 +8,7 @@ from typing import Any
 
 import duckdb
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tailrace.campaigns import amounts
@@ -205,6 +205,10 @@ def test_a_property_name_is_only_ever_a_name(name: str) -> None:
 
 
 @given(st.text(alphabet=string.printable, max_size=40))
+@example("@<A")
+@example("@")
+@example("a = -")
+@example("not")
 def test_no_text_makes_anything_but_a_boolean_or_a_clear_error(where: str) -> None:
     try:
         compiled = compile_where(where)

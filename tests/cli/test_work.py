@@ -81,6 +81,7 @@ def test_a_plan_whose_inputs_moved_is_not_applied(company: Company, planned: Pla
 
 
 @pytest.mark.slow
+@pytest.mark.torture
 def test_a_tripped_guard_is_told_listed_and_released_once(
     company: Company, day: Installation, next_day: str, tmp_path: Path, project: Edit
 ) -> None:

@@ -29,7 +29,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore:Generating ov
 
 
 # 30 people in three campaigns are 90 walks over four to seven runs: 24 draws are 2,160 walks, looked at 12,000 times.
-@settings(max_examples=examples(24), suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(24, share=8), suppress_health_check=list(HealthCheck))
 @given(cases())
 def test_engine_and_simulator_agree_on_every_pass_move_verdict_and_act(case: Case) -> None:
     with tempfile.TemporaryDirectory() as root, patch.object(exits, "FEW", case.few):

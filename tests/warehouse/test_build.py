@@ -253,7 +253,8 @@ def test_a_build_that_does_not_end_leaves_no_stamp_of_the_one_before(
     assert read_generation(started.settings) is None
 
 
-@pytest.mark.parametrize("table", ["fct_events", pytest.param("dim_people", marks=pytest.mark.torture)])
+@pytest.mark.torture
+@pytest.mark.parametrize("table", ["fct_events", "dim_people"])
 def test_a_build_killed_while_dbt_works_is_green_and_complete_when_run_again(
     parsed: Settings, tmp_path: Path, cast: Built, table: str
 ) -> None:

@@ -53,6 +53,10 @@ _FUNCTIONS: dict[type[exp.Expr], tuple[str, Kind, Kind]] = {
     exp.Abs: ("abs", "number", "number"),
 }
 FUNCTIONS = ("lower", "upper", "trim", "length", "abs", "coalesce")
+_NO_CONDITION = (
+    "this is not a condition; expected something like `plan = 'pro' and mrr >= 50`"
+    " (text in single quotes, a name with spaces in double quotes)"
+)
 
 
 ODD_NAME = "is too long or has quotes, backslashes or control characters"
@@ -95,13 +99,13 @@ def compile_where(text: str, known: Collection[str] | None = None, *, source: So
     except SqlglotError as error:
         details = getattr(error, "errors", None) or [{}]
         line = int(details[0].get("line") or 1)
-        raise ConditionError(
-            "this is not a condition; expected something like `plan = 'pro' and mrr >= 50`"
-            " (text in single quotes, a name with spaces in double quotes)",
-            line,
-        ) from None
+        raise ConditionError(_NO_CONDITION, line) from None
     except RecursionError:
         raise ConditionError("the condition is nested too deeply") from None
+    # It is lenient about a sign that nothing follows.
+    lacking = next((node for node in tree.walk() if node.error_messages()), None)
+    if lacking is not None:
+        raise ConditionError(_NO_CONDITION, _line(lacking))
     compiler = _Compiler(known, source)
     sql = compiler.truth(tree, 0)
     if not compiler.lines:
