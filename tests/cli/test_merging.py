@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
+
 from tailrace import engine, ids
 from tailrace.planning.store import Store
 from tests.cli.conftest import people
@@ -18,6 +20,7 @@ def user_ids(day: Installation, *keys: int) -> list[str]:
     return [dict(rows)[key] for key in keys]
 
 
+@pytest.mark.torture
 def test_a_merge_is_listed_with_what_it_does_to_messages_and_told_under_both_ids(
     day: Installation, next_day: str, tmp_path: Path
 ) -> None:

@@ -72,6 +72,7 @@ def records(world: World) -> list[object]:
     return [load.model_dump(exclude=files) for load in loads(world.settings)]
 
 
+@pytest.mark.torture
 def test_killed_at_random_instants_the_store_ends_as_if_nothing_happened(make_world: Callable[[str], World]) -> None:
     chance = random.Random(20261121)
     worlds = {name: make_world(name) for name in ("calm", "killed")}

@@ -170,6 +170,7 @@ def test_a_retry_lands_from_several_files(world: World) -> None:
     }  # fmt: skip
 
 
+@pytest.mark.torture
 @pytest.mark.parametrize("at", ["land.staged", "land.recorded", "land.moved"])
 def test_killed_with_whole_pieces_the_store_ends_as_if_nothing_happened(
     make_world: Callable[[str], World], at: str

@@ -194,6 +194,7 @@ def test_whom_the_warehouse_does_not_know_is_counted(installation: Installation,
     assert ask(installation, file(TWO)).unknown == 1
 
 
+@pytest.mark.torture
 @pytest.mark.parametrize("point", ["broadcast.begun", "land.staged", "land.recorded", "land.moved"])
 def test_killed_in_the_middle_and_run_again_everybody_is_asked_for_once(
     installation: Installation, file: Callable[..., Path], point: str

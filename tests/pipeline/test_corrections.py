@@ -64,6 +64,7 @@ def _applied(installation: Installation, both: Both) -> dict[str, Any]:
     return {row["intent_id"]: row["applied_at"] for row in rows if row["applied_at"] >= clock.naive(both.days[0])}
 
 
+@pytest.mark.torture
 def test_it_names_exactly_what_an_installation_that_heard_in_time_sent_otherwise(
     both: Both, seen: tuple[Corrections, list[tuple[int, int]], bool]
 ) -> None:
@@ -77,6 +78,7 @@ def test_it_names_exactly_what_an_installation_that_heard_in_time_sent_otherwise
     }
 
 
+@pytest.mark.torture
 def test_each_kind_is_told_with_person_campaign_and_step(
     both: Both, seen: tuple[Corrections, list[tuple[int, int]], bool]
 ) -> None:
@@ -97,6 +99,7 @@ def test_each_kind_is_told_with_person_campaign_and_step(
     assert (seen[0].runs, seen[0].first, seen[0].last) == (2, both.days[0], both.days[1])
 
 
+@pytest.mark.torture
 def test_it_sends_nothing_and_leaves_everything_as_it_was(
     seen: tuple[Corrections, list[tuple[int, int]], bool],
 ) -> None:
@@ -143,6 +146,7 @@ def test_the_rows_are_listed_to_a_file_and_that_is_kept(both: Both, tmp_path: Pa
     assert (kept["remedy"], kept["reason"]) == ("listed", f"{len(rows)} rows to rows.csv")
 
 
+@pytest.mark.torture
 def test_that_nothing_is_to_be_done_is_kept_with_who_and_why(both: Both, tmp_path: Path) -> None:
     installation = both.late.copy(tmp_path / "data")
     load = both.result.steps["backfill"]["load"]
@@ -204,6 +208,7 @@ def _intents(installation: Installation) -> list[dict[str, Any]]:
         return list(journal.mirror("intents", 0).to_pylist())
 
 
+@pytest.mark.torture
 def test_of_events_that_no_run_has_come_after_there_is_nothing_to_correct(both: Both, tmp_path: Path) -> None:
     installation = both.late.copy(tmp_path / "data")
     after = both.days[1].replace(hour=23, minute=30)
@@ -216,6 +221,7 @@ def test_of_events_that_no_run_has_come_after_there_is_nothing_to_correct(both: 
     assert "there is nothing" in report.assumed[0]
 
 
+@pytest.mark.torture
 def test_a_backfill_that_is_not_there_is_named_with_the_nearest(both: Both) -> None:
     known = backfills(both.late.settings)[0].id
     with pytest.raises(DataError, match=f"there is none; .* Did you mean `{known}`"):

@@ -27,6 +27,7 @@ def _shuffled(company: Company, root: Path) -> Installation:
     return shuffled
 
 
+@pytest.mark.torture
 def test_the_order_of_files_and_rows_and_the_threads_do_not_change_the_plan(
     company: Company, day: Installation, tmp_path: Path
 ) -> None:

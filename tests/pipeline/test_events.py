@@ -185,6 +185,7 @@ def test_a_contract_without_a_limit_changes_no_plan(own: Installation) -> None:
     assert load_definitions(own.settings).late == {"signed_up": timedelta(hours=1)}
 
 
+@pytest.mark.torture
 def test_what_new_loads_broke_is_said_by_plan_run_and_report_and_no_more_afterwards(
     company: Company, tmp_path: Path
 ) -> None:

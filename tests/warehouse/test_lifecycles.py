@@ -8,6 +8,7 @@ from random import Random
 from typing import Any
 
 import duckdb
+import pytest
 
 from tailrace import clock
 from tailrace.settings import Settings
@@ -54,6 +55,7 @@ def lived(random: Random, user: str) -> list[dict[str, Any]]:
     return events
 
 
+@pytest.mark.torture
 def test_people_who_go_on_have_the_periods_of_a_life_told_at_once(started: Built, tmp_path: Path) -> None:
     random = Random(20261122)
     events = [event for number in range(400) for event in lived(random, f"user-{number}")]

@@ -192,6 +192,7 @@ def test_a_warning_that_is_to_be_an_error_is_one(tmp_path: Path) -> None:
     assert "careful" in said
 
 
+@pytest.mark.torture
 def test_a_project_that_dbt_knows_builds_as_one_that_it_reads(started: Built) -> None:
     settings = started.settings
 
@@ -209,6 +210,7 @@ def test_a_project_that_dbt_knows_builds_as_one_that_it_reads(started: Built) ->
     assert runner.manifest_path(settings).read_bytes() == manifest
 
 
+@pytest.mark.torture
 def test_what_fails_in_a_known_project_is_named_as_in_one_that_dbt_reads(
     started: Built, project: Callable[[dict[str, str]], Path]
 ) -> None:
