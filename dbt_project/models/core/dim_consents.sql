@@ -122,6 +122,16 @@ addressed as (
             and (addresses.until is null or words.said_at < addresses.until)
 ),
 
+-- Where one can be reached: the inbox (a:) and the number (n:).
+reached as (
+    {%- for prefix, channel in [('a:', 'email'), ('n:', 'sms'), ('n:', 'whatsapp')] %}
+    select
+        '{{ prefix }}' as prefix,
+        '{{ channel }}' as channel
+    {{ "union all" if not loop.last }}
+    {%- endfor %}
+),
+
 -- A word counts for whoever spoke it (p:), and on the channels that go there for the inbox (a:) or number (n:) that it was
 -- spoken about.
 subjects as (
@@ -135,22 +145,21 @@ subjects as (
         said_at
     from words
     where person_id is not null
-    {%- for prefix, channel in [('a:', 'email'), ('n:', 'sms'), ('n:', 'whatsapp')] %}
 
     union all
 
     select
-        subject,
-        '{{ channel }}' as channel,
-        topic,
-        source,
-        kind,
-        word,
-        said_at
+        addressed.subject,
+        reached.channel,
+        addressed.topic,
+        addressed.source,
+        addressed.kind,
+        addressed.word,
+        addressed.said_at
     from addressed
-    where subject like '{{ prefix }}%'
-        and channel in ('', '{{ channel }}')
-    {%- endfor %}
+    inner join reached
+        on addressed.subject like reached.prefix || '%'
+            and addressed.channel in ('', reached.channel)
 ),
 
 standing as (
