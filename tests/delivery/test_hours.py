@@ -11,6 +11,7 @@ import pytest
 from delivery_world import T0
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.examples import examples
 
 from tailrace.delivery.hours import is_open
 from tailrace.planning.zones import define_time
@@ -85,7 +86,7 @@ def is_open_to_planning(connection: duckdb.DuckDBPyConnection, hours: dict[str, 
     return bool(found[0])
 
 
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 @given(
     st.sampled_from(ZONES),
     st.none() | spans,

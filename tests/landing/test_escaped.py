@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from tailrace import engine
 from tailrace.landing import exact
+from tests.examples import examples
 from tests.landing.conftest import World, call, compact
 
 LONG = "1.1000000000000000055"
@@ -104,7 +105,7 @@ VALUE = st.recursive(
 )
 
 
-@settings(max_examples=400)
+@settings(max_examples=examples(400))
 @given(values=st.lists(st.tuples(SPACE, VALUE, SPACE).map("".join), min_size=1, max_size=5))
 def test_a_line_that_the_screen_lets_pass_has_no_number_that_would_change(connection: Any, values: list[str]) -> None:
     line = "{" + ",".join(f'"k{n}":{value}' for n, value in enumerate(values)) + "}"

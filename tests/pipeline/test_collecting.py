@@ -124,6 +124,7 @@ def test_the_next_day_is_planned_as_if_nothing_had_been_collected(
     assert next_day(installation, days) == expected
 
 
+@pytest.mark.torture
 def test_a_build_that_may_see_a_part_of_a_pack_sees_that_part(days: Days, tmp_path: Path) -> None:
     installation = days.copy(tmp_path)
     collect(installation, days.at[2])
@@ -138,6 +139,7 @@ def test_a_build_that_may_see_a_part_of_a_pack_sees_that_part(days: Days, tmp_pa
     assert seen == held == {load.load_id: load.landed for load in some if load.landed}
 
 
+@pytest.mark.torture
 def test_what_is_known_of_a_person_at_a_plan_has_no_event_of_a_load_that_the_plan_had_not_seen(
     days: Days, tmp_path: Path
 ) -> None:
@@ -202,6 +204,7 @@ def test_what_is_asked_of_the_time_that_is_kept_is_answered_as_before(days: Days
     assert "what was personal in it, payloads above all, was collected by gc on" in said
 
 
+@pytest.mark.torture
 def test_what_is_asked_of_the_time_before_says_that_it_is_gone(days: Days, tmp_path: Path) -> None:
     installation = days.copy(tmp_path, "{plans: 1d}")
     person = _person(installation)
@@ -253,6 +256,7 @@ POINTS = ("recorded", "plan_removed", "plans_durable", "object_removed", "object
           "leftover_removed", "unpacked", "unpacked:4")  # fmt: skip
 
 
+@pytest.mark.torture
 @pytest.mark.parametrize(
     "points",
     [
@@ -293,6 +297,7 @@ def _stores(installation: Installation) -> dict[str, str]:
     }
 
 
+@pytest.mark.torture
 def test_gc_waits_for_nobody_and_says_who_works(days: Days, tmp_path: Path) -> None:
     installation = days.copy(tmp_path, "{plans: 1d}")
     before = _stores(installation)
@@ -305,12 +310,14 @@ def test_gc_waits_for_nobody_and_says_who_works(days: Days, tmp_path: Path) -> N
     assert _stores(installation) == before
 
 
+@pytest.mark.torture
 def test_a_delivery_may_be_under_way(days: Days, tmp_path: Path) -> None:
     installation = days.copy(tmp_path, "{plans: 1d}")
     with durable.exclusive(installation.settings.deliver_lock, "delivery"):
         assert call(installation, "gc", "--as-of", clock.iso(days.at[2])).code == 0
 
 
+@pytest.mark.torture
 @pytest.mark.parametrize("lost", ["journal.sqlite*", "journal*"], ids=["the journal is", "its copy is too"])
 def test_nothing_is_collected_while_the_journal_cannot_say_what_is_to_be_delivered(
     days: Days, tmp_path: Path, lost: str
@@ -326,6 +333,7 @@ def test_nothing_is_collected_while_the_journal_cannot_say_what_is_to_be_deliver
     assert _stores(installation) == before
 
 
+@pytest.mark.torture
 def test_scratch_loses_what_nobody_has_written_to_for_a_day(days: Days, tmp_path: Path) -> None:
     installation = days.copy(tmp_path)
     scratch = installation.settings.scratch
@@ -345,6 +353,7 @@ def test_scratch_loses_what_nobody_has_written_to_for_a_day(days: Days, tmp_path
     }  # fmt: skip
 
 
+@pytest.mark.torture
 def test_it_says_what_went_what_stays_and_why(days: Days, tmp_path: Path) -> None:
     installation = days.copy(tmp_path, "{plans: 1d}")
     line = ("gc", "--as-of", clock.iso(days.at[2]))

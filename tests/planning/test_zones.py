@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tailrace.planning import zones
+from tests.examples import examples
 
 MINUTE = timedelta(minutes=1)
 
@@ -115,7 +116,7 @@ moments = st.one_of(
 )
 
 
-@settings(max_examples=100)
+@settings(max_examples=examples(100))
 @given(as_of=moments, zone=st.sampled_from(ZONES), window=st.none() | hours, quiet=st.none() | hours)
 def test_the_first_open_moment_is_the_one_that_walking_the_minutes_finds(
     duck: duckdb.DuckDBPyConnection, as_of: datetime, zone: str, window: Hours | None, quiet: Hours | None
@@ -130,7 +131,7 @@ def test_the_first_open_moment_is_the_one_that_walking_the_minutes_finds(
         assert found == expected
 
 
-@settings(max_examples=100)
+@settings(max_examples=examples(100))
 @given(
     day=st.sampled_from(CHANGES) | st.dates(date(2026, 1, 1), date(2027, 12, 31)),
     shift=st.integers(-1, 1),

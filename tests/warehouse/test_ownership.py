@@ -113,6 +113,7 @@ def test_another_owner_counts_for_what_landed_long_before_him_and_without_one_al
     assert violations(none) == []
 
 
+@pytest.mark.torture
 def test_a_build_with_the_same_owners_is_a_quiet_one(owned: Built, tmp_path: Path) -> None:
     again = build(owned.copy(tmp_path / "data").settings, LATER, owned.loads, owners=OWNERS)
     assert again.n_models < owned.generation.n_models
