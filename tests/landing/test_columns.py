@@ -82,7 +82,7 @@ def test_a_condition_finds_the_rows_of_a_constant_or_none(
 
 def test_other_readers_read_the_same(path: Path, connection: duckdb.DuckDBPyConnection) -> None:
     Columns(path).become(WANTED)
-    said = connection.execute(f"from '{path}' order by i").to_arrow_table()
+    said = connection.sql(f"from '{path}' order by i").to_arrow_table()
     assert pq.read_table(path).sort_by("i").equals(said)
     assert polars.read_parquet(path).sort("i").equals(polars.DataFrame(said))
 
@@ -130,11 +130,20 @@ def test_what_is_no_footer_is_refused(path: Path, tmp_path: Path) -> None:
             Columns(other)
 
 
-@pytest.mark.parametrize("nullable", [True, False])
-def test_columns_that_our_pages_do_not_fit_are_refused(tmp_path: Path, nullable: bool) -> None:
-    kind = pa.struct([("x", pa.int64())]) if nullable else pa.int64()
-    values = [{"x": 1}] if nullable else [1]
+def test_a_column_that_lacks_no_value_may_be_required(tmp_path: Path) -> None:
+    path = tmp_path / "required.parquet"
+    schema = pa.schema([pa.field("a", pa.int64(), nullable=False), pa.field("b", pa.string(), nullable=False)])
+    pq.write_table(pa.table([[1, 2], ["x", "y"]], schema=schema), path)
+    Columns(path).become([Constant("load", "b", "0123"), "a", Constant("seq", "a", 7)])
+    expected = [("0123", 1, 7), ("0123", 2, 7)]
+    assert duckdb.execute(f"from '{path}' order by a").fetchall() == expected
+    assert [tuple(row.values()) for row in pq.read_table(path).to_pylist()] == expected
+    assert polars.read_parquet(path).rows() == expected
+
+
+@pytest.mark.parametrize("column", [pa.array([{"x": 1}]), pa.array([[1]])], ids=["struct", "list"])
+def test_columns_that_have_columns_are_refused(tmp_path: Path, column: pa.Array) -> None:
     path = tmp_path / "other.parquet"
-    pq.write_table(pa.table([values], schema=pa.schema([pa.field("a", kind, nullable=nullable)])), path)
-    with pytest.raises(ValueError, match="required"):
+    pq.write_table(pa.table({"a": column}), path)
+    with pytest.raises(ValueError, match="has columns"):
         Columns(path)

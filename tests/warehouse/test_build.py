@@ -46,7 +46,7 @@ def rows(settings: Settings, schema: str, table: str) -> list[tuple[object, ...]
     connection = duckdb.connect(str(settings.warehouse), read_only=True)
     try:
         # Which build wrote a row is no part of what it says.
-        said = f"select columns(name -> name <> 'written_in') from {schema}.{table}"
+        said = f"select columns(lambda name: name <> 'written_in') from {schema}.{table}"
         return sorted(connection.execute(said).fetchall(), key=repr)
     finally:
         connection.close()

@@ -16,7 +16,7 @@ from tailrace.landing.thrift import BINARY, I32, I64, LIST, STRUCT, Struct, read
 
 _MAGIC = b"PAR1"
 _BOOLEAN = 0
-_OPTIONAL = 1
+_OPTIONAL, _REPEATED = 1, 2
 _PLAIN, _RLE, _RLE_DICTIONARY = 0, 3, 8
 _DATA_PAGE, _DICTIONARY_PAGE = 0, 2
 
@@ -62,9 +62,8 @@ class Columns:
             self._groups: list[Struct] = self._footer[4][1][1]
         except (KeyError, TypeError) as error:
             raise ValueError("the footer is not one of Parquet") from error
-        # Flat, and a value may be absent: so are all that DuckDB writes, and so are our pages.
-        if any(5 in each or each[3][1] != _OPTIONAL for each in columns) or len(self._schema) != len(columns):
-            raise ValueError("a column has columns, is required, or stands there twice")
+        if any(5 in each or each[3][1] == _REPEATED for each in columns) or len(self._schema) != len(columns):
+            raise ValueError("a column has columns, repeats, or stands there twice")
 
     @property
     def rows(self) -> int:
@@ -112,7 +111,8 @@ class Columns:
     def _element(self, column: str | Constant) -> Struct:
         if isinstance(column, str):
             return self._schema[column]
-        return {**self._schema[column.like], 4: (BINARY, column.name.encode())}
+        # In our pages a value may be absent, also where DuckDB 2.0 knows that none of `like` is.
+        return {**self._schema[column.like], 3: (I32, _OPTIONAL), 4: (BINARY, column.name.encode())}
 
     @staticmethod
     def _chunks(group: Struct) -> dict[str, Struct]:
