@@ -107,12 +107,11 @@ def diff(settings: Settings, name: str, as_of: datetime | None, limit: int) -> D
         else:
             before = "select 0::bigint as person_id limit 0"
         connection.execute(f"create temp table held as {before}")
-        connection.execute("create temp table chosen as select person_id from members")
         moves = {
-            "entered": "select person_id from chosen where not exists (select 1 from held where"
-            " held.person_id = chosen.person_id)",
-            "left": "select person_id from held where not exists (select 1 from chosen where"
-            " chosen.person_id = held.person_id)",
+            "entered": "select person_id from members where not exists (select 1 from held where"
+            " held.person_id = members.person_id)",
+            "left": "select person_id from held where not exists (select 1 from members where"
+            " members.person_id = held.person_id)",
         }
         counts = {move: _one(connection, f"select count(*) from ({query})") for move, query in moves.items()}
         samples = {
@@ -123,7 +122,7 @@ def diff(settings: Settings, name: str, as_of: datetime | None, limit: int) -> D
             name=name,
             as_of=as_of,
             before=_one(connection, "select count(*) from held"),
-            after=_one(connection, "select count(*) from chosen"),
+            after=_one(connection, "select count(*) from members"),
             n_entered=counts["entered"],
             n_left=counts["left"],
             entered=samples["entered"],
