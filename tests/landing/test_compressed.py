@@ -62,6 +62,16 @@ def test_all_parts_of_a_file_are_read_wherever_a_part_ends(world: World, kind: s
     assert world.land(put(world, kind, b"".join(parts))).landed == 300
 
 
+@pytest.mark.parametrize("packing", PACKED)
+def test_all_parts_are_read_when_each_is_larger_than_a_piece(
+    world: World, monkeypatch: pytest.MonkeyPatch, packing: str
+) -> None:
+    monkeypatch.setattr("tailrace.landing.chunks.CHUNK", 1000)
+    lines = rows("segment", 300)
+    parts = [PACKED[packing](b"".join(part)) for part in (lines[:100], lines[100:101], lines[101:])]
+    assert world.land(put(world, "segment", b"".join(parts))).landed == 300
+
+
 def test_frames_that_hold_nothing_are_nothing(world: World) -> None:
     first, second = (zstd(b"".join(part)) for part in (rows("segment", 20)[:10], rows("segment", 20)[10:]))
     assert world.land(put(world, "segment", SKIPPABLE + first + SKIPPABLE + second + SKIPPABLE)).landed == 20

@@ -147,7 +147,8 @@ def _gunzipped(block: bytes, raw: _Hashing, path: Path) -> Iterator[bytes]:
 
 
 def _unzipped(unzip: zlib._Decompress, block: bytes) -> Iterator[bytes]:
-    while block:
+    # What follows the end is in `unused_data`, and it would stay in `unconsumed_tail` for ever.
+    while block and not unzip.eof:
         yield unzip.decompress(block, CHUNK)
         block = unzip.unconsumed_tail
 
