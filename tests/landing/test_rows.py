@@ -189,3 +189,18 @@ def test_a_file_that_is_no_parquet_is_refused(world: World, content: bytes) -> N
     path.write_bytes(content)
     with pytest.raises(DataError, match=r"x_accounts\.parquet"):
         world.land(path, source="shop")
+
+
+def test_a_line_is_judged_by_the_mapping_of_its_own_file(world: World) -> None:
+    """An id has one spelling: 1.5 and 1.50 were one person under two names, whatever the file read after it maps."""
+    world.contract(
+        "app",
+        "format: jsonl\ntables:\n"
+        '  "*_paid.jsonl": {type: track, event: event, user_id: who, timestamp: at}\n'
+        '  "*_people.jsonl": {type: identify, user_id: customer, timestamp: at}\n',
+    )
+    paid, people = world.folder / "a_paid.jsonl", world.folder / "b_people.jsonl"
+    paid.write_bytes(b'{"event":"Paid","who":1.50,"at":"2026-10-01T08:00:00Z"}\n')
+    people.write_bytes(b'{"customer":"u1","who":1.50,"at":"2026-10-01T08:00:00Z"}\n')
+    done = world.land(paid, people)
+    assert (done.landed, done.reasons) == (1, {"id_not_exact": 1})

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
+import io
 import re
-import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
 import pyarrow as pa
+from isal import igzip, isal_zlib
 
 from tailrace.errors import DataError
 
@@ -96,27 +98,29 @@ class _Hashing:
         return block
 
 
-class _Again:
-    """A file whose first bytes were read and come once more; what Arrow asks of a file."""
-
-    closed = False
+class _Again(io.RawIOBase):
+    """A file whose first bytes were read and come once more."""
 
     def __init__(self, first: bytes, rest: _Hashing) -> None:
         self._first, self._rest = first, rest
 
-    def read(self, size: int) -> bytes:
-        block, self._first = self._first[:size], self._first[size:]
-        return block or self._rest.read(size)
+    def readable(self) -> bool:
+        """Say that it can be read."""
+        return True
 
-    def close(self) -> None:
-        """Leave the file to who opened it."""
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+        """Fill the buffer, or some of it; 0 is the end."""
+        block, self._first = self._first[: len(buffer)], self._first[len(buffer) :]
+        block = block or self._rest.read(len(buffer))
+        buffer[: len(block)] = block
+        return len(block)
 
 
 def _plain(raw: _Hashing, path: Path) -> Iterator[bytes]:
     """Yield the content, decompressed when it is gz or zstd."""
     block = raw.read(CHUNK)
     if block.startswith(_GZ):
-        yield from _gunzipped(block, raw, path)
+        yield from _gunzipped(_Again(block, raw), path)
     elif block.startswith(_ZSTD) or _SKIPPABLE.match(block):
         yield from _zstd(_Again(block, raw), path)
     else:
@@ -131,26 +135,14 @@ def _plain(raw: _Hashing, path: Path) -> Iterator[bytes]:
             block = raw.read(CHUNK)
 
 
-def _gunzipped(block: bytes, raw: _Hashing, path: Path) -> Iterator[bytes]:
-    unzip = zlib.decompressobj(wbits=31)
+def _gunzipped(raw: _Again, path: Path) -> Iterator[bytes]:
+    """Yield what all parts hold, however large each is; a part says itself whether it is whole."""
     try:
-        while block:
-            yield from _unzipped(unzip, block)
-            while unzip.eof and (more := unzip.unused_data.lstrip(b"\x00")):
-                unzip = zlib.decompressobj(wbits=31)
-                yield from _unzipped(unzip, more)
-            block = raw.read(CHUNK)
-    except zlib.error as error:
+        with igzip.open(raw) as stream:
+            while block := stream.read(CHUNK):
+                yield block
+    except (gzip.BadGzipFile, EOFError, isal_zlib.error) as error:  # type: ignore[misc] # its stub has no class here
         raise _damaged(path, "gz") from error
-    if not unzip.eof:
-        raise _damaged(path, "gz")
-
-
-def _unzipped(unzip: zlib._Decompress, block: bytes) -> Iterator[bytes]:
-    # What follows the end is in `unused_data`, and it would stay in `unconsumed_tail` for ever.
-    while block and not unzip.eof:
-        yield unzip.decompress(block, CHUNK)
-        block = unzip.unconsumed_tail
 
 
 def _zstd(raw: _Again, path: Path) -> Iterator[bytes]:

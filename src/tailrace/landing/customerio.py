@@ -63,7 +63,7 @@ class CustomerioStage(Stage):
     def _filled(self, name: str, **extra: str) -> str:
         return super()._filled(name, **extra, **(self._extra if name == self.reading else {}))
 
-    def _verdict(self, raw: bytes, batches: bool) -> exact.Verdict:
+    def _verdict(self, file_no: int, raw: bytes, batches: bool) -> exact.Verdict:
         verdict = exact.judge(raw, ids=_TEXTS, batches=False)
         if verdict.reason is not None:
             return verdict

@@ -109,6 +109,10 @@ class Expressions:
 class MappedStage(Stage):
     """What the three mapped formats have in common: a mapping by file name, checked against the file's columns."""
 
+    def __init__(self, settings: Settings, contract: Contract) -> None:
+        super().__init__(settings, contract)
+        self._ids: dict[int, tuple[str, ...]] = {}
+
     def mapping(self, path: Path) -> Mapping:
         """Return the mapping for a file."""
         found = self.contract.mapping_for(path.name)
@@ -298,7 +302,7 @@ class JsonlStage(MappedStage):
             return f"nullif(s.{engine.identifier(name)} ->> '$', '')"
 
         made = Expressions(self._mapping, text, lambda name: f"s.{engine.identifier(name)}")
-        ids = " or ".join(f"maybe_not_text({text(name)})" for name in self._id_columns()) or "false"
+        ids = " or ".join(f"maybe_not_text({text(name)})" for name in _id_columns(self._mapping)) or "false"
         extra = {
             "raw": "l",
             "is_odd": "s is null or body is null or not starts_with(body, '{') or maybe_unsound(body)"
@@ -314,13 +318,11 @@ class JsonlStage(MappedStage):
         used = engine.literal(json.dumps(dict.fromkeys(self._mapping.columns() or [""])))
         return made.found(relation, extra, f"try(json_merge_patch(l, {used}))::varchar", None, keep_nulls=True)
 
-    def _id_columns(self) -> tuple[str, ...]:
-        values = [value for name, value in self._mapping.texts if name in _IDS]
-        parts = [part for value in values for part in (getattr(value, "parts", None) or (value,))]
-        return tuple(dict.fromkeys(part.name for part in parts if isinstance(part, Column)))
-
-    def _verdict(self, raw: bytes, batches: bool) -> exact.Verdict:
-        return exact.judge(raw, ids=self._id_columns(), batches=False)
+    def _verdict(self, file_no: int, raw: bytes, batches: bool) -> exact.Verdict:
+        if file_no not in self._ids:
+            (header,) = engine.row(self.connection, "select header from files where file_no = $n", {"n": file_no})
+            self._ids[file_no] = _id_columns(self.mapping(Path(json.loads(header)["file"])))
+        return exact.judge(raw, ids=self._ids[file_no], batches=False)
 
 
 class TableStage(JsonlStage):
@@ -423,6 +425,13 @@ class ParquetStage(MappedStage):
 
     def judge(self) -> None:
         """Leave things as they are: typed columns have nothing to doubt."""
+
+
+def _id_columns(mapping: Mapping) -> tuple[str, ...]:
+    """Return the columns that a mapping makes ids of."""
+    values = [value for name, value in mapping.texts if name in _IDS]
+    parts = [part for value in values for part in (getattr(value, "parts", None) or (value,))]
+    return tuple(dict.fromkeys(part.name for part in parts if isinstance(part, Column)))
 
 
 def _in_class(delimiter: str) -> str:

@@ -190,6 +190,7 @@ class Stage:
 
     def judge(self) -> None:
         """Give a verdict to every odd row, and stage the calls of batches (which were judged with their batch)."""
+        self._look_again()
         with closing(self._judge(0, batches=True)) as calls:
             if not calls.is_empty:
                 first = self.pieces.next_row
@@ -199,14 +200,21 @@ class Stage:
                 self.learn("select * from stage")
                 self._judge(first, batches=False).close()
 
+    def _look_again(self) -> None:
+        """Clear the rows that were odd only for their shape, where that is known by now: one by one would take long."""
+        uncovered = engine.statement(_PACKAGE, "uncovered")
+        if not self._one(f"select exists ({uncovered})"):
+            return
+        # A table, as in `_learn_ahead`.
+        self.connection.execute(engine.statement(_PACKAGE, "again").replace("{found}", self._found(uncovered)))
+        self.learn("select * from again")
+        self.connection.execute(engine.statement(_PACKAGE, "cleared"))
+        self.connection.execute("drop table again")
+
     def _judge(self, first: int, *, batches: bool) -> Aside:
         """Write the verdicts on the rows from `first` on, and return the calls of the batches among them."""
         odd = self.connection.cursor()
-        odd.execute(
-            "select s.row_no, s.file_no, s.line, s.raw from stage as s left join shapes as k on s.shape = k.shape"
-            " where s.row_no >= ? and s.raw is not null and (s.is_odd or s.n_found > coalesce(k.n_objects, -1))",
-            [first],
-        )
+        odd.execute(engine.statement(_PACKAGE, "odd"), {"first": first})
         verdicts, calls = Aside(VERDICTS, self.scratch), Aside(CALLS, self.scratch)
         # A few at a time, for each may have megabytes.
         while rows := odd.fetchmany(16):
@@ -214,7 +222,7 @@ class Stage:
                 if not raw.strip(" \t\r"):
                     verdicts.put((row, _BLANK, None))
                     continue
-                verdict = self._verdict(raw.encode(), batches)
+                verdict = self._verdict(file_no, raw.encode(), batches)
                 if verdict.calls:
                     verdicts.put((row, _BATCH, None))
                     for part, call in enumerate(verdict.calls, 1):
@@ -224,7 +232,7 @@ class Stage:
         self.put(verdicts, "insert into verdicts select * from put_aside")
         return calls
 
-    def _verdict(self, raw: bytes, batches: bool) -> exact.Verdict:
+    def _verdict(self, file_no: int, raw: bytes, batches: bool) -> exact.Verdict:
         return exact.judge(raw, batches=batches)
 
     def _append(self, table: str, rows: Sequence[tuple[Any, ...]], schema: pa.Schema) -> None:
