@@ -26,13 +26,15 @@ peak = next(int(line.split()[1]) for line in open("/proc/self/status") if line.s
 print(json.dumps([done.lines, done.landed, done.quarantined, peak // 1024]))
 """
 TEXT = "what a person did, in many words. " * 500
-MEGABYTES = {"plain": 600, "latin-1": 200, "batch": 150, "long": 150}
+MEGABYTES = {"plain": 600, "latin-1": 200, "batch": 150, "long": 150, "own keys": 150}
 
 
 def line(n: int, kind: str) -> bytes:
     good = compact(call(messageId=f"m{n}", userId=f"u{n % 1000}", properties={"n": n, "text": TEXT}))
     if kind == "long":
         return compact(call(messageId=f"m{n}", properties={"text": TEXT * 6}))
+    if kind == "own keys":
+        return compact(call(messageId=f"m{n}", properties={"text": TEXT[:1800], f"item-{n}": {"n": n}}))
     if kind == "latin-1":
         return good.replace(b"many words", b"many w\xf6rds", 1)
     if kind == "batch":
@@ -51,7 +53,7 @@ def test_a_landing_takes_what_it_needs_of_the_memory_that_it_may_have(world: Wor
 
 @pytest.mark.slow
 @pytest.mark.torture
-@pytest.mark.parametrize("kind", ["plain", "latin-1", "batch", "long"])
+@pytest.mark.parametrize("kind", list(MEGABYTES))
 def test_memory_stays_bounded_when_a_file_is_several_times_as_large(world: World, kind: str) -> None:
     path = world.folder / "in.jsonl.gz"
     count = MEGABYTES[kind] * 1_000_000 // len(line(0, kind))

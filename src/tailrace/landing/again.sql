@@ -1,5 +1,4 @@
 -- grain: one row per staged row that only its shape made odd when it was read, as it is found by what has been learned since
-create or replace table again as
 select
     line as row_no,
     shape,

@@ -92,6 +92,9 @@ class Breaches:
         text = engine.statement(_PACKAGE, "broken")
         for key, whens in (("facts", facts), ("codes", codes)):
             text = text.replace(f"{{{key}}}", f"case {' '.join(whens)} end")
+        n_values = max(len(each.properties) for each in asked)
+        values = ", ".join(f"facts[{place}]::varchar as value_{place}" for place in range(1, n_values + 1))
+        text = text.replace("{values}", values).replace("{events}", _listed(each.event for each in asked))
         self._connection.execute(text)
         self._connection.execute(
             "delete from verdicts where row_no in"
@@ -101,7 +104,7 @@ class Breaches:
 
     def _code(self, contract: EventContract, asked: Property, place: int) -> str:
         """Return the SQL of the first rule that a property breaks, null when it breaks none; its rules are noted."""
-        x = f"facts[{place}]::varchar"
+        x = f"value_{place}"
         whens = []
         for condition, words in _rules(asked, x):
             self._rules.append(Rule(contract.event, asked.name, words, contract.on_breach == "quarantine"))

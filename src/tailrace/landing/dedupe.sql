@@ -1,17 +1,14 @@
 -- grain: one row per landable stage row that says what was said already, in this landing or before it
 insert into losers
-with twice as (
-    -- Hashes are a fourth of the ids. Two ids with one hash are looked at in vain, and are told apart below.
-    select hash(event_id) as id_hash from ready group by hash(event_id) having count(*) > 1
-),
-ranked as (
+with ranked as (
     select
         row_no,
         content,
         row_number() over whole as place,
         first_value(content) over whole as winning
     from (select *, hash(type, event, user_id, anonymous_id, previous_id, group_id, properties, traits, context, rest) as content from ready)
-    where hash(event_id) in (select id_hash from twice)
+    -- Two ids with one number are looked at in vain, and are told apart below.
+    where id_number(event_id) in (select number from told_twice)
     -- MD5, for DuckDB's own hash may differ from version to version, and this chooses what is landed.
     window whole as (
         partition by event_id

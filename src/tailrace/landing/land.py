@@ -13,7 +13,7 @@ from tempfile import TemporaryDirectory
 
 from tailrace import clock, crash, durable, engine, ids
 from tailrace.errors import DataError
-from tailrace.landing import backfills, database, erased, inputs, schema
+from tailrace.landing import backfills, database, doubles, erased, inputs, schema
 from tailrace.landing.backfills import Asked
 from tailrace.landing.breaches import REASON
 from tailrace.landing.contract import Contract, load_contract
@@ -201,6 +201,7 @@ class Draft:
     mark: database.Mark | None = None
     columns: schema.Columns = field(default_factory=dict)
     _n_erased: int = field(default=0, init=False)
+    _ids: int = field(default=0, init=False)
 
     def finish(self, read: list[LandedFile], known: tuple[str, ...]) -> Landed:
         """Write and rename the load, unless nothing in it is new."""
@@ -302,7 +303,7 @@ class Draft:
                 " where event_id in (select event_id from ready)",
                 {"files": files},
             )
-        connection.execute(engine.statement(_PACKAGE, "dedupe"))
+        self._ids = doubles.find(connection, self.settings.scratch)
         connection.execute(engine.statement(_PACKAGE, "tally").replace("{bits}", str(BITS)))
 
     def _n_landed(self) -> int:
@@ -346,17 +347,17 @@ class Draft:
 
     def _fingerprint(self) -> str:
         """Return a text that is the same for the same rows in whatever order they came, in any version of DuckDB."""
-        row = engine.row(
+        landing = engine.row(
+            self.stage.connection, "select coalesce(sum(n_rows), 0), coalesce(sum(moments), 0) from tally"
+        )
+        (kept_out,) = engine.row(
             self.stage.connection,
-            "select (select concat_ws(' ', coalesce(sum(n_rows), 0), coalesce(sum(ids), 0), coalesce(sum(moments), 0))"
-            " from tally),"
-            " (select count(*) || ' ' || coalesce(sum((md5_number(reason || md5(raw)) >> 64)::hugeint), 0)"
-            " from quarantined"
-            f" where {str(self.reason != RETRY).lower()})",
+            "select count(*) || ' ' || coalesce(sum(id_number(reason || md5(raw))::hugeint), 0) from quarantined"
+            f" where {str(self.reason != RETRY).lower()}",
         )
         taken = "select quarantine_id from resolved order by 1" if self.reason == RETRY else "select '' where false"
         ids_taken = [row[0] for row in self.stage.connection.execute(taken).fetchall()]
-        return " ".join([str(row[0]), str(row[1]), *ids_taken])
+        return " ".join([f"{landing[0]} {self._ids} {landing[1]}", str(kept_out), *ids_taken])
 
     def _write(
         self,

@@ -1,9 +1,18 @@
 -- grain: one row per shape not seen before; an object count of -1 means that each line of the shape is judged alone
 insert into shapes
-with one as (
-    select shape, any_value({l: raw, is_verbatim: is_verbatim}) as line
+-- Where keys are made of data every line has its own: of the rarest there is nothing to learn, and memory is to hold a line each.
+with commonest as (
+    select shape
     from ({seen})
     where is_shape_new and not is_odd and raw is not null and shape not in (select shape from shapes)
+    group by shape
+    order by count(*) desc, shape
+    limit 1000
+),
+one as (
+    select shape, any_value({l: raw, is_verbatim: is_verbatim}) as line
+    from ({seen})
+    where is_shape_new and not is_odd and raw is not null and shape in (select shape from commonest)
     group by shape
 ),
 keyed as (

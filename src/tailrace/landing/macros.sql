@@ -1,4 +1,6 @@
 -- grain: none; what cheap screens may ask of a text. A screen may cry wolf, it may never be silent.
+-- A number for an id, the same in any version of DuckDB: the upper half of its MD5. `md5_number_lower` takes three times as long.
+create or replace macro id_number(id) as (md5_number(id) >> 64)::ubigint;
 -- `case` and not `and`: outside a filter DuckDB evaluates both sides of an `and`.
 create or replace macro n_objects(body) as coalesce(len(string_split(body, '{"')) - 1, 0);
 create or replace macro maybe_not_text(x) as case

@@ -21,7 +21,7 @@ PREFIX = "land-"
 WRITTEN = (
     "(format parquet, compression zstd, compression_level 1,"
     # Ids and bodies are nearly all different: a dictionary of them would be built in vain.
-    " row_group_size_bytes 8388608, dictionary_size_limit 1000)"
+    " row_group_size_bytes 16777216, dictionary_size_limit 1000)"
 )
 LARGE = 8 << 20
 """A piece of so many bytes may become a file of a load; readers are slower with many small files than with one."""
@@ -70,6 +70,12 @@ class Pieces:
         self._write(rows)
         self._show()
 
+    def beside(self, rows: str) -> str:
+        """Keep rows that are no part of the stage until the next ones, and return the relation of them."""
+        path = Path(self._folder.name) / "beside.parquet"
+        self._copy(rows, path)
+        return _relation([path])
+
     def join(self) -> None:
         """Put small pieces together when they are many, which changes the numbers of rows."""
         small = {number: piece for number, piece in self._pieces.items() if piece.path.stat().st_size < LARGE}
@@ -113,12 +119,15 @@ class Pieces:
 
     def _write(self, rows: str) -> None:
         path = Path(self._folder.name) / f"{self._made}.parquet"
+        self._pieces[self._made] = Piece(path, self._copy(rows, path))
+        self._made += 1
+
+    def _copy(self, rows: str, path: Path) -> int:
         # Else DuckDB gathers long lines to vectors of thousands, and memory is to hold several copies of each.
         self._connection.execute("set enable_caching_operators = false")
         copied = engine.row(self._connection, f"copy ({rows}) to {engine.literal(str(path))} {WRITTEN}")
         self._connection.execute("reset enable_caching_operators")
-        self._pieces[self._made] = Piece(path, int(copied[0]))
-        self._made += 1
+        return int(copied[0])
 
     def _bytes_beside(self, number: int, kept: Sequence[str]) -> int:
         """Return how many bytes of a piece other columns take: all, when its footer is not understood."""

@@ -1,5 +1,6 @@
 -- grain: one row per stage row; reason is null where it can be landed
 create or replace view sorted as
-select s.*, case when v.reason <> '' then v.reason else s.why end as reason, v.detail
+select s.*, coalesce(v.reason, s.why) as reason, v.detail
 from stage as s
-left join verdicts as v on s.row_no = v.row_no
+-- Those that were cleared are left out here: there may be many, and mostly there is nobody else to look among.
+left join (select * from verdicts where reason <> '') as v on s.row_no = v.row_no

@@ -205,11 +205,10 @@ class Stage:
         uncovered = engine.statement(_PACKAGE, "uncovered")
         if not self._one(f"select exists ({uncovered})"):
             return
-        # A table, as in `_learn_ahead`.
-        self.connection.execute(engine.statement(_PACKAGE, "again").replace("{found}", self._found(uncovered)))
-        self.learn("select * from again")
-        self.connection.execute(engine.statement(_PACKAGE, "cleared"))
-        self.connection.execute("drop table again")
+        found = engine.statement(_PACKAGE, "again").replace("{found}", self._found(uncovered))
+        again = self.pieces.beside(found)
+        self.learn(f"select * from {again}")
+        self.connection.execute(engine.statement(_PACKAGE, "cleared").replace("{again}", again))
 
     def _judge(self, first: int, *, batches: bool) -> Aside:
         """Write the verdicts on the rows from `first` on, and return the calls of the batches among them."""

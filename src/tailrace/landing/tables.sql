@@ -7,6 +7,7 @@ create table no_rows (
 );
 create table shapes (shape ubigint, n_objects bigint, is_plain boolean, keys varchar[]);
 create table verdicts (row_no bigint, reason varchar, detail varchar);
+create table cleared (row_no bigint);
 create table calls (file_no integer, line bigint, part integer, l varchar);
 create table refused (file_no integer, line bigint, part integer, reason varchar, detail varchar, raw blob);
 create table files (file_no integer, name varchar, header varchar);

@@ -3,8 +3,6 @@ create table tally as
 select
     row_no >> {bits} as piece,
     count(*) as n_rows,
-    -- The upper half of `md5_number` is `md5_number_lower`, which DuckDB takes three times as long to tell.
-    sum((md5_number(event_id) >> 64)::hugeint) as ids,
     sum(epoch_us(event_at)::hugeint) as moments,
     min(event_at) as first_at,
     max(event_at) as last_at

@@ -65,15 +65,16 @@ def _written(order: list[str], rows: list[dict[str, Any]], bodies: tuple[str, ..
             pieces += [(opening, True), (value, False), (closing, True)]
             continue
         nulls, gaps = sum(key in row and row[key] is None for row in rows), sum(key not in row for row in rows)
-        absent = _null(key, before=before) if nulls > gaps else "null"
-        pieces.append((f"case when {value} is null then {absent} else {engine.literal(opening)} end", False))
+        if nulls > gaps:
+            written = f"'{quote}' || {value} || '{quote}'" if quote else value
+            pieces += [(opening.removesuffix(quote), True), (f"coalesce({written}, 'null')", False)]
+            pieces.append((closing.removeprefix(quote), True))
+            continue
+        pieces.append((f"case when {value} is not null then {engine.literal(opening)} end", False))
         pieces.append((value, False))
-        pieces.append((f"case when {value} is not null then {engine.literal(closing)} end", False))
+        if closing:
+            pieces.append((f"case when {value} is not null then {engine.literal(closing)} end", False))
     return f"concat({', '.join(_joined([*pieces, ('}', True)]))})"
-
-
-def _null(key: str, *, before: bool) -> str:
-    return engine.literal(f'"{key}":null,' if before else f',"{key}":null')
 
 
 def _joined(pieces: list[tuple[str, bool]]) -> list[str]:

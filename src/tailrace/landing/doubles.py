@@ -1,0 +1,100 @@
+"""Which events were said before, in this landing or an earlier one? Those whose id was.
+
+Ids are compared by their numbers, `id_number` in macros.sql. The numbers are sorted in runs that memory holds; those of
+a larger landing wait in the scratch, and are compared part by part.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from tailrace import engine
+from tailrace.landing.pieces import PREFIX
+
+_PACKAGE = "tailrace.landing"
+_BATCH = 1 << 20
+_RUN = 1 << 25
+"""So many numbers are sorted at a time: 256 MB, and as much again while they are put together."""
+
+Numbers: TypeAlias = npt.NDArray[np.uint64]
+
+
+def find(connection: engine.Connection, scratch: Path) -> int:
+    """Fill `losers` with the rows of `ready` whose event is there already, and return the sum of the others' numbers.
+
+    Takes `landed_before` (event_id, content), which has what earlier loads say of these events.
+    """
+    # DuckDB works on no more than this ahead of the one who reads: by default so little that only one thread does.
+    connection.execute("set streaming_buffer_size = '64MB'")
+    reader = connection.sql("select id_number(event_id) as number from ready").to_arrow_reader(_BATCH)
+    with TemporaryDirectory(dir=scratch, prefix=PREFIX) as folder:
+        total, told = told_twice((batch.column(0).to_numpy() for batch in reader), Path(folder))
+    connection.register("told_twice", pa.table({"number": told}))
+    connection.execute(engine.statement(_PACKAGE, "dedupe"))
+    connection.unregister("told_twice")
+    lost = (
+        "select coalesce(sum(id_number(event_id)::hugeint), 0) from ready where row_no in (select row_no from losers)"
+    )
+    return total - int(engine.row(connection, lost)[0])
+
+
+def told_twice(batches: Iterable[Numbers], folder: Path) -> tuple[int, Numbers]:
+    """Return the sum of all numbers, and those that come more than once, once each, in order."""
+    total = 0
+    runs: list[Numbers] = []
+    for run in _runs(batches):
+        # In two halves, for 64 bits do not hold the sum.
+        total += (int((run >> np.uint64(32)).sum()) << 32) + int((run & np.uint64(0xFFFFFFFF)).sum())
+        run.sort()
+        runs.append(run)
+        if len(runs) == 2:
+            runs[0] = _put(runs[0], folder)
+        if len(runs) > 1:
+            runs[-1] = _put(run, folder)
+    return total, np.concatenate([_NONE, *(_repeated(part) for part in _parts(runs))])
+
+
+_NONE: Numbers = np.empty(0, np.uint64)
+
+
+def _runs(batches: Iterable[Numbers]) -> Iterator[Numbers]:
+    held: list[Numbers] = []
+    for batch in batches:
+        held.append(batch)
+        if sum(map(len, held)) >= _RUN:
+            yield np.concatenate(held)
+            held = []
+    if held:
+        yield np.concatenate(held)
+
+
+def _put(run: Numbers, folder: Path) -> Numbers:
+    """Return the run as it stands in a file of the folder."""
+    path = folder / f"{len(list(folder.iterdir()))}.npy"
+    np.save(path, run)
+    stored: Numbers = np.load(path, mmap_mode="r")
+    return stored
+
+
+def _parts(runs: list[Numbers]) -> Iterator[Numbers]:
+    """Yield the numbers of all runs, each of which is sorted, in parts of about one run: lowest first, sorted."""
+    if len(runs) < 2:
+        yield from runs
+        return
+    bounds = [(number << 64) // len(runs) for number in range(1, len(runs))]
+    cuts = [[0, *np.searchsorted(run, np.array(bounds, np.uint64)), len(run)] for run in runs]
+    for number in range(len(runs)):
+        part = np.concatenate([run[cut[number] : cut[number + 1]] for run, cut in zip(runs, cuts, strict=True)])
+        part.sort()
+        yield part
+
+
+def _repeated(ordered: Numbers) -> Numbers:
+    return np.unique(ordered[1:][ordered[1:] == ordered[:-1]])
