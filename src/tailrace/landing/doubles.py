@@ -49,30 +49,32 @@ def told_twice(batches: Iterable[Numbers], folder: Path) -> tuple[int, Numbers]:
     """Return the sum of all numbers, and those that come more than once, once each, in order."""
     total = 0
     runs: list[Numbers] = []
-    for run in _runs(batches):
+    held: list[Numbers] = []
+    for batch in batches:
         # In two halves, for 64 bits do not hold the sum.
-        total += (int((run >> np.uint64(32)).sum()) << 32) + int((run & np.uint64(0xFFFFFFFF)).sum())
-        run.sort()
-        runs.append(run)
-        if len(runs) == 2:
-            runs[0] = _put(runs[0], folder)
-        if len(runs) > 1:
-            runs[-1] = _put(run, folder)
+        total += (int((batch >> np.uint64(32)).sum()) << 32) + int((batch & np.uint64(0xFFFFFFFF)).sum())
+        held.append(batch)
+        if sum(map(len, held)) >= _RUN:
+            _sort(held, runs, folder)
+    _sort(held, runs, folder)
     return total, np.concatenate([_NONE, *(_repeated(part) for part in _parts(runs))])
 
 
 _NONE: Numbers = np.empty(0, np.uint64)
 
 
-def _runs(batches: Iterable[Numbers]) -> Iterator[Numbers]:
-    held: list[Numbers] = []
-    for batch in batches:
-        held.append(batch)
-        if sum(map(len, held)) >= _RUN:
-            yield np.concatenate(held)
-            held = []
-    if held:
-        yield np.concatenate(held)
+def _sort(held: list[Numbers], runs: list[Numbers], folder: Path) -> None:
+    """Make one run of all that is held; the only one stays in memory."""
+    if not held:
+        return
+    run = np.concatenate(held)
+    held.clear()
+    run.sort()
+    runs.append(run)
+    if len(runs) == 2:
+        runs[0] = _put(runs[0], folder)
+    if len(runs) > 1:
+        runs[-1] = _put(run, folder)
 
 
 def _put(run: Numbers, folder: Path) -> Numbers:
