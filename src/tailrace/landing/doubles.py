@@ -48,54 +48,45 @@ def find(connection: engine.Connection, scratch: Path) -> int:
 def told_twice(batches: Iterable[Numbers], folder: Path) -> tuple[int, Numbers]:
     """Return the sum of all numbers, and those that come more than once, once each, in order."""
     total = 0
-    runs: list[Numbers] = []
     held: list[Numbers] = []
+    runs: list[Path] = []
     for batch in batches:
         # In two halves, for 64 bits do not hold the sum.
         total += (int((batch >> np.uint64(32)).sum()) << 32) + int((batch & np.uint64(0xFFFFFFFF)).sum())
         held.append(batch)
         if sum(map(len, held)) >= _RUN:
-            _sort(held, runs, folder)
-    _sort(held, runs, folder)
-    return total, np.concatenate([_NONE, *(_repeated(part) for part in _parts(runs))])
+            runs.append(folder / f"{len(runs)}.npy")
+            np.save(runs[-1], _taken(held))
+    last = _taken(held)
+    if not runs:
+        return total, _repeated(last)
+    return total, np.concatenate([_repeated(part) for part in _parts(runs, last)])
 
 
-_NONE: Numbers = np.empty(0, np.uint64)
-
-
-def _sort(held: list[Numbers], runs: list[Numbers], folder: Path) -> None:
-    """Make one run of all that is held; the only one stays in memory."""
-    if not held:
-        return
-    run = np.concatenate(held)
+def _taken(held: list[Numbers]) -> Numbers:
+    """Return all that is held, sorted, and hold it no more."""
+    run: Numbers = np.concatenate([np.empty(0, np.uint64), *held])
     held.clear()
     run.sort()
-    runs.append(run)
-    if len(runs) == 2:
-        runs[0] = _put(runs[0], folder)
-    if len(runs) > 1:
-        runs[-1] = _put(run, folder)
+    return run
 
 
-def _put(run: Numbers, folder: Path) -> Numbers:
-    """Return the run as it stands in a file of the folder."""
-    path = folder / f"{len(list(folder.iterdir()))}.npy"
-    np.save(path, run)
-    stored: Numbers = np.load(path, mmap_mode="r")
-    return stored
-
-
-def _parts(runs: list[Numbers]) -> Iterator[Numbers]:
+def _parts(runs: list[Path], last: Numbers) -> Iterator[Numbers]:
     """Yield the numbers of all runs, each of which is sorted, in parts of about one run: lowest first, sorted."""
-    if len(runs) < 2:
-        yield from runs
-        return
-    bounds = [(number << 64) // len(runs) for number in range(1, len(runs))]
-    cuts = [[0, *np.searchsorted(run, np.array(bounds, np.uint64)), len(run)] for run in runs]
-    for number in range(len(runs)):
-        part = np.concatenate([run[cut[number] : cut[number + 1]] for run, cut in zip(runs, cuts, strict=True)])
+    count = len(runs) + 1
+    for number in range(count):
+        low, high = ((each << 64) // count for each in (number, number + 1))
+        # Opened for each part: what is read of a run takes memory for as long as it is open.
+        stored = (_between(np.load(run, mmap_mode="r"), low, high) for run in runs)
+        part = np.concatenate([*stored, _between(last, low, high)])
         part.sort()
         yield part
+
+
+def _between(run: Numbers, low: int, high: int) -> Numbers:
+    start = np.searchsorted(run, np.uint64(low))
+    end = len(run) if high >> 64 else np.searchsorted(run, np.uint64(high))
+    return np.array(run[start:end])
 
 
 def _repeated(ordered: Numbers) -> Numbers:
