@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -32,3 +33,10 @@ def test_a_landing_of_many_runs_lands_each_event_once(world: World, monkeypatch:
     done = world.lines(*map(compact, calls), compact(call(messageId="m300", properties={"n": "another"})))
     assert (done.landed, done.duplicate, done.n_conflicting) == (400, 101, 1)
     assert not list(world.settings.scratch.iterdir())
+
+
+def test_the_load_id_is_that_of_what_landed_and_not_of_what_was_said_twice(make_world: Callable[[str], World]) -> None:
+    once, twice = make_world("once"), make_world("twice")
+    lines = [compact(call(messageId=f"m{n}")) for n in range(20)]
+    loads = {once.lines(*lines).load_id, twice.lines(*lines, *lines[:7]).load_id}
+    assert len(loads) == 1
