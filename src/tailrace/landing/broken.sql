@@ -8,7 +8,6 @@ with contracted as (
 asked as (
     select row_no, contracted, {facts} as facts
     from contracted
-    where contracted is not null
 ),
 -- Each value once: what is asked of it, it is asked several times.
 told as (

@@ -201,7 +201,7 @@ class Draft:
     mark: database.Mark | None = None
     columns: schema.Columns = field(default_factory=dict)
     _n_erased: int = field(default=0, init=False)
-    _ids: int = field(default=0, init=False)
+    _sum_of_ids: int = field(default=0, init=False)
 
     def finish(self, read: list[LandedFile], known: tuple[str, ...]) -> Landed:
         """Write and rename the load, unless nothing in it is new."""
@@ -303,7 +303,7 @@ class Draft:
                 " where event_id in (select event_id from ready)",
                 {"files": files},
             )
-        self._ids = doubles.find(connection, self.settings.scratch)
+        self._sum_of_ids = doubles.find(connection, self.settings.scratch)
         connection.execute(engine.statement(_PACKAGE, "tally").replace("{bits}", str(BITS)))
 
     def _n_landed(self) -> int:
@@ -347,7 +347,7 @@ class Draft:
 
     def _fingerprint(self) -> str:
         """Return a text that is the same for the same rows in whatever order they came, in any version of DuckDB."""
-        landing = engine.row(
+        n_rows, moments = engine.row(
             self.stage.connection, "select coalesce(sum(n_rows), 0), coalesce(sum(moments), 0) from tally"
         )
         (kept_out,) = engine.row(
@@ -357,7 +357,7 @@ class Draft:
         )
         taken = "select quarantine_id from resolved order by 1" if self.reason == RETRY else "select '' where false"
         ids_taken = [row[0] for row in self.stage.connection.execute(taken).fetchall()]
-        return " ".join([f"{landing[0]} {self._ids} {landing[1]}", str(kept_out), *ids_taken])
+        return " ".join([f"{n_rows} {self._sum_of_ids} {moments}", str(kept_out), *ids_taken])
 
     def _write(
         self,
