@@ -124,6 +124,22 @@ def test_the_next_day_is_planned_as_if_nothing_had_been_collected(
     assert next_day(installation, days) == expected
 
 
+def test_a_replaced_file_stays_as_long_as_the_warehouse_shows_it(days: Days, tmp_path: Path) -> None:
+    installation = days.copy(tmp_path)
+    settings = installation.settings
+    collect_garbage(settings, days.at[2])
+    (pack,) = packs(settings)
+    _age(pack_file(settings, pack), 2 * HOUR)
+    _age(settings.warehouse, 3 * HOUR)
+
+    done = collect_garbage(settings, days.at[2])
+
+    assert (done.replaced.files, done.replaced.waiting) == (0, len(pack.loads))
+    with duckdb.connect(str(settings.warehouse), read_only=True) as connection:
+        ((seen,),) = connection.execute("select count(*) from landing.events").fetchall()
+    assert seen == sum(load.landed for load in loads(settings))
+
+
 @pytest.mark.torture
 def test_a_build_that_may_see_a_part_of_a_pack_sees_that_part(days: Days, tmp_path: Path) -> None:
     installation = days.copy(tmp_path)
