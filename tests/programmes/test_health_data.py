@@ -18,6 +18,7 @@ from tests.installation import PROJECT, Installation, at, call, read_before
 from tests.programmes.test_telehealth import CAMPAIGNS
 
 RELAY = "type: smtp, host: mail.example.com, port: 587, security: starttls, from: Acme <hello@example.com>"
+SENT_BY = "stg_landing__intents.campaign → "
 
 
 @pytest.fixture(scope="module")
@@ -128,6 +129,50 @@ def test_a_sync_of_it_and_a_message_that_prints_it_are_refused(
     assert not [text for text in without if "campaign `renewal_reminder`" in text]
 
 
+def test_what_a_campaign_of_the_programme_did_is_health_data_too(
+    clinic: Installation, mails: Callable[[str], None]
+) -> None:
+    mails(RELAY + ", baa: true")
+    config = (
+        "{{ config(meta={'owner': 'a', 'destination': 'crm_webhook', 'target': 'x', 'mode': 'mirror',"
+        " 'keys': ['person_id']}) }}\n\n"
+    )
+    people = "select person_id from {{ ref('dim_people') }} as people where "
+    syncs = {
+        "history": "select person_id, max(campaign) as last_campaign from {{ ref('fct_sends') }} group by person_id",
+        "reminded": people + "{{ received(campaign='care_refill') }}",
+        "read": people + "{{ opened(campaign='care_refill') }}",
+        "won_back": people + "{{ received(campaign='winback') }}",
+        "busy": "select person_id, n_sent from {{ ref('dim_engagement') }}",
+        "staged": "select person_id, onboarding_stage from {{ ref('dim_people') }}",
+    }
+    for name, sql in syncs.items():
+        path = clinic.project_dir / "models" / "syncs" / f"sync_webhook__{name}.sql"
+        path.write_text("-- One row per person.\n" + config + sql + "\n", encoding="utf-8")
+
+    def refused() -> dict[str, str]:
+        found = [
+            re.search(r"sync `sync_webhook__(\w+)` is health data.*?: (sync .*);", text) for text in problems(clinic)
+        ]
+        return {match[1]: match[2] for match in found if match}
+
+    ways = refused()
+    assert ways.keys() == {"history", "reminded", "read"}
+    sent = f"what campaigns that are health data sent ({', '.join(sorted(CAMPAIGNS))})"
+    assert ways["history"] == f"sync sync_webhook__history.last_campaign → fct_sends.campaign → {SENT_BY}{sent}"
+    assert ways["read"] == f"sync sync_webhook__read → fct_receipts.campaign → {SENT_BY}{sent}"
+
+    # Whoever is health data and changes an attribute of people makes it health data.
+    path = clinic.project_dir / "campaigns" / "care_refill" / "campaign.yml"
+    text = path.read_text(encoding="utf-8")
+    assert text.count("\nsteps:\n") == 1
+    path.write_text(text.replace("\nsteps:\n", "\nsteps:\n  - update: {onboarding_stage: refill}\n"), encoding="utf-8")
+    ways = refused()
+    assert ways.keys() == {"history", "reminded", "read", "staged"}
+    assert ways["staged"].startswith("sync sync_webhook__staged.onboarding_stage → dim_people.onboarding_stage → ")
+    assert ways["staged"].endswith("what campaigns that are health data changed (onboarding_stage)")
+
+
 def test_plan_and_run_refuse_before_anything_is_made(clinic: Installation, mails: Callable[[str], None]) -> None:
     mails(RELAY)
     for command in ("plan", "run"):
@@ -157,7 +202,7 @@ def test_a_draft_stops_no_plan(drafts: Installation) -> None:
     assert call(drafts, "plan", "--as-of", "2026-03-01").code == 0
 
 
-def test_a_plan_made_for_the_outbox_is_not_applied_for_a_relay(
+def test_a_plan_made_for_the_outbox_is_neither_applied_nor_delivered_for_a_relay(
     clinic: Installation, mails: Callable[[str], None]
 ) -> None:
     mails("type: outbox")
@@ -169,3 +214,10 @@ def test_a_plan_made_for_the_outbox_is_not_applied_for_a_relay(
     assert Store(clinic.settings).head() is None
     mails(RELAY + ", baa: true")
     assert call(clinic, "apply", str(made.plan_id)).code == 0
+    # The contract ends while messages may wait.
+    mails(RELAY)
+    done = call(clinic, "deliver", "--as-of", "2026-03-01")
+    assert done.code == 2
+    assert "`care_refill` is health data and goes to `relay`" in done.err
+    mails(RELAY + ", baa: true")
+    assert call(clinic, "deliver", "--as-of", "2026-03-01").code == 0

@@ -11,9 +11,13 @@ import pytest
 from tailrace.settings import Settings
 from tailrace.warehouse import runner
 from tailrace.warehouse.graph import read_graph
-from tailrace.warehouse.health import Health, mark_problems, read_health
+from tailrace.warehouse.health import NOTHING_DONE, Doings, Health, mark_problems, read_health
 
 EVENTS = {"visit": "contracts/events/visit.yml", "refill": "contracts/events/refill.yml"}
+
+SOURCES = {
+    f"source.p.landing.{table}": {"source_name": "landing", "name": table} for table in ("events", "intents", "acts")
+}
 
 RAW = "select user_id as person_id, type, event, event_at from {{ source('landing', 'events') }}"
 CARE = "select person_id, event from {{ ref('fct_events') }} where event in ('visit', 'refill')"
@@ -31,7 +35,7 @@ class Project:
     def model(self, name: str, sql: str, folder: str = "core", columns: Any = None, **meta: Any) -> None:
         """Add a model, or replace the one of this name."""
         named = [word for word in self.nodes if f"'{word.rpartition('.')[2]}'" in sql]
-        parents = [*named, *(["source.p.landing.events"] if "source(" in sql else [])]
+        parents = [*named, *(source for source in SOURCES if f"'{source.rpartition('.')[2]}')" in sql)]
         self.nodes[f"model.p.{name}"] = {
             "unique_id": f"model.p.{name}",
             "resource_type": "model",
@@ -46,13 +50,12 @@ class Project:
             "original_file_path": f"models/{folder}/{name}.sql",
         }
 
-    def health(self, **events: str) -> Health:
-        sources = {"source.p.landing.events": {"source_name": "landing", "name": "events"}}
-        manifest = {"metadata": {"project_name": "p"}, "nodes": self.nodes, "sources": sources, "macros": {}}
+    def health(self, doings: Doings = NOTHING_DONE, **events: str) -> Health:
+        manifest = {"metadata": {"project_name": "p"}, "nodes": self.nodes, "sources": SOURCES, "macros": {}}
         path = runner.manifest_path(self.settings)
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(manifest), encoding="utf-8")
-        return read_health(self.settings, events)
+        return read_health(self.settings, events, doings)
 
 
 @pytest.fixture
@@ -167,6 +170,74 @@ def test_what_is_declassified_shows_nothing_also_not_of_columns(project: Project
     project.model("seg_next", "select person_id from {{ ref('seg_due') }}")
     assert project.health(**EVENTS).way("seg_due") is None
     assert project.health(**EVENTS).way("seg_next") is None
+
+
+CARE_DOES = Doings(campaigns=frozenset({"care_refill"}), names=frozenset({"care_stage", "seg_reminded"}))
+
+
+@pytest.fixture
+def sent(project: Project) -> Project:
+    """The marked event, what campaigns sent, and what they changed of people."""
+    project.model("fct_sends", "select person_id, campaign, step, applied_at from {{ source('landing', 'intents') }}")
+    project.model("fct_acts", "select person_id, kind, name, value from {{ source('landing', 'acts') }}")
+    project.model("fct_counts", "select person_id, count(*) as n from {{ ref('fct_sends') }} group by person_id")
+    project.model(
+        "dim_people",
+        "select p.person_id, p.event as email,"
+        " (select max(value) from {{ ref('fct_acts') }} as a where a.person_id = p.person_id and a.name = 'care_stage')"
+        " as care_stage,"
+        " (select max(value) from {{ ref('fct_acts') }} as a where a.person_id = p.person_id and a.name = 'onboarding')"
+        " as onboarding from {{ ref('fct_events') }} as p where p.event = 'x'",
+    )
+    for name, condition in (
+        ("refill", "campaign = 'care_refill'"),
+        ("winback", "campaign = 'winback'"),
+        ("any", "true"),
+        ("step", "step = 'hello'"),
+    ):
+        project.model(f"seg_{name}", "select person_id from {{ ref('fct_sends') }} where " + condition, "segments")
+    return project
+
+
+def test_what_a_campaign_sent_that_is_health_data_is_too_for_whoever_looks_at_which_it_was(sent: Project) -> None:
+    health = sent.health(CARE_DOES, **EVENTS)
+    told = "what campaigns that are health data sent (care_refill)"
+    assert health.way("seg_refill") == ["seg_refill", "fct_sends.campaign", told]
+    assert health.way("seg_step") == ["seg_step", "fct_sends.step", told]
+    for name in ("seg_winback", "seg_any", "fct_counts"):
+        assert health.way(name) is None, name
+    # Which one it was is there to be read.
+    sent.model("sync_history", "select person_id, campaign, applied_at from {{ ref('fct_sends') }}", "syncs")
+    assert sent.health(CARE_DOES, **EVENTS).way("sync_history") == ["sync_history.campaign", "fct_sends.campaign", told]
+    sent.model("sync_history", "select * from {{ nobody_knows(ref('fct_sends')) }}", "syncs")
+    assert sent.health(CARE_DOES, **EVENTS).way("sync_history") is not None
+    sent.model("fct_sends", sent.nodes["model.p.fct_sends"]["raw_code"], declassify="everybody knows")
+    assert sent.health(CARE_DOES, **EVENTS).way("seg_refill") is None
+
+
+def test_what_such_a_campaign_changed_is_too_attribute_by_attribute_and_list_by_list(sent: Project) -> None:
+    listed = "select person_id from {{ ref('fct_acts') }} where name = "
+    sent.model("seg_reminded", listed + "'seg_reminded'", "segments")
+    sent.model("seg_testers", listed + "'seg_testers'", "segments")
+    health = sent.health(CARE_DOES, **EVENTS)
+    told = "what campaigns that are health data changed (care_stage, seg_reminded)"
+    assert health.way("dim_people", "care_stage") == ["dim_people.care_stage", "fct_acts.name", told]
+    assert health.way("dim_people", "onboarding") is None
+    assert health.way("dim_people", "email") is None
+    assert health.way("seg_reminded") == ["seg_reminded", "fct_acts.name", told]
+    assert health.way("seg_testers") is None
+
+
+def test_a_mark_of_another_kind_stays_where_what_campaigns_did_is_kept_out(sent: Project) -> None:
+    rows = "select person_id, campaign, step from {{ source('landing', 'intents') }}"
+    sent.model("fct_sends", rows, columns={"step": {"sensitivity": "health"}})
+    sent.model("seg_winback", "select person_id, step from {{ ref('fct_sends') }} where campaign = 'winback'")
+    marked = "fct_sends.step (marked in models/core/fct_sends.sql:1)"
+    assert sent.health(CARE_DOES, **EVENTS).way("seg_winback") == ["seg_winback.step", marked]
+    sent.model("fct_ours", "select * from {{ ref('fct_sends') }} where campaign <> 'care_refill'")
+    sent.model("seg_winback", "select person_id, step from {{ ref('fct_ours') }} where campaign = 'winback'")
+    way = ["seg_winback.step", "fct_ours.step", marked]
+    assert sent.health(CARE_DOES, **EVENTS).way("seg_winback") == way
 
 
 def test_what_was_worked_out_is_kept_until_a_mark_the_project_or_a_var_changes(project: Project) -> None:

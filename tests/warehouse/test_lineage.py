@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tailrace.warehouse.lineage import ALL, ROWS, Known, Ref, trace
+from tailrace.warehouse.lineage import ALL, ROWS, SIFTED, Known, Ref, trace
 
 NAMES = {
     "core.people": ("person_id", "plan", "mrr"),
@@ -206,3 +206,74 @@ def test_an_event_passes_unless_the_condition_surely_keeps_it_out(condition: str
 )
 def test_events_are_followed_through_what_a_select_stands_on(sql: str, passes: set[str]) -> None:
     assert known(sql).events == frozenset(passes)
+
+
+SENT = {
+    **RELATIONS,
+    "core.sends": Known(
+        {name: frozenset() for name in ("person_id", "campaign", "step", "at")},
+        told=frozenset({"refill", "visit"}),
+        told_by="campaign",
+    ),
+}
+
+LAST = "lag(step) over"
+ONE = "select step from s where campaign = 'winback'"
+JOINED = "s.person_id = p.person_id and s.campaign = 'winback'"
+
+
+@pytest.mark.parametrize(
+    ("sql", "is_sifted"),
+    [
+        ("select person_id, step from core.sends where campaign = 'winback'", True),
+        ("select person_id, step from core.sends where campaign in ('winback', 'welcome') and at > now()", True),
+        ("select person_id, step from core.sends where campaign <> 'refill' and campaign not in ('visit')", True),
+        ("select person_id, step from core.sends where campaign <> 'refill'", False),
+        ("select person_id, step from core.sends where campaign = 'refill'", False),
+        ("select person_id, step from core.sends where lower(campaign) = 'winback'", False),
+        ("select person_id, step from core.sends where campaign = 'winback' or at > now()", False),
+        ("select person_id, step from core.sends", False),
+        # by way of a CTE that shows it, also by another name
+        ("with s as (select campaign as c, step from core.sends) select step from s where c = 'winback'", True),
+        ("with s as (select * from core.sends) select step from s where campaign = 'winback'", True),
+        (
+            "with s as (select max(campaign) as c, step from core.sends group by 2) select step from s where c = 'x'",
+            False,
+        ),
+        (f"with s as (select campaign, {LAST} (order by at) as step from core.sends) {ONE}", False),
+        (f"with s as (select campaign, {LAST} (partition by campaign) as step from core.sends) {ONE}", True),
+        (f"with s as (select * from core.sends union all select * from core.sends) {ONE}", False),
+        # where it is joined: not where the join keeps the others
+        (f"select s.step from core.people p join core.sends s on {JOINED}", True),
+        (f"select s.step from core.people p left join core.sends s on {JOINED}", True),
+        (f"select s.step from core.people p right join core.sends s on {JOINED}", False),
+        (f"select s.step from core.people p full join core.sends s on {JOINED}", False),
+        (f"select s.step from core.sends s left join core.people p on {JOINED}", False),
+        # of two, each for itself
+        ("select a.step from core.sends a join core.sends b using (person_id) where b.campaign = 'winback'", False),
+    ],
+)
+def test_who_surely_reads_none_of_some_rows_depends_on_the_rest(sql: str, is_sifted: bool) -> None:
+    found = trace(sql, SENT)
+    assert found is not None
+    assert found.columns is not None
+    steps = {relation for relation, column in found.columns["step"] if column == "step"}
+    assert steps == {f"{SIFTED}core.sends" if is_sifted else "core.sends"}
+
+
+def test_rows_are_told_apart_as_long_as_a_column_says_which_they_are() -> None:
+    for sql, by in (
+        ("select person_id, campaign as about from core.sends", "about"),
+        ("select s.campaign, p.plan from core.sends s join core.people p using (person_id)", "campaign"),
+        (
+            "select person_id, campaign, row_number() over (partition by campaign order by at) as nth from core.sends",
+            "campaign",
+        ),
+        ("select person_id, campaign, row_number() over (order by at) as nth from core.sends", None),
+        ("select person_id, upper(campaign) as campaign from core.sends", None),
+        ("select a.campaign from core.sends a join core.sends b using (person_id)", None),
+    ):
+        found = trace(sql, SENT)
+        assert found is not None
+        assert found.told_by == by, sql
+        assert bool(found.told) == (by is not None)

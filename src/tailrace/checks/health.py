@@ -1,24 +1,26 @@
 """Does health data go to a destination that may not have it?
 
 A campaign is health data when what starts it, what it asks, or what its messages say depends on what is marked so; a
-sync is when its rows are. Such a one may only go where `baa: true` stands, or where nothing leaves.
+sync is when its rows are. Such a one may only go where `baa: true` stands, or where nothing leaves. What such a
+campaign did is health data in its turn, and others may be because of it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
 from tailrace.campaigns.analysis import analyse
 from tailrace.campaigns.definition import Campaign
+from tailrace.campaigns.steps import AddTo, RemoveFrom, Update
 from tailrace.checks.ownership import PEOPLE
 from tailrace.destinations.connections import Connection, Connections
 from tailrace.errors import DefinitionError, Problem
 from tailrace.landing.taxonomy import active_events
 from tailrace.settings import Settings
-from tailrace.warehouse import preview
+from tailrace.warehouse import preview, runner
 from tailrace.warehouse.catalog import config_line, read_nodes
-from tailrace.warehouse.health import Health, read_health
+from tailrace.warehouse.health import NOTHING_DONE, Doings, Health, is_any_marked, read_health
 
 OBJECTS = ("dim_objects", "fct_object_people")
 """What templates read of objects: of each its attributes, and what is said of a person and it."""
@@ -33,7 +35,16 @@ class _Way:
     steps: tuple[str, ...]
 
 
-def require_baa(settings: Settings, campaigns: Iterable[Campaign], connections: Connections) -> None:
+def is_to_be_asked(settings: Settings, connections: Connections) -> bool:
+    """Return whether there is health data, as dbt last read the project, and a destination that may not have it."""
+    if all(connection.may_have_health_data for connection in connections.by_name.values()):
+        return False
+    if not runner.manifest_path(settings).is_file():
+        preview.refresh(settings)
+    return bool(marked_events(settings)) or is_any_marked(settings)
+
+
+def require_baa(settings: Settings, campaigns: Collection[Campaign], connections: Connections) -> None:
     """Let pass only what may go where it goes. Costs nothing while every destination may have health data.
 
     Raises DefinitionError naming each campaign that is not a draft, and each sync, whose health data would go to a
@@ -42,21 +53,26 @@ def require_baa(settings: Settings, campaigns: Iterable[Campaign], connections: 
     if all(connection.may_have_health_data for connection in connections.by_name.values()):
         return
     preview.refresh(settings)
-    problems = health_problems(settings, [each for each in campaigns if each.status != "draft"], connections)
+    problems = health_problems(settings, campaigns, connections, with_drafts=False)
     if problems:
         raise DefinitionError(problems)
 
 
-def health_problems(settings: Settings, campaigns: Iterable[Campaign], connections: Connections) -> list[Problem]:
+def health_problems(
+    settings: Settings, campaigns: Collection[Campaign], connections: Connections, *, with_drafts: bool = True
+) -> list[Problem]:
     """Return what of the campaigns and syncs goes where it may not. The manifest is taken to be up to date.
+
+    `campaigns` are all of the project: what a draft sent when it was none counts, too.
 
     Raises DefinitionError when a contract of an event is wrong.
     """
     events = marked_events(settings)
-    health = read_health(settings, events)
+    health = _read_health(settings, campaigns, events)
     if not events and not health.ways:
         return []
-    problems = [problem for campaign in campaigns for problem in _of_campaign(campaign, connections, health, events)]
+    asked = [each for each in campaigns if with_drafts or each.status != "draft"]
+    problems = [problem for campaign in asked for problem in _of_campaign(campaign, connections, health, events)]
     for node in read_nodes(settings).values():
         connection = connections.by_name.get(str(node.meta.get("destination", "")))
         way = health.way(node.name) if node.kind == "model" and node.folder == "syncs" else None
@@ -64,6 +80,31 @@ def health_problems(settings: Settings, campaigns: Iterable[Campaign], connectio
             found = _Way(node.path, config_line(node.code), (f"sync {way[0]}", *way[1:]))
             problems.append(_problem(f"sync `{node.name}`", found, connection))
     return problems
+
+
+def _read_health(settings: Settings, campaigns: Collection[Campaign], events: Mapping[str, str]) -> Health:
+    """Return what is health data when what the campaigns did is that, too, of those that are health data."""
+    doings = NOTHING_DONE
+    while True:
+        health = read_health(settings, events, doings)
+        marked = [campaign for campaign in campaigns if next(_ways(campaign, health, events), None)]
+        found = Doings(
+            campaigns=frozenset(campaign.slug for campaign in marked),
+            names=frozenset(name for campaign in marked for name in _changes(campaign)),
+        )
+        # What is marked once stays so with more of them: there is an end.
+        if found == doings:
+            return health
+        doings = found
+
+
+def _changes(campaign: Campaign) -> Iterator[str]:
+    """Yield the attributes and manual segments that a campaign changes."""
+    for step in campaign.all_steps:
+        if isinstance(step, Update):
+            yield from step.values
+        elif isinstance(step, AddTo | RemoveFrom):
+            yield step.segment
 
 
 def marked_events(settings: Settings) -> dict[str, str]:

@@ -1,4 +1,8 @@
-"""How is what is pending handed over in a run? With the newest plan's payloads, by a clock that begins at `as_of`."""
+"""How is what is pending handed over in a run? With the newest plan's payloads, by a clock that begins at `as_of`.
+
+Nothing is while health data would go where it may not: destinations, marks and campaigns may be others than when the
+plan was applied.
+"""
 
 from __future__ import annotations
 
@@ -7,10 +11,13 @@ from datetime import datetime, timedelta
 
 from tailrace import clock
 from tailrace.campaigns.render import Renderer
+from tailrace.checks.health import is_to_be_asked, require_baa
 from tailrace.delivery import send
 from tailrace.delivery.tally import Delivered
 from tailrace.delivery.worker import Share
+from tailrace.destinations.connections import load_connections
 from tailrace.journal.journal import Journal
+from tailrace.pipeline.request import load_definitions
 from tailrace.planning.reader import PlanReader
 from tailrace.planning.store import Store
 from tailrace.settings import Settings, secret
@@ -30,7 +37,14 @@ def hand_over(
     workers: int,
     fan_out: send.FanOut | None,
 ) -> Delivered:
-    """Hand over everything that is due and return the counts (`delivery.send`)."""
+    """Hand over everything that is due and return the counts (`delivery.send`).
+
+    Raises DefinitionError, having handed nothing over, when a campaign or sync of the project is health data and goes
+    to a destination without `baa: true`.
+    """
+    if is_to_be_asked(settings, load_connections(settings)):
+        definitions = load_definitions(settings)
+        require_baa(settings, definitions.campaigns.values(), definitions.connections)
     return send.deliver(
         settings,
         journal,

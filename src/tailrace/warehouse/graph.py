@@ -10,6 +10,7 @@ import csv
 from collections import deque
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Any
 
 from tailrace.settings import Settings
@@ -19,6 +20,7 @@ from tailrace.warehouse.lineage import ALL, ROWS, Known, Ref, Refs, trace
 from tailrace.warehouse.rendering import Renderer, relation_of
 
 EVENTS = "landing.events"
+_NOTHING_TOLD: Mapping[str, tuple[str, frozenset[str]]] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -94,8 +96,12 @@ def _refs_of(model: Model, column: str | None) -> Refs:
     return (model.known.columns or {}).get(column or ALL, model.known.reads)
 
 
-def read_graph(settings: Settings, events: Collection[str] = ()) -> Graph:
+def read_graph(
+    settings: Settings, events: Collection[str] = (), told: Mapping[str, tuple[str, frozenset[str]]] = _NOTHING_TOLD
+) -> Graph:
     """Return the graph of dbt's manifest, which `runner.parse` keeps up to date; `events` are those to be followed.
+
+    `told` names tables of the landing of which rows are to be told apart: by which column, and by which values of it.
 
     Raises BuildError when dbt has not read the project yet.
     """
@@ -103,6 +109,8 @@ def read_graph(settings: Settings, events: Collection[str] = ()) -> Graph:
     renderer = Renderer(manifest, read_vars(settings))
     relations = {f"landing.{table}": Known(dict.fromkeys(columns, frozenset())) for table, columns in SHOWN.items()}
     relations[EVENTS] = replace(relations[EVENTS], events=frozenset(events), event_column="event", type_column="type")
+    for relation, (column, values) in told.items():
+        relations[relation] = replace(relations[relation], told=values, told_by=column)
     models: dict[str, Model] = {}
     for entry in _in_order(manifest):
         relation = relation_of(entry).lower()
@@ -114,7 +122,9 @@ def read_graph(settings: Settings, events: Collection[str] = ()) -> Graph:
             known = (None if sql is None else trace(sql, relations)) or _untold(parents, relations)
         model = _model(entry, relation, parents, known)
         models[relation] = model
-        relations[relation] = replace(known, events=frozenset()) if model.is_declassified else known
+        relations[relation] = (
+            replace(known, events=frozenset(), told=frozenset(), told_by=None) if model.is_declassified else known
+        )
     return Graph(models)
 
 

@@ -1,7 +1,8 @@
 """Which models hold health data, and on which way did it come there?
 
 A model, one of its columns or an event is marked (`sensitivity: health`); all that depends on it is health data, too,
-until a model says why it is not (`declassify`). Who is in a segment is such data as much as any value in it.
+until a model says why it is not (`declassify`). Who is in a segment is such data as much as any value in it, and so is
+what a campaign that is health data did: whom it wrote to, and what it changed of people.
 """
 
 from __future__ import annotations
@@ -18,15 +19,51 @@ from tailrace.settings import Settings
 from tailrace.warehouse import runner
 from tailrace.warehouse.catalog import config_line, read_manifest
 from tailrace.warehouse.graph import Graph, Model, column_meta, read_graph
-from tailrace.warehouse.lineage import ALL, ROWS, Ref
+from tailrace.warehouse.lineage import ALL, ROWS, SIFTED, Ref
 
 HEALTH = "health"
 
 Way = list[str]
 """From a model to what was marked, each step in words."""
 
-_FORM = "1"
+Ways = dict[str, dict[str, Way]]
+"""By relation, and by its column or `*`, which is all of it."""
+
+_FORM = "2"
 _ANY = "*"
+
+_SENT = {
+    "landing.intents": ("campaign", "step", "message", "version"),
+    "landing.outcomes": ("campaign", "step"),
+    "landing.responses": ("campaign", "step"),
+}
+"""What tells of a message which one it was. That there was one, and what became of it, shows nothing."""
+_CHANGED = {"landing.acts": ("name", "kind", "value", "campaign", "step")}
+
+
+@dataclass(frozen=True)
+class Doings:
+    """The campaigns that are health data, and the attributes and segments of people that they change."""
+
+    campaigns: frozenset[str] = frozenset()
+    names: frozenset[str] = frozenset()
+
+    def told(self) -> dict[str, tuple[str, frozenset[str]]]:
+        """Return by which column of the landing's tables, and which values of it, what they did is told apart."""
+        by_campaign = {relation: ("campaign", self.campaigns) for relation in _SENT if self.campaigns}
+        return by_campaign | {relation: ("name", self.names) for relation in _CHANGED if self.names}
+
+    def ways(self) -> Ways:
+        """Return the ways to the columns of the landing's tables that show what they did."""
+        sent = f"what campaigns that are health data sent ({', '.join(sorted(self.campaigns))})"
+        changed = f"what campaigns that are health data changed ({', '.join(sorted(self.names))})"
+        of_sent = {relation: {name: [sent] for name in names} for relation, names in _SENT.items() if self.campaigns}
+        return of_sent | {
+            relation: {name: [changed] for name in names} for relation, names in _CHANGED.items() if self.names
+        }
+
+
+NOTHING_DONE = Doings()
 
 
 @dataclass(frozen=True)
@@ -43,25 +80,24 @@ class Health:
         return found.get(_ANY) or next((found[name] for name in sorted(found)), None)
 
 
-def read_health(settings: Settings, events: Mapping[str, str]) -> Health:
+def read_health(settings: Settings, events: Mapping[str, str], doings: Doings = NOTHING_DONE) -> Health:
     """Return what dbt's manifest says; `events` are those whose contracts mark them, each with the contract's place.
 
-    Kept beside the manifest, so that it is worked out once for a project.
+    Kept beside the manifest, so that it is worked out once for a project and what is asked.
     """
-    kept, of = runner.directory(settings) / "health.json", _inputs(settings, events)
-    if kept.is_file():
-        known = json.loads(kept.read_bytes())
-        if known["of"] == of:
-            return Health(known["ways"])
-    found = _read(settings, events)
-    durable.write(kept, json.dumps({"of": of, "ways": found.ways}).encode())
-    return found
+    kept, project = runner.directory(settings) / "health.json", _project(settings)
+    asked = ids.digest(json.dumps([sorted(events.items()), sorted(doings.campaigns), sorted(doings.names)]))
+    known = json.loads(kept.read_bytes()) if kept.is_file() else {}
+    answers = known.get("answers", {}) if known.get("of") == project else {}
+    if asked not in answers:
+        answers[asked] = _read(settings, events, doings).ways
+        durable.write(kept, json.dumps({"of": project, "answers": answers}).encode())
+    return Health(answers[asked])
 
 
-def _inputs(settings: Settings, events: Mapping[str, str]) -> str:
+def _project(settings: Settings) -> str:
     files = (runner.manifest_path(settings), settings.project_dir / "dbt_project.yml")
-    digests = [hashlib.sha256(path.read_bytes()).hexdigest() for path in files]
-    return ids.digest(_FORM, *digests, json.dumps(sorted(events.items())))
+    return ids.digest(_FORM, *(hashlib.sha256(path.read_bytes()).hexdigest() for path in files))
 
 
 def mark_problems(settings: Settings) -> list[Problem]:
@@ -79,18 +115,21 @@ def mark_problems(settings: Settings) -> list[Problem]:
     return problems
 
 
-def _read(settings: Settings, events: Mapping[str, str]) -> Health:
-    if not events and not _is_marked(read_manifest(settings)):
+def _read(settings: Settings, events: Mapping[str, str], doings: Doings) -> Health:
+    if not events and not is_any_marked(settings):
         return Health()
-    graph = read_graph(settings, events)
-    marked = _marked(graph)
-    ways = {relation: dict(found) for relation, found in marked.items()}
+    graph = read_graph(settings, events, doings.told())
+    ways = _marked(graph, {}, None)
+    if doings != NOTHING_DONE:
+        # Whoever keeps out what these campaigns did depends on a relation as it is without them.
+        ways = _marked(graph, doings.ways(), ways)
     _follow_events(graph, events, ways)
-    return Health({graph.models[relation].name: found for relation, found in ways.items() if found})
+    return Health({model.name: ways[relation] for relation, model in graph.models.items() if ways[relation]})
 
 
-def _is_marked(manifest: Mapping[str, Any]) -> bool:
-    return any(meta.get("sensitivity") == HEALTH for _, meta in _metas(manifest))
+def is_any_marked(settings: Settings) -> bool:
+    """Return whether a model or seed of the manifest is marked, or a column of one."""
+    return any(meta.get("sensitivity") == HEALTH for _, meta in _metas(read_manifest(settings)))
 
 
 def _metas(manifest: Mapping[str, Any]) -> Iterator[tuple[Mapping[str, Any], Mapping[str, Any]]]:
@@ -102,9 +141,13 @@ def _metas(manifest: Mapping[str, Any]) -> Iterator[tuple[Mapping[str, Any], Map
                 yield entry, column_meta(column)
 
 
-def _marked(graph: Graph) -> dict[str, dict[str, Way]]:
-    """Return the ways to what the meta of models and columns marks, column by column where that can be told."""
-    ways: dict[str, dict[str, Way]] = {}
+def _marked(graph: Graph, given: Ways, sifted: Ways | None) -> Ways:
+    """Return the ways to what the meta of models and columns marks, column by column where that can be told.
+
+    `given` are ways of relations that no model makes, `sifted` those of relations without what was told apart: the same
+    ones when None.
+    """
+    ways: Ways = dict(given)
     for relation, model in graph.models.items():
         found: dict[str, Way] = {}
         if model.meta.get("sensitivity") == HEALTH:
@@ -120,10 +163,11 @@ def _marked(graph: Graph) -> dict[str, dict[str, Way]]:
                 if meta.get("sensitivity") == HEALTH:
                     found[column] = [f"{model.name}.{column} (marked in {model.path}:{model.line})"]
         ways[relation] = found
+        ways[SIFTED + relation] = found if sifted is None else sifted[relation]
     return ways
 
 
-def _nearest(ways: Mapping[str, Mapping[str, Way]], refs: Collection[Ref]) -> Way | None:
+def _nearest(ways: Ways, refs: Collection[Ref]) -> Way | None:
     """Return the shortest way among those that the refs lead to."""
     found = [way for relation, column in sorted(refs) for way in _ways_of(ways.get(relation, {}), column)]
     return min(found, key=len, default=None)
@@ -138,7 +182,7 @@ def _ways_of(found: Mapping[str, Way], column: str) -> Iterator[Way]:
         yield found[column]
 
 
-def _follow_events(graph: Graph, events: Mapping[str, str], ways: dict[str, dict[str, Way]]) -> None:
+def _follow_events(graph: Graph, events: Mapping[str, str], ways: Ways) -> None:
     """Add the ways to rows of marked events. What a model makes of such rows is marked in whole."""
     for relation, model in graph.models.items():
         if not model.known.events or model.is_declassified or _ANY in ways[relation]:

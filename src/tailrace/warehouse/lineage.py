@@ -24,6 +24,8 @@ ROWS = ""
 """Stands for the column when it is about which rows the relation has."""
 ALL = "*"
 """Stands for the column when it may be any of the relation's."""
+SIFTED = "~"
+"""Stands before the relation when none of the rows that it was asked to tell apart is read."""
 
 Refs = frozenset[Ref]
 _NONE: Refs = frozenset()
@@ -37,6 +39,9 @@ class Known:
 
     `events` are the event names asked about of which it may hold rows, or what was made of rows. Its columns
     `event_column` and `type_column` say which event a row is, where it has such columns.
+
+    `told` are the values of the column `told_by` whose rows are to be told apart: whoever surely reads none of these
+    rows depends on the relation SIFTED. None: no column tells any more.
     """
 
     columns: Mapping[str, Refs] | None = None
@@ -45,6 +50,8 @@ class Known:
     events: frozenset[str] = frozenset()
     event_column: str | None = None
     type_column: str | None = None
+    told: frozenset[str] = frozenset()
+    told_by: str | None = None
 
 
 def trace(sql: str, relations: Mapping[str, Known]) -> Known | None:
@@ -56,6 +63,7 @@ def trace(sql: str, relations: Mapping[str, Known]) -> Known | None:
         tracer = _Tracer(relations)
         columns = tracer.outputs(scope)
         event_column, type_column = tracer.event_columns(scope)
+        told, told_by = tracer.told(scope)
         return Known(
             columns=None if ALL in columns else columns,
             rows=tracer.control(scope),
@@ -63,6 +71,8 @@ def trace(sql: str, relations: Mapping[str, Known]) -> Known | None:
             events=tracer.events(scope),
             event_column=event_column,
             type_column=type_column,
+            told=told,
+            told_by=told_by,
         )
     except (SqlglotError, RecursionError):
         return None
@@ -89,7 +99,8 @@ class _Tracer:
         self._wholes: dict[int, Refs] = {}
         self._sides: dict[tuple[int, str], Refs] = {}
         self._carried: dict[int, frozenset[str]] = {}
-        self._told: dict[int, tuple[str | None, str | None]] = {}
+        self._telling_events: dict[int, tuple[str | None, str | None]] = {}
+        self._told: dict[int, tuple[frozenset[str], str | None]] = {}
         self._open: set[tuple[str, int]] = set()
 
     def outputs(self, scope: Scope) -> dict[str, Refs]:
@@ -155,10 +166,10 @@ class _Tracer:
 
     def event_columns(self, scope: Scope) -> tuple[str | None, str | None]:
         """Return which output columns still say of each row which event it is, and of which type."""
-        if id(scope) not in self._told:
-            self._told[id(scope)] = (None, None)  # of a recursive CTE
-            self._told[id(scope)] = self._telling(scope)
-        return self._told[id(scope)]
+        if id(scope) not in self._telling_events:
+            self._telling_events[id(scope)] = (None, None)  # of a recursive CTE
+            self._telling_events[id(scope)] = self._telling(scope)
+        return self._telling_events[id(scope)]
 
     def _telling(self, scope: Scope) -> tuple[str | None, str | None]:
         if isinstance(scope.expression, exp.SetOperation):
@@ -168,14 +179,85 @@ class _Tracer:
         if len(sources) != 1 or not isinstance(scope.expression, exp.Select):
             return None, None
         known = self._known(sources[0])
+        return (
+            self._kept_as(scope, sources[0], known.event_column),
+            self._kept_as(scope, sources[0], known.type_column),
+        )
+
+    def _kept_as(self, scope: Scope, source: _Source, column: str | None) -> str | None:
+        """Return the name under which a select shows a column of a source as it is; None: under none."""
+        selects = _projections(scope)
+        if any(projection.is_star for projection in selects):
+            return column
         names = {
-            column.name.lower(): projection.alias_or_name.lower()
-            for projection in scope.expression.selects
-            if isinstance(column := projection.unalias(), exp.Column) and self._is_of(column, sources[0], scope)
+            shown.name.lower(): projection.alias_or_name.lower()
+            for projection in selects
+            if isinstance(shown := projection.unalias(), exp.Column) and self._is_of(shown, source, scope)
         }
-        if any(projection.is_star for projection in scope.expression.selects):
-            return known.event_column, known.type_column
-        return names.get(known.event_column or ""), names.get(known.type_column or "")
+        return names.get(column or "")
+
+    def told(self, scope: Scope) -> tuple[frozenset[str], str | None]:
+        """Return by which output column rows can still be told apart, and which values are to be."""
+        if id(scope) not in self._told:
+            self._told[id(scope)] = (frozenset(), None)  # of a recursive CTE
+            self._told[id(scope)] = self._tells(scope)
+        return self._told[id(scope)]
+
+    def _tells(self, scope: Scope) -> tuple[frozenset[str], str | None]:
+        if isinstance(scope.expression, exp.SetOperation):
+            sides = [self.told(side) for side in scope.set_operation_scopes]
+            return sides[0] if len(set(sides)) == 1 else (frozenset(), None)
+        sources = [source for source in self.sources(scope) if self._known(source).told]
+        if len(sources) != 1 or not isinstance(scope.expression, exp.Select):
+            return frozenset(), None
+        known = self._known(sources[0])
+        kept = self._kept_as(scope, sources[0], known.told_by)
+        if kept is None or self._mixes(scope, sources[0], known.told_by):
+            return frozenset(), None
+        return known.told, kept
+
+    def _mixes(self, scope: Scope, source: _Source, column: str | None) -> bool:
+        """Return whether a window puts something of other rows into a row."""
+        return any(
+            not any(
+                isinstance(part, exp.Column) and part.name.lower() == column and self._is_of(part, source, scope)
+                for part in window.args.get("partition_by") or ()
+            )
+            for window in scope.find_all(exp.Window)
+        )
+
+    def _keeps_out(self, scope: Scope, source: _Source) -> bool:
+        """Return whether a select surely reads no row of a source that is to be told apart."""
+        known = self._known(source)
+        where, joined = scope.expression.args.get("where"), source.on
+        conditions = [where.this] if where is not None else []
+        if joined is not None and joined.args.get("on") and joined.args.get("side") not in ("RIGHT", "FULL"):
+            conditions.append(joined.args["on"])
+
+        def is_out(condition: exp.Expr, told: str) -> bool:
+            def value(column: exp.Column) -> str | None:
+                is_it = column.name.lower() == known.told_by and self._is_of(column, source, scope)
+                return told if is_it else None
+
+            return excludes(condition, value)
+
+        return known.told_by is not None and all(
+            any(is_out(condition, told) for condition in conditions) for told in known.told
+        )
+
+    def _origin(self, source: _Source) -> str | None:
+        """Return the table that a source is, or is nothing but a part of."""
+        if source.scope is None:
+            return source.table
+        inner = self.sources(source.scope)
+        is_plain = len(inner) == 1 and isinstance(source.scope.expression, exp.Select)
+        return self._origin(inner[0]) if is_plain and not source.scope.subquery_scopes else None
+
+    def _sifted(self, scope: Scope, source: _Source, refs: Refs) -> Refs:
+        if not self._known(source).told or not self._keeps_out(scope, source):
+            return refs
+        origin = self._origin(source)
+        return frozenset((SIFTED + table if table == origin else table, column) for table, column in refs)
 
     def sources(self, scope: Scope) -> list[_Source]:
         """Return what stands in the `from` of a select."""
@@ -198,7 +280,9 @@ class _Tracer:
         if source.table is not None:
             return self._relations.get(source.table, Known())
         assert source.scope is not None
-        return Known(None, _NONE, _NONE, self.events(source.scope), *self.event_columns(source.scope))
+        return Known(
+            None, _NONE, _NONE, self.events(source.scope), *self.event_columns(source.scope), *self.told(source.scope)
+        )
 
     def _made(self, scope: Scope) -> dict[str, Refs]:
         expression = scope.expression
@@ -233,7 +317,7 @@ class _Tracer:
         for source in sources:
             names = self._names(source)
             for name in (ALL,) if names is None else names:
-                made[name] = made.get(name, _NONE) | self._of(source, name) | self._side(scope, source) | written
+                made[name] = made.get(name, _NONE) | self._of(scope, source, name) | self._side(scope, source) | written
         return made
 
     def _decided(self, scope: Scope) -> Refs:
@@ -273,7 +357,7 @@ class _Tracer:
             return rows
         using = frozenset[Ref]().union(
             *(
-                self._of(each, name.name.lower())
+                self._of(scope, each, name.name.lower())
                 for name in source.on.args.get("using") or ()
                 for each in self.sources(scope)
                 if name.name.lower() in (self._names(each) or (name.name.lower(),))
@@ -308,7 +392,7 @@ class _Tracer:
             meant = [source for source in sources if name in (self._names(source) or ())]
             meant = meant or [source for source in sources if self._names(source) is None]
         if meant:
-            return frozenset().union(*(self._of(source, name) | self._side(scope, source) for source in meant))
+            return frozenset().union(*(self._of(scope, source, name) | self._side(scope, source) for source in meant))
         aliased = [each for each in _projections(scope) if each.alias_or_name.lower() == name and not table]
         if aliased and ("alias", id(aliased[0])) not in self._open:
             self._open.add(("alias", id(aliased[0])))
@@ -331,12 +415,12 @@ class _Tracer:
         columns = self._relations.get(source.table or "", Known()).columns
         return None if columns is None else tuple(columns)
 
-    def _of(self, source: _Source, name: str) -> Refs:
+    def _of(self, scope: Scope, source: _Source, name: str) -> Refs:
         if source.table is not None:
-            return frozenset({(source.table, name)})
+            return self._sifted(scope, source, frozenset({(source.table, name)}))
         assert source.scope is not None
         outputs = self.outputs(source.scope)
-        return outputs[name] if name in outputs else self.whole(source.scope)
+        return self._sifted(scope, source, outputs[name] if name in outputs else self.whole(source.scope))
 
     def _everything(self, scope: Scope) -> Refs:
         found = _NONE
