@@ -23,6 +23,7 @@ from tailrace.landing.loads import loads
 from tailrace.pipeline import spine
 from tailrace.pipeline.collecting import collect_garbage
 from tailrace.pipeline.destinations import try_out
+from tailrace.pipeline.syncing import resync
 from tailrace.planning.store import Store
 from tests.conftest import Company, once
 from tests.installation import Installation, at, call
@@ -32,7 +33,8 @@ pytestmark = pytest.mark.slow
 USER = "kanarie-user-1"
 ADDRESS = "kanarie@vogel.example"
 OLD_USER = "kanarie-was-this"
-CANARIES = (USER, OLD_USER, ADDRESS, "Kanarina", "Zwitscherling", "+4955512345", "purple-feathers")
+OLDEST_USER = "kanarie-was-that"
+CANARIES = (USER, OLD_USER, OLDEST_USER, ADDRESS, "Kanarina", "Zwitscherling", "+4955512345", "purple-feathers")
 OTHER = "spatz-user-2"
 VISITOR = "kanarie-device-1"
 SHARED = "family-device-1"
@@ -64,6 +66,8 @@ def life(moment: datetime) -> Iterator[dict[str, Any]]:
     # She was somebody else before, until an alias.
     yield line(start - timedelta(hours=4), 104, userId=OLD_USER, properties={"likes": "purple-feathers"})
     yield line(start - timedelta(hours=3), 105, type="alias", event=..., previousId=OLD_USER)
+    # And before that somebody of whom nothing else ever landed.
+    yield line(start - timedelta(hours=5), 106, type="alias", event=..., userId=OLD_USER, previousId=OLDEST_USER)
     # A device of two: first hers, then his.
     yield line(start, 100, userId=..., anonymousId=SHARED, messageId="hers-shared")
     yield line(start + timedelta(hours=1), 101, type="identify", event=..., anonymousId=SHARED, traits={})
@@ -137,7 +141,20 @@ def _say_more(installation: Installation) -> None:
             " enrollment_id, step, 200, ?, 0 from intents where person_id = ?",
             (json.dumps({"name": "Kanarina"}), PERSON),
         )
+        # Pages that nothing stands in any more: what stood there would be read in the file.
+        journal.execute(
+            "create table filler as with recursive n(i) as (select 1 union all select i + 1 from n where"
+            " i < 2000) select i, 'nothing of anybody' as said from n"
+        )
+        journal.execute("drop table filler")
     journal.close()
+
+
+def _free_pages(installation: Installation) -> int:
+    with sqlite3.connect(installation.settings.journal) as journal:
+        (pages,) = journal.execute("pragma freelist_count").fetchone()
+    journal.close()
+    return int(pages)
 
 
 def erase(installation: Installation, *more: str) -> Any:
@@ -209,6 +226,8 @@ def test_nothing_of_them_is_left(days: Days, gone: tuple[Installation, Any]) -> 
     assert (receipt["state"], waiting) == ("waiting", set())
     assert {word for words in after.values() for word in words} <= {USER}
     assert len(after) <= 2
+    assert _free_pages(days.installation) > 0
+    assert _free_pages(installation) == 0
     # A test to somebody else's address stays.
     places = (days.installation.data_dir, installation.data_dir)
     assert [len(list(data.glob("outbox/email/**/test-*"))) for data in places] == [2, 1]
@@ -218,7 +237,7 @@ def test_the_receipt_says_what_there_was_by_hashes_and_ids(days: Days, gone: tup
     installation, receipt = gone
     found = receipt["found"]
 
-    assert receipt["persons"] == sorted([PERSON, ids.person_id(OLD_USER)])
+    assert receipt["persons"] == sorted(ids.person_id(user) for user in (USER, OLD_USER, OLDEST_USER))
     assert receipt["reason"] == REASON
     assert not [word for word in CANARIES if word in json.dumps(receipt)]
     calls = len(days.hers.read_bytes().splitlines()) - 2
@@ -228,7 +247,9 @@ def test_the_receipt_says_what_there_was_by_hashes_and_ids(days: Days, gone: tup
     assert found["files"] == {"inbox": 1, "waiting": 0, "outbox": 2, "rows": 1}
     salt = installation.settings.erasures / "salt"
     assert salt.stat().st_mode & 0o777 == 0o600
-    assert receipt["users"] == sorted(ids.salted(salt.read_text(), "user", user) for user in (USER, OLD_USER))
+    assert receipt["users"] == sorted(
+        ids.salted(salt.read_text(), "user", user) for user in (USER, OLD_USER, OLDEST_USER)
+    )
     ways = {(one["name"], one["sync"], one["n"], one["words"]) for one in receipt["destinations"]}
     assert ways == {
         ("outbox", None, 1, "files of the outbox, which go"),
@@ -265,6 +286,7 @@ def come_back(moment: datetime) -> bytes:
     calls = [
         line(moment, 900),
         line(moment, 907, userId=OLD_USER),
+        line(moment, 908, userId=OLDEST_USER),
         line(moment, 901, type="identify", event=..., userId="a-new-user", traits={"email": ADDRESS.upper()}),
         line(moment, 902, type="alias", event=..., userId="a-new-user", previousId=USER),
         line(
@@ -295,7 +317,7 @@ def test_they_never_come_back(days: Days, gone: tuple[Installation, Any], tmp_pa
     n_hers = len(days.hers.read_bytes().splitlines()) - 1 - 2
     assert same.code == 0, same.err
     assert (first["erased"], first["landed"], first["duplicate"], first["quarantined"]) == (n_hers, 1, 2, 1)
-    assert "8 lines read = 0 landed + 0 duplicate + 0 quarantined + 8 erased" in second.out
+    assert "9 lines read = 0 landed + 0 duplicate + 0 quarantined + 9 erased" in second.out
     assert ranged.code in (0, 1)
     assert retried["landed"] == 0
     assert not [
@@ -363,6 +385,37 @@ def test_of_all_others_the_next_plan_says_what_it_would_have_said(
     assert "seg_power_users" in was_in
     assert all(theirs.segments[name]["size"] == size for name, size in sizes.items() if name not in was_in)
     assert ours.segments["seg_power_users"]["left"] == theirs.segments["seg_power_users"]["left"]
+
+
+@pytest.mark.torture
+def test_an_open_batch_with_a_row_of_theirs_never_leaves_and_the_others_rows_come_again(
+    days: Days, tmp_path: Path
+) -> None:
+    installation = days.installation.copy(tmp_path / "data")
+    settings = installation.settings
+    installation.drop(days.next_file)
+    resync(settings, SYNC, who="kim", reason="all again", at=days.at[0])
+    spine.run(settings, days.at[1], budget_seconds=0)
+    with Journal.open(settings) as journal:
+        waiting = journal.counts().batches["pending"]
+    before = _said(installation)
+
+    erase(installation)
+
+    with Journal.open(settings) as journal:
+        assert journal.counts().batches.get("pending", 0) == waiting - 1
+    spine.deliver(settings, days.at[1])
+    spine.run(settings, days.at[1] + timedelta(hours=1))
+    after = _said(installation)
+    said = {row["key"]["user_id"]: row["op"] for name in after.keys() - before.keys() for row in after[name]}
+    assert said.pop(USER) == "remove"
+    assert said == dict.fromkeys({row["key"]["user_id"] for rows in before.values() for row in rows} - {USER}, "update")
+
+
+def _said(installation: Installation) -> dict[str, list[dict[str, Any]]]:
+    """Return what the outbox was told of rows, by file."""
+    files = (installation.data_dir / "outbox" / SYNC).iterdir()
+    return {path.name: json.loads(path.read_bytes())["rows"] for path in files}
 
 
 POINTS = (
@@ -443,6 +496,24 @@ def test_it_waits_for_nobody_and_says_who_works(days: Days, tmp_path: Path) -> N
     assert not (installation.settings.erasures).exists()
 
 
+@pytest.mark.torture
+def test_nobody_is_erased_while_the_journal_does_not_know_what_was_claimed(days: Days, tmp_path: Path) -> None:
+    installation = days.installation.copy(tmp_path / "data")
+    installation.drop(days.next_file)
+    spine.run(installation.settings, days.at[1], budget_seconds=0)
+    backup = installation.settings.journal.read_bytes()
+    delivered = spine.deliver(installation.settings, days.at[1]).steps["deliver"]
+    for path in installation.data_dir.glob("journal.sqlite*"):
+        path.unlink()
+    installation.settings.journal.write_bytes(backup)
+
+    done = call(installation, "erase", USER, "--reason", REASON)
+
+    assert delivered
+    assert (done.code, "is behind its copy" in done.err, "nobody was erased" in done.err) == (1, True, True)
+    assert not installation.settings.erasures.exists()
+
+
 def test_a_dry_run_says_the_same_and_changes_nothing(
     days: Days, gone: tuple[Installation, Any], tmp_path: Path
 ) -> None:
@@ -462,11 +533,12 @@ def test_nobody_unknown_is_erased_and_nobody_twice(days: Days, gone: tuple[Insta
     unknown = call(installation, "erase", "nobody-at-all", "--reason", REASON)
     address = call(installation, "erase", "nobody@vogel.example", "--email", "--reason", REASON)
     again = erase(installation)
+    by_address = call(installation, "erase", f" {ADDRESS.title()}", "--email", "--reason", REASON, "--json").json
 
     assert (unknown.code, "nobody has that user id or person_id" in unknown.err) == (1, True)
     assert (address.code, "nobody has that e-mail address" in address.err) == (1, True)
     assert "nobody@vogel.example" not in address.err
-    assert {**again, "state": 0} == {**gone[1], "state": 0}
+    assert {**again, "state": 0} == {**by_address, "state": 0} == {**gone[1], "state": 0}
 
 
 @pytest.mark.torture
