@@ -9,14 +9,16 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pytest
 
-from tailrace import clock
+from tailrace import clock, engine
 from tailrace.errors import DataError
 from tailrace.ids import person_id
 from tailrace.journal.journal import Journal
 from tailrace.pipeline import spine
 from tailrace.pipeline.backfills import backfills
+from tailrace.pipeline.collecting import collect_garbage
 from tailrace.pipeline.corrections import Corrections, corrections
 from tailrace.planning.store import Store
 from tests.conftest import Company
@@ -125,6 +127,46 @@ def test_after_an_edit_only_what_the_history_does_shows(both: Both, tmp_path: Pa
     }
     # cy's message has another step now; that is the edit's doing, and ada's was never sent.
     assert rows == {("missed", "other", person_id("dee"))}
+
+
+@pytest.mark.torture
+def test_of_the_plans_that_are_left_the_oldest_is_what_the_others_stand_on(both: Both, tmp_path: Path) -> None:
+    project = late.project(tmp_path / "project")
+    policy = project / "policy.yml"
+    policy.write_text(policy.read_text() + "\nretention: {plans: 1d}\n")
+    installation = both.late.copy(tmp_path / "data", project)
+    assert len(collect_garbage(installation.settings, both.days[1]).plans.plans) == 1
+
+    report = corrections(installation.settings, both.result.steps["backfill"]["load"])
+
+    assert (report.runs, report.first) == (1, both.days[1])
+    assert any(f"Plans of before {clock.iso(both.days[1])} are gone" in line for line in report.assumed)
+
+
+MESSAGE = "(intent_id varchar, person_id bigint, campaign varchar, step varchar, message varchar, channel varchar,"
+
+
+def test_what_waits_or_may_have_gone_is_unwanted_as_much_as_what_went() -> None:
+    with duckdb.connect() as connection:
+        for name in ("told", "otherwise"):
+            connection.execute(f"create table {name} {MESSAGE} class varchar, as_of timestamp)")
+        connection.execute("create table was_intents (intent_id varchar)")
+        connection.execute("create table was_outcomes (intent_id varchar, outcome varchar, seq bigint)")
+        outcomes = ["accepted", "unknown", None, "retry_later", "blocked", "cancelled", "failed", "expired"]
+        for person, outcome in enumerate(outcomes):
+            name = outcome or "pending"
+            row = [name, person, "urged", "note", "note", "email", "marketing"]
+            connection.execute("insert into otherwise values (?, ?, ?, ?, ?, ?, ?, '2026-01-01')", row)
+            connection.execute("insert into was_intents values (?)", [name])
+            if outcome:
+                # What was said last counts.
+                connection.execute("insert into was_outcomes values (?, 'failed', 1), (?, ?, 2)", [name, name, outcome])
+        rows = connection.sql(engine.statement("tailrace.pipeline", "corrections")).to_arrow_table().to_pylist()
+    assert {(row["kind"], row["went_intent_id"], row["standing"]) for row in rows} == {
+        ("unwanted", "accepted", "accepted"),
+        ("unwanted", "unknown", "unknown"),
+        *(("unwanted", name, "waiting") for name in ("pending", "retry_later", "blocked")),
+    }
 
 
 @pytest.mark.torture
