@@ -17,6 +17,7 @@ from tailrace.errors import Busy, DataError
 from tailrace.landing.inbox import land_inbox
 from tailrace.landing.land import land
 from tailrace.landing.loads import loads, loads_dir
+from tailrace.landing.quarantine import list_quarantine
 from tests.landing.conftest import AS_OF, World, call, compact
 
 
@@ -47,6 +48,22 @@ def test_a_message_id_lands_once_within_a_load_and_across_loads(world: World) ->
     assert (done.lines, done.landed, done.duplicate, done.n_conflicting) == (25, 10, 15, 0)
     done = world.lines(*many(12), compact(call(messageId="m3", event="Other")), name="second.jsonl")
     assert (done.landed, done.duplicate, done.n_conflicting) == (2, 11, 1)
+
+
+def test_the_same_bad_line_in_one_file_after_another_is_quarantined_each_time(world: World) -> None:
+    world.lines(compact(call()), b"cut short {", name="first.jsonl")
+
+    for name, lines in (
+        ("alone.jsonl", [b"cut short {"]),
+        ("with-a-duplicate.jsonl", [b"cut short {", compact(call())]),
+        ("again.jsonl", [b"cut short {", b""]),
+    ):
+        done = world.lines(*lines, name=name)
+        assert (done.landed, done.quarantined) == (0, 1), name
+        assert world.lines(*lines, name=name).known_files, name
+
+    assert len({load.load_id for load in loads(world.settings)}) == 4
+    assert len({each.id for each in list_quarantine(world.settings)}) == 4
 
 
 def test_the_same_message_id_in_another_source_is_another_event(world: World) -> None:

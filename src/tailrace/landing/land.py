@@ -359,6 +359,16 @@ class Draft:
         ids_taken = [row[0] for row in self.stage.connection.execute(taken).fetchall()]
         return " ".join([f"{n_rows} {self._sum_of_ids} {moments}", str(kept_out), *ids_taken])
 
+    def _load_id(self, n_landed: int) -> str:
+        # Two ranges may keep out the same lines, and land nothing: they are two loads.
+        ranged = [self.request] if self.asked is not None and self.asked.is_ranged else []
+        said = [self.contract.source, self._fingerprint(), "history" if self.history else "", *ranged]
+        load_id = ids.digest(*said)[:16]
+        # So are two files with the same bad lines, of which nothing else is new.
+        while not n_landed and any(load.load_id == load_id for load in self.before):
+            load_id = ids.digest(*said, load_id)[:16]
+        return load_id
+
     def _write(
         self,
         files: tuple[LandedFile, ...],
@@ -370,9 +380,7 @@ class Draft:
         reasons: dict[str, int],
     ) -> str:
         source = self.contract.source
-        # Two ranges may keep out the same lines, and land nothing: they are two loads.
-        ranged = [self.request] if self.asked is not None and self.asked.is_ranged else []
-        load_id = ids.digest(source, self._fingerprint(), "history" if self.history else "", *ranged)[:16]
+        load_id = self._load_id(n_landed)
         load_seq = max((load.load_seq for load in self.before), default=0) + 1
         final = loads_dir(self.settings) / load_id
         if final.exists():
