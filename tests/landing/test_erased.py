@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tailrace import ids
+from tailrace import engine, ids
 from tailrace.landing import erased, erasing, packing
 from tailrace.landing.erased import Device, Erasure, Listed
 from tailrace.landing.land import landing
@@ -81,6 +81,31 @@ def test_what_is_theirs_goes_and_nothing_else(world_of_two: World) -> None:
     files = sorted(path.name for path in (world.settings.landing / "loads" / load.load_id).iterdir())
     assert files == sorted([*(part.name for part in load.parquet), "load.json"])
     assert erasing.erase(world.settings, who, is_dry=False) == erasing.Gone(0, 0, 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("user", "line"),
+    [
+        ("auth0|5f7c", b"auth0|5f7c,2026-10-01,paid"),
+        ("auth0|5f7c", b"2026-10-01;auth0|5f7c"),
+        ("auth0|5f7c", b"{'userId': 'auth0|5f7c', 'n': 1}"),
+        ("auth0/5f7c", rb'{"userId":"auth0\/5f7c", '),
+        ("jos\u00e9-7", rb'{"userId":"jos\u00e9-7", '),
+        ("urn:user:7", b"2026-10-01,urn:user:7"),
+        ("CORP\\bob", rb"CORP\bob,2026-10-01"),
+        ("u1", b"{'userId': 'u1', "),
+        ("user-17", b"'user-17',\xff"),
+    ],
+)
+def test_a_line_nobody_could_read_is_told_by_an_id_however_it_is_written(world: World, user: str, line: bytes) -> None:
+    who = person(world)
+    hashes = (ids.salted(who.salt, "user", user),)
+    named = Listed(who.salt, (who.erasures[0].model_copy(update={"users": hashes}),))
+    with engine.connect(world.settings) as connection:
+        for listed, is_theirs in ((named, True), (who, user == "u1")):
+            erased.show(connection, listed)
+            query = f"select {erased.said_of_them('$line')}"
+            assert connection.execute(query, {"line": line}).fetchall() == [(is_theirs,)]
 
 
 def test_what_comes_later_is_left_out_and_counted(world: World) -> None:

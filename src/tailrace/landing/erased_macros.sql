@@ -15,17 +15,33 @@ create or replace temp macro erased_inboxes(properties, traits, context) as
         ))
         else []
     end;
--- What could be an id or an address on a line that nobody could read: texts in quotes, fields, words.
-create or replace temp macro erased_words(line) as list_distinct(list_concat(
-    regexp_extract_all(line, '"((?:[^"\\]|\\.)*)"', 1),
-    regexp_split_to_array(line, '[,;|\t"]+'),
-    regexp_split_to_array(line, '[\s,;|"{}\[\]:<>()=&?]+')
-));
+-- A line as text; of one that is no UTF-8, what is not ASCII stays escaped.
+create or replace temp macro erased_text(raw) as coalesce(
+    try(decode(raw)), replace(replace(replace(raw::varchar, '\x22', '"'), '\x27', ''''), '\x5C', '\')
+);
+-- What could be an id or an address on a line that nobody could read: texts in quotes, fields, words. An id may have a
+-- stroke, a colon or white space in it; where there is a backslash, JSON may mean something else by it: `\/`, `\u00e9`.
+create or replace temp macro erased_words(line) as list_distinct(flatten(list_transform(
+    list_concat(
+        regexp_extract_all(line, '"((?:[^"\\]|\\.)*)"', 1),
+        regexp_split_to_array(line, '[,;\t"\r\n]+'),
+        regexp_split_to_array(line, '[,;|\t"\r\n]+'),
+        regexp_split_to_array(line, '[\s,;"{}\[\]<>()]+'),
+        regexp_split_to_array(line, '[\s,;|"{}\[\]:<>()=&?]+')
+    ),
+    lambda x: case
+        when not contains(x, '\') then [trim(x, '''')]
+        when json_valid(concat('"', x, '"')) then [x, concat('"', x, '"') ->> '$']
+        else [x, replace(x, '\/', '/')]
+    end
+)));
 -- Of a JSON line, a short text is taken for an id only where a key says so: 17 is an amount as well.
 create or replace temp macro erased_ids(line) as case
     when regexp_matches(line, '^\s*[{\[]') then list_concat(
         list_filter(erased_words(line), lambda x: length(x) > 5),
-        regexp_extract_all(line, '(?i)"[^"]*(?:id|user|customer)[^"]*"\s*:\s*"?([^",}\]\s]+)', 1)
+        regexp_extract_all(
+            line, '(?i)["''][^"'']*(?:id|user|customer)[^"'']*["'']\s*:\s*["'']?([^"'',}\]\s]+)', 1
+        )
     )
     else erased_words(line)
 end
