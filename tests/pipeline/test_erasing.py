@@ -244,7 +244,7 @@ def test_the_receipt_says_what_there_was_by_hashes_and_ids(days: Days, gone: tup
     assert found["landing"] == {"events": calls - 2, "lines": 1, "acts": 1, "loads": PIECES + 1}
     assert found["journal"] == {"messages": 0, "answers": 1, "values": 1}
     assert (found["plans"]["payloads"], found["plans"]["passes"], found["plans"]["plans"]) == (1, 1, 1)
-    assert found["files"] == {"inbox": 1, "waiting": 0, "outbox": 2, "rows": 1}
+    assert found["files"] == {"inbox": 1, "waiting": 0, "unread": 0, "outbox": 2, "rows": 1}
     salt = installation.settings.erasures / "salt"
     assert salt.stat().st_mode & 0o777 == 0o600
     assert receipt["users"] == sorted(

@@ -40,6 +40,7 @@ _PLACES = {
     ("plans", "plans"): "plans that nobody had applied",
     ("files", "inbox"): "landed files of the inbox",
     ("files", "waiting"): "files of the inbox that have not landed, and stay",
+    ("files", "unread"): "files of the inbox that cannot be read, and stay: look yourself",
     ("files", "outbox"): "files of the outbox",
     ("files", "rows"): "rows in sync files of the outbox",
     ("warehouse", "people"): "people in the warehouse and its published copy, which were built anew",

@@ -11,7 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import duckdb
+
 from tailrace import crash, durable, engine, ids
+from tailrace.errors import DataError
 from tailrace.landing import chunks, erased
 from tailrace.landing.erased import Listed
 from tailrace.landing.loads import loads
@@ -24,24 +27,26 @@ _PARQUET = b"PAR1"
 class Files:
     """Files that go, or would: landed ones that the inbox still has, and what the outbox wrote; rows of its batches.
 
-    `waiting` stand in the inbox, name them, and have not landed: they stay, and landing will leave their lines out.
+    `waiting` stand in the inbox, name them, and have not landed: they stay, and landing will leave their lines out. So
+    will those that are `unread`: damaged, not written to their end yet, or compressed in a way that no landing reads.
     """
 
     inbox: int
     waiting: int
+    unread: int
     outbox: int
     rows: int
 
 
 def remove(settings: Settings, who: Listed, intents: Collection[str], *, is_dry: bool) -> Files:
     """Remove their lines' files from the inbox and the outbox; nobody may land or deliver meanwhile."""
-    landed, waiting = _inbox(settings, who)
+    landed, waiting, unread = _inbox(settings, who)
     mails, n_rows = _outbox(settings, who, intents, is_dry=is_dry)
     if not is_dry:
         for path in (*landed, *mails):
             path.unlink()
             crash.here("erase.file_removed")
-    return Files(len(landed), len(waiting), len(mails), n_rows)
+    return Files(len(landed), len(waiting), len(unread), len(mails), n_rows)
 
 
 def remove_rebuildable(settings: Settings) -> None:
@@ -62,37 +67,48 @@ def remove_rebuildable(settings: Settings) -> None:
     crash.here("erase.leftovers_removed")
 
 
-def _inbox(settings: Settings, who: Listed) -> tuple[list[Path], list[Path]]:
-    """Return the files of the inbox that name them: those that have landed, byte for byte, and the others."""
+def _inbox(settings: Settings, who: Listed) -> tuple[list[Path], list[Path], list[Path]]:
+    """Return the files of the inbox that name them, those that have landed, byte for byte, and the others; and those
+    that cannot be read.
+    """
     if not settings.inbox.is_dir():
-        return [], []
+        return [], [], []
     known = {(load.source, file.sha256) for load in loads(settings) for file in load.files}
     landed: list[Path] = []
     waiting: list[Path] = []
+    unread: list[Path] = []
     with engine.connect(settings) as connection:
         erased.show(connection, who)
         for source in sorted(path for path in settings.inbox.iterdir() if path.is_dir()):
             for path in sorted(path for path in source.rglob("*") if path.is_file()):
-                if _names(connection, path):
-                    (landed if (source.name, chunks.sha256(path)) in known else waiting).append(path)
-    return landed, waiting
+                try:
+                    if _names(connection, path):
+                        (landed if (source.name, chunks.sha256(path)) in known else waiting).append(path)
+                except (DataError, duckdb.Error):
+                    unread.append(path)
+    return landed, waiting, unread
 
 
 def _names(connection: engine.Connection, path: Path) -> bool:
-    """Return whether the file has one of their ids or addresses as a word; a damaged file has none that can be told."""
-    with path.open("rb") as handle:
-        is_parquet = handle.read(4) == _PARQUET
+    """Return whether the file has one of their ids or addresses as a word.
+
+    Raises DataError or duckdb.Error when it cannot be read to its end, before one was found.
+    """
     query = (
-        "select 1 from (select distinct unnest(erased_words({text})) as word{source})"
+        "select 1 from (select distinct unnest(erased_words(line)) as word from {lines})"
         " where erased_hash('user', word) in (select hash from erased_users)"
+        " or erased_hash('anonymous', word) in (select hash from erased_devices)"
         " or erased_hash('address', lower(trim(word))) in (select hash from erased_addresses) limit 1"
     )
+    with path.open("rb") as handle:
+        is_parquet = handle.read(4) == _PARQUET
     if is_parquet:
-        source = f" from read_parquet({engine.literal(str(path))}) as file"
-        return bool(connection.execute(query.format(text="to_json(file)::varchar", source=source)).fetchall())
+        lines = f"(select to_json(file)::varchar as line from read_parquet({engine.literal(str(path))}) as file)"
+        return bool(connection.execute(query.format(lines=lines)).fetchall())
+    lines = "(select unnest(string_split($text::varchar, chr(10))) as line)"
     for chunk in chunks.Reader(path).chunks():
         values = {"text": chunk.body.decode("utf-8", "replace")}
-        if connection.execute(query.format(text="$text::varchar", source=""), values).fetchall():
+        if connection.execute(query.format(lines=lines), values).fetchall():
             return True
     return False
 
