@@ -542,6 +542,18 @@ def test_nobody_unknown_is_erased_and_nobody_twice(days: Days, gone: tuple[Insta
 
 
 @pytest.mark.torture
+def test_by_the_number_that_an_alias_gave_up_it_is_the_same_person(days: Days, tmp_path: Path) -> None:
+    installation = days.installation.copy(tmp_path / "data")
+
+    by_number, by_id = (
+        call(installation, "erase", said, "--reason", REASON, "--json", "--dry-run").json
+        for said in (str(ids.person_id(OLD_USER)), USER)
+    )
+
+    assert by_number["persons"] == by_id["persons"] == sorted([PERSON, ids.person_id(OLD_USER)])
+    assert by_number["found"] == by_id["found"]
+
+
 def test_by_address_everybody_goes_who_has_or_had_it(days: Days, tmp_path: Path) -> None:
     installation = days.installation.copy(tmp_path / "data")
     extra = tmp_path / "extra.jsonl"

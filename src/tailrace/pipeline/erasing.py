@@ -221,7 +221,9 @@ def _identify(connection: engine.Connection, person: str, by_email: bool, at: da
     if by_email:
         where, value = "list_contains(erased_inboxes(properties, traits, context), $said)", person.strip().lower()
     else:
-        where, value = "user_id = $said or person_id::varchar = $said", person
+        # Older plans show those who became somebody else by the number that they had.
+        became = "select into_person_id from warehouse.core.fct_person_merges where person_id::varchar = $said"
+        where, value = f"user_id = $said or person_id::varchar = $said or person_id in ({became})", person
     run(
         f"create temp table their_people as select distinct person_id from {events}"
         f" where person_id is not null and ({where})",
