@@ -19,12 +19,14 @@ import pytest
 
 from tailrace import durable, ids
 from tailrace.journal.journal import Journal
+from tailrace.landing import erased
 from tailrace.landing.loads import loads
 from tailrace.pipeline import spine
 from tailrace.pipeline.collecting import collect_garbage
 from tailrace.pipeline.destinations import try_out
 from tailrace.pipeline.syncing import resync
 from tailrace.planning.store import Store
+from tailrace.warehouse.build import read_generation
 from tests.conftest import Company, once
 from tests.installation import Installation, at, call
 
@@ -590,6 +592,21 @@ def test_without_the_salt_nothing_lands(days: Days, gone: tuple[Installation, An
     salt.unlink()
     told = installation.cli("land", str(days.next_file), "--source", "app", TAILRACE_ERASURE_SALT=kept)
     assert told.code == 0, told.err
+
+
+def test_finish_leaves_the_warehouse_at_the_instant_of_the_last_run(
+    days: Days, next_day: Installation, tmp_path: Path
+) -> None:
+    installation = next_day.copy(tmp_path / "data")
+    (erasure,) = erased.erasures(installation.settings)
+    assert erasure.as_of < days.at[1]
+
+    done = call(installation, "erasures", "finish")
+
+    assert done.code == 0, done.err
+    stands = read_generation(installation.settings)
+    assert stands is not None
+    assert stands.as_of == days.at[1]
 
 
 def test_a_plan_that_was_made_before_cannot_be_applied_after(days: Days, gone: tuple[Installation, Any]) -> None:

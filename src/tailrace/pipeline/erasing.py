@@ -82,8 +82,9 @@ def erase(
         before = _before(settings, person, by_email)
         if before is not None:
             if not is_dry:
+                as_of = _stood_at(settings, before)
                 _finish(settings, journal, at)
-                _rebuild(settings, before.as_of)
+                _rebuild(settings, as_of)
             return next(each for each in erased.erasures(settings) if each.erasure_id == before.erasure_id)
         record, listed = _begin(settings, person, by_email, who, reason, at, is_dry=is_dry)
         found, destinations = _survey(settings, journal, record, listed)
@@ -119,8 +120,9 @@ def finish(settings: Settings, at: datetime) -> list[Erasure]:
     with _alone(settings, is_dry=False) as journal:
         everybody = erased.erasures(settings)
         if everybody:
+            as_of = _stood_at(settings, *everybody)
             _finish(settings, journal, at, again=True)
-            _rebuild(settings, max(each.as_of for each in everybody))
+            _rebuild(settings, as_of)
     return erased.erasures(settings)
 
 
@@ -424,6 +426,12 @@ def _forget_plans(
 ) -> planning_erasing.Forgotten:
     whose = Whose(each.erasure_id, each.persons, each.people, who.salt, each.keys, held)
     return planning_erasing.erase(settings, whose, journal.applied(), on, is_dry=is_dry)
+
+
+def _stood_at(settings: Settings, *some: Erasure) -> datetime:
+    """Return the instant of the warehouse: readers are not to be set back to that of the erasures."""
+    generation, head = read_generation(settings), _head(settings)
+    return max(each.as_of for each in (*some, generation, head) if each is not None)
 
 
 def _rebuild(settings: Settings, as_of: datetime) -> None:
