@@ -163,6 +163,16 @@ def test_a_name_that_is_no_file_has_no_draft(world: World, name: str) -> None:
     assert list(world.folder.rglob("*.yml")) == [world.settings.project_dir / "contracts" / "sources" / "app.yml"]
 
 
+def test_names_that_are_no_files_keep_no_other_event_from_its_draft(world: World) -> None:
+    """A name of bytes beyond what a file's name may have, and one that would be a path of its own."""
+    names = ["x" * 300, "é" * 121, "日" * 100, "/etc/passwd", "../sources/app"]
+    world.lines(act(0, "Paid"), *(act(n, name) for n, name in enumerate(names, 1)))
+    found = {draft.event: draft for draft in draft_contracts(world.settings, [], None, write=True)}
+    assert {name for name, draft in found.items() if draft.written} == {"Paid", "é" * 121}
+    assert {name for name, draft in found.items() if draft.problem} == {*names} - {"é" * 121}
+    assert draft_contracts(world.settings, names[:1], None)[0].problem is not None
+
+
 def test_an_event_whose_name_is_an_address_has_a_draft_only_when_it_is_named(world: World) -> None:
     world.lines(act(1, "wrote ada@example.com"))
     assert drafted(world) == {"wrote ada@example.com": ""}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from tailrace.errors import DataError, nearest
 from tailrace.landing.census import seen
@@ -14,6 +15,8 @@ from tailrace.landing.taxonomy import events_dir
 from tailrace.settings import Settings
 
 _FILE = re.compile(r"[^./\\\x00-\x1f][^/\\\x00-\x1f]{0,120}")
+_MOST_BYTES = 255
+"""So long may a file's name be, on most systems."""
 
 
 @dataclass(frozen=True)
@@ -49,17 +52,16 @@ def draft_contracts(
                 f".{nearest(name, there)}"
             )
     folder = events_dir(settings)
-    wanted = list(dict.fromkeys(names)) or [name for name in there if not (folder / f"{name}.yml").exists()]
+    wanted = list(dict.fromkeys(names)) or [name for name in there if not _has_file(folder, name)]
     problems = {name: _problem(name, is_named=bool(names)) for name in wanted}
     texts = drafts(settings, [row for row in landed if row.event in wanted and problems[row.event] is None], source)
     found = []
     for name in wanted:
-        path = folder / f"{name}.yml"
-        place = path.relative_to(settings.project_dir).as_posix()
+        place = f"{folder.relative_to(settings.project_dir).as_posix()}/{name}.yml"
         if problems[name] is not None:
             found.append(DraftedContract(name, place, "", exists=False, written=False, problem=problems[name]))
             continue
-        written = False
+        path, written = folder / f"{name}.yml", False
         if write and not path.exists():
             folder.mkdir(parents=True, exist_ok=True)
             # `x`: a file that somebody else has just written is left, too.
@@ -70,9 +72,18 @@ def draft_contracts(
     return found
 
 
+def _has_file(folder: Path, name: str) -> bool:
+    # A name that cannot be a file's is not looked for: of one too long the system refuses even the question.
+    return _may_be_a_file(name) and (folder / f"{name}.yml").exists()
+
+
+def _may_be_a_file(name: str) -> bool:
+    return _FILE.fullmatch(name) is not None and len(f"{name}.yml".encode()) <= _MOST_BYTES
+
+
 def _problem(name: str, *, is_named: bool) -> str | None:
-    if _FILE.fullmatch(name) is None:
-        return "the name cannot be that of a file, so it can have no contract; expected one without `/`"
+    if not _may_be_a_file(name):
+        return "the name cannot be that of a file, so it can have no contract; expected a short one without `/`"
     if looks_like_data(name) and not is_named:
         return "the name looks like data (an address or an id): there is a draft when you name it"
     return None
