@@ -2,11 +2,15 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from tailrace.landing.census import Breaches, Seen, breaches, kept_out, seen
+from tailrace.landing import erased, erasing
+from tailrace.landing.census import Breaches, Seen, breaches, kept_out, seen, warned
+from tailrace.landing.land import land
 from tailrace.landing.loads import loads
+from tailrace.landing.quarantine import list_quarantine
 from tailrace.landing.retry import retry
 from tests.landing.conftest import AS_OF, World, call, compact
 from tests.landing.test_breaches import contract, paid
+from tests.landing.test_erased import person
 
 
 def test_what_people_did_is_counted_by_event_and_source(world: World) -> None:
@@ -38,7 +42,39 @@ def test_breaches_of_all_loads_are_summed_by_rule_and_source(world: World) -> No
         Breaches("Paid", "x", words, "web", 1, 0, AS_OF),
         Breaches("Paid", "y", "is not a string", "app", 0, 1, AS_OF),
     ]
-    assert kept_out(some) == {"Paid": 2}
+    assert kept_out(world.settings) == {"Paid": 2}
     retry(world.settings, as_of=AS_OF)
-    assert kept_out(loads(world.settings)) == {}
+    assert kept_out(world.settings) == {}
     assert sum(row.warned for row in breaches(loads(world.settings)) if row.source == "app") == 3
+
+
+def test_an_event_that_breaks_several_rules_is_one_that_broke_its_contract(world: World) -> None:
+    contract(world, "Paid", "on_breach: warn\nproperties: {x: {type: integer}, y: {type: string}, z: {type: array}}\n")
+    world.lines(paid(1, {"x": "1", "y": 1, "z": 1}), paid(2, {"x": "1"}), paid(3, {"x": 1}), paid(1, {"x": 2, "y": 2}))
+    world.lines(paid(4, {"x": "1", "y": 1}), name="b.jsonl")
+    some = loads(world.settings)
+    assert warned(some) == {"Paid": 3}
+    assert sum(row.warned for row in breaches(some)) == 6
+    before = [load.model_copy(update={"warned": {}}) for load in some]
+    assert warned(before) == {"Paid": 3}
+
+
+def test_what_is_kept_out_is_what_is_in_quarantine_whoever_was_erased_meanwhile(world: World) -> None:
+    """As many as `quarantine list` has: of lines that an erasure took out, and of those that come again afterwards."""
+    contract(world, "a: `Paid`", "on_breach: quarantine\nproperties: {x: {type: integer}}\n")
+    contract(world, "Paid", "on_breach: quarantine\nproperties: {x: {type: integer}}\n")
+    lines = [paid(n, {"x": "1"}, userId=who) for n, who in enumerate(["u1", "u2", "u3"])]
+    world.lines(*lines)
+    assert kept_out(world.settings) == {"Paid": 3}
+    who = person(world)
+    erased.write(world.settings, who.erasures[0])
+    erasing.erase(world.settings, who, is_dry=False)
+    assert kept_out(world.settings) == {"Paid": len(list_quarantine(world.settings))}
+    again = world.file("again.jsonl", *lines, paid(9, {"x": "1"}, userId="u4"))
+    done = land(world.settings, [again], "app", as_of=AS_OF)
+    assert done.erased == 1
+    assert kept_out(world.settings) == {"Paid": len(list_quarantine(world.settings))}
+    assert sum(each.events for each in done.breaches) == done.quarantined
+    contract(world, "Paid", "summary: nothing is asked\n")
+    retry(world.settings, as_of=AS_OF)
+    assert kept_out(world.settings) == {}

@@ -128,17 +128,15 @@ class Breaches:
         """Return how many rows each rule keeps out, or, where it only warns, how many that land break it."""
         if not self._rules:
             return []
+        self._connection.execute(engine.statement(_PACKAGE, "broken_counted"))
         rows = self._connection.execute(engine.statement(_PACKAGE, "broken_counts")).fetchall()
         return [(self._rules[code - 1], n_events) for code, n_events in rows]
 
-    def kept_out(self) -> dict[str, int]:
-        """Return how many rows the contract of each event keeps out."""
+    def warned(self) -> dict[str, int]:
+        """Return how many rows of each event land although they break its contract, each once; after `counts`."""
         if not self._rules:
             return {}
-        query = (
-            "select event, count(distinct row_no) from broken inner join rules using (code)"
-            " where refuses group by event order by event"
-        )
+        query = "select event, count(distinct row_no) from counted where not refuses group by event order by event"
         return dict(self._connection.execute(query).fetchall())
 
 

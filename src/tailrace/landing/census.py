@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from tailrace import engine
-from tailrace.landing.loads import Load, event_files, loads
+from tailrace.landing.breaches import REASON
+from tailrace.landing.loads import Load, event_files, loads, quarantine_files
+from tailrace.landing.quarantine import resolved_sql
 from tailrace.settings import Settings
 
 _PACKAGE = "tailrace.landing"
@@ -69,11 +71,28 @@ def breaches(some: Iterable[Load]) -> list[Breaches]:
     )
 
 
-def kept_out(some: Iterable[Load]) -> Counter[str]:
-    """Return how many events, by name, their contracts keep in quarantine still; a retry takes them out."""
+def warned(some: Iterable[Load]) -> Counter[str]:
+    """Return how many events, by name, landed although they break their contract, whatever number of its rules."""
     found: Counter[str] = Counter()
     for load in some:
-        for event, lines in load.kept_out.items():
-            found[event] += lines
-        found.subtract(load.mended)
-    return +found
+        found.update(load.warned or _at_least(load))
+    return found
+
+
+def _at_least(load: Load) -> dict[str, int]:
+    """Return what a record that was written before it said `warned` is sure of: the rule that was broken most often."""
+    most: dict[str, int] = {}
+    for each in load.breaches:
+        if each.landed:
+            most[each.event] = max(each.events, most.get(each.event, 0))
+    return most
+
+
+def kept_out(settings: Settings) -> Counter[str]:
+    """Return how many lines, by event, its contract keeps in quarantine still: neither retried nor erased since."""
+    files = [str(path) for path in quarantine_files(settings, loads(settings))]
+    if not files:
+        return Counter()
+    query = engine.statement(_PACKAGE, "kept_out").replace("{resolved}", resolved_sql(settings))
+    with engine.connect(settings) as connection:
+        return Counter(dict(connection.execute(query, {"files": files, "reason": REASON}).fetchall()))

@@ -15,7 +15,6 @@ from tailrace import clock, crash, durable, engine, ids
 from tailrace.errors import DataError
 from tailrace.landing import backfills, database, doubles, erased, inputs, schema
 from tailrace.landing.backfills import Asked
-from tailrace.landing.breaches import REASON
 from tailrace.landing.contract import Contract, load_contract
 from tailrace.landing.inputs import Input
 from tailrace.landing.loads import Breach, LandedFile, Load, event_files, loads, loads_dir
@@ -335,13 +334,6 @@ class Draft:
             if self.reason != RETRY or not rule.refuses
         )
 
-    def _mended(self) -> dict[str, int]:
-        """Return how many lines, by event, a retry takes out that their contract had kept out."""
-        if self.reason != RETRY:
-            return {}
-        query = engine.statement(_PACKAGE, "mended").replace("{reason}", engine.literal(REASON))
-        return dict(self.stage.connection.execute(query).fetchall())
-
     def _one(self, query: str) -> int:
         return int(engine.row(self.stage.connection, query)[0])
 
@@ -390,8 +382,7 @@ class Draft:
         span = engine.row(self.stage.connection, "select min(first_at), max(last_at) from tally")
         first, last = (moment and clock.parse(moment.isoformat()) for moment in span)
         # All that is asked of the rows is asked before some of them go from the stage.
-        breaches, mended = self._breaches, self._mended()
-        kept_out = {} if self.reason == RETRY else self.stage.breaches.kept_out()
+        breaches, warned = self._breaches, self.stage.breaches.warned()
         written = Parts(
             self.stage,
             aside,
@@ -431,8 +422,7 @@ class Draft:
             first_event_at=first,
             last_event_at=last,
             breaches=breaches,
-            kept_out=kept_out,
-            mended=mended,
+            warned=warned,
         )
         if self.asked is not None:
             backfills.write(aside, self.request, self.asked)

@@ -52,7 +52,8 @@ class Breach(_Record):
 class Load(_Record):
     """What one call of `land` made: lines = landed + duplicate + quarantined + erased.
 
-    `kept_out` are the lines that their contract kept in quarantine, by event; `mended` those that this load took out.
+    `warned` are the events that landed although they break their contract, by name. Older records have `kept_out` and
+    `mended`, which nobody asks for: what is in quarantine is told by the lines themselves.
     `columns` are the source's, as they are with this load (landing/schema.py).
     """
 
@@ -73,8 +74,9 @@ class Load(_Record):
     first_event_at: AwareDatetime | None
     last_event_at: AwareDatetime | None
     breaches: tuple[Breach, ...] = ()
-    kept_out: dict[str, int] = {}
-    mended: dict[str, int] = {}
+    warned: dict[str, int] = {}
+    kept_out: dict[str, int] = Field(default={}, exclude=True)
+    mended: dict[str, int] = Field(default={}, exclude=True)
     columns: dict[str, dict[str, str]] = {}
     erased: _Count = 0
 

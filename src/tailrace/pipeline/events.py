@@ -15,7 +15,7 @@ from tailrace.settings import Settings
 
 @dataclass(frozen=True)
 class Event:
-    """One event. `warned` landed although they break the contract, `quarantined` are kept out still.
+    """One event. `warned` landed although they break the contract, `quarantined` are kept out still: events, not rules.
 
     `unknown` says what is odd about the name when nothing in the project has it.
     """
@@ -48,7 +48,8 @@ def list_events(settings: Settings) -> Events:
         by_name[each.event].append(each)
     counted = sorted(by_name, key=lambda name: (-sum(each.events for each in by_name[name]), name))
     unknown = unknown_names(counted, known_names(settings, contracts))
-    broken, kept_out = census.breaches(landed), census.kept_out(landed)
+    broken, kept_out = census.breaches(landed), census.kept_out(settings)
+    warned = census.warned(landed)
     found = []
     for name in sorted({*by_name, *contracts, *kept_out}):
         rows = by_name.get(name, [])
@@ -60,7 +61,7 @@ def list_events(settings: Settings) -> Events:
                 last_at=max((row.last_at for row in rows), default=None),
                 sources={row.source: row.events for row in rows},
                 contract=contracts[name].path if name in contracts else None,
-                warned=sum(row.warned for row in broken if row.event == name),
+                warned=warned[name],
                 quarantined=kept_out[name],
                 unknown=in_words(name, unknown[name]) if name in unknown else None,
             )

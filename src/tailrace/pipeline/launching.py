@@ -109,7 +109,7 @@ def launch_lists(settings: Settings, slug: str | None, as_of: datetime, findings
             plan=store.read(head) if head else None,
             why_not_live=_why_not_live(settings),
             rates=_rates(settings, listed, as_of, chosen),
-            kept_out=kept_out(landed),
+            kept_out=kept_out(settings),
         )
         return [Launch(campaign.slug, list(_items(ground, campaign))) for campaign in chosen]
 
