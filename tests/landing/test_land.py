@@ -43,6 +43,26 @@ def test_the_same_file_again_changes_nothing(world: World) -> None:
     assert tree(world) == before
 
 
+def test_files_with_nothing_but_what_is_known_and_lines_quarantined_before_are_loads_of_their_own(
+    make_world: Callable[[str], World],
+) -> None:
+    """As a full export of each day brings them: the same broken line every time, and some days nothing new."""
+    found = []
+    for name in ("one", "two"):
+        world = make_world(name)
+        done = [
+            world.lines(*many(50), b"broken", name="monday.jsonl"),
+            world.lines(b"broken", *many(50), name="tuesday.jsonl"),
+            world.lines(*many(25), b"broken", *many(50), name="wednesday.jsonl"),
+            world.lines(b"broken", name="thursday.jsonl"),
+            world.lines(b"broken", name="thursday.jsonl"),
+        ]
+        assert [(each.landed, each.quarantined) for each in done] == [(50, 1), (0, 1), (0, 1), (0, 1), (0, 0)]
+        found.append([load.load_id for load in loads(world.settings)])
+    assert len(set(found[0])) == 4
+    assert found[0] == found[1]
+
+
 def test_a_message_id_lands_once_within_a_load_and_across_loads(world: World) -> None:
     done = world.lines(*many(10), *many(10), *many(5))
     assert (done.lines, done.landed, done.duplicate, done.n_conflicting) == (25, 10, 15, 0)
