@@ -76,3 +76,19 @@ def test_rows_of_csv_and_parquet_are_tried_with_the_columns_they_had(world: Worl
 def test_an_unknown_id_is_refused(world: World) -> None:
     with pytest.raises(DataError, match="nope"):
         show(world.settings, "nope")
+
+
+def test_lines_of_two_files_of_one_name_are_resolved_each_by_what_became_of_it(world: World) -> None:
+    world.contract("app", "format: segment\ntimestamps: {from: 2020-01-01}\n")
+    world.lines(compact(call(messageId="old", timestamp="2001-01-01T00:00:00Z")), name="monday/in.jsonl")
+    world.lines(b'{"messageId": "cut"', name="tuesday/in.jsonl")
+    for folder, name in (("wednesday", "a"), ("thursday", "b")):
+        world.file(f"{folder}/in.jsonl", compact(call(messageId=name, timestamp="2001-01-01T00:00:00Z")))
+    world.land(world.folder / "wednesday" / "in.jsonl", world.folder / "thursday" / "in.jsonl")
+    world.contract("app", "format: segment\n")
+    done = retry(world.settings, as_of=AS_OF)
+    assert (done.lines, done.landed, done.quarantined, done.files) == (4, 3, 1, ("in.jsonl",))
+    assert counts(world.settings) == {"cut_short": 1}
+    assert [each.reason for each in list_quarantine(world.settings)] == ["cut_short"]
+    assert sorted(world.events("event_id, file, line")) == [(name, "in.jsonl", 1) for name in ("a", "b", "old")]
+    assert retry(world.settings, as_of=AS_OF).load_id is None

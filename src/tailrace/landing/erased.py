@@ -261,8 +261,8 @@ def resolve(connection: engine.Connection) -> None:
     connection.execute(
         "insert into resolved select t.quarantine_id, 'erased' from (select s.file_no, s.line, s.part from stage as s"
         " inner join erased_rows as e on s.row_no = e.row_no union all select file_no, line, part from erased_refused)"
-        " as r inner join files as f on r.file_no = f.file_no inner join taken as t on t.file = f.name"
-        " and t.header is not distinct from f.header and t.line = r.line and t.part = r.part order by t.quarantine_id"
+        " as r inner join taken as t on t.file_no = r.file_no and t.line = r.line and t.part = r.part"
+        " order by t.quarantine_id"
     )
 
 

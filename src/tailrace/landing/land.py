@@ -242,15 +242,16 @@ class Draft:
             self.stage.connection.execute(
                 "create table resolved as select t.quarantine_id, case when l.row_no is null then 'landed' else"
                 " 'duplicate'"
-                " end as outcome from ready as r inner join files as f on r.file_no = f.file_no inner join taken as t"
-                " on t.file = f.name and t.header is not distinct from f.header and t.line = r.line and t.part = r.part"
+                " end as outcome from ready as r inner join taken as t"
+                " on t.file_no = r.file_no and t.line = r.line and t.part = r.part"
                 " left join losers as l on r.row_no = l.row_no order by t.quarantine_id"
             )
             erased.resolve(self.stage.connection)
             n_conflicting = self._one("select count(*) from losers where is_conflicting")
             n_done = n_ready + n_erased
             load_id = self._write((), n_done, n_ready - n_duplicate, n_duplicate, 0, n_conflicting, {})
-        names = tuple(row[0] for row in self.stage.connection.execute("select name from files order by 1").fetchall())
+        named = self.stage.connection.execute("select distinct name from files order by 1").fetchall()
+        names = tuple(row[0] for row in named)
         reasons = dict(
             self.stage.connection.execute(
                 "select reason, count(*) from quarantined group by reason order by reason"

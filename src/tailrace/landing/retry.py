@@ -43,21 +43,15 @@ def retry(
         ((name, is_history),) = kinds
         contract = load_contract(settings, name)
         with stage_for(settings, contract) as stage:
-            stage.connection.execute(f"create table taken as {_open(settings, files, source, ids)}")
-            stage.connection.execute(
-                "insert into files select row_number() over (order by file, header), file, header"
-                " from (select distinct file, header from taken)"
-            )
+            taken = engine.statement("tailrace.landing", "taken")
+            stage.connection.execute(taken.replace("{open}", _open(settings, files, source, ids)))
+            stage.connection.execute("insert into files select distinct file_no, file, header from taken")
             # Lines that are no text never can land: they are counted here, and stay.
             stage.connection.execute(
-                "insert into refused select f.file_no, t.line, t.part, t.reason, t.detail, t.raw from taken as t"
-                " inner join files as f on t.file = f.name and t.header is not distinct from f.header"
-                " where try(decode(t.raw)) is null"
+                "insert into refused select file_no, line, part, reason, detail, raw from taken"
+                " where try(decode(raw)) is null"
             )
-            stage.again(
-                "select f.file_no, t.line, t.part, decode(t.raw) as l from taken as t inner join files as f"
-                " on t.file = f.name and t.header is not distinct from f.header where try(decode(t.raw)) is not null"
-            )
+            stage.again("select file_no, line, part, decode(raw) as l from taken where try(decode(raw)) is not null")
             stage.judge()
             draft = Draft(settings, contract, stage, before, as_of, is_history, RETRY)
             done = draft.finish_retry()
