@@ -3,10 +3,12 @@ from __future__ import annotations
 import duckdb
 import pytest
 
-from tailrace.errors import DataError
+from tailrace.errors import DataError, DefinitionError
+from tailrace.landing.land import land
 from tailrace.landing.loads import loads
 from tailrace.landing.quarantine import counts, list_quarantine, show
 from tailrace.landing.retry import retry
+from tailrace.pipeline import operations
 from tests.landing.conftest import AS_OF, World, call, compact
 
 
@@ -92,3 +94,31 @@ def test_lines_of_two_files_of_one_name_are_resolved_each_by_what_became_of_it(w
     assert [each.reason for each in list_quarantine(world.settings)] == ["cut_short"]
     assert sorted(world.events("event_id, file, line")) == [(name, "in.jsonl", 1) for name in ("a", "b", "old")]
     assert retry(world.settings, as_of=AS_OF).load_id is None
+
+
+def test_lines_of_several_sources_and_of_history_are_tried_at_once_each_kind_as_a_load_of_its_own(world: World) -> None:
+    for source in ("app", "shop", "till"):
+        world.contract(source, "format: segment\ntimestamps: {from: 2020-01-01}\n")
+        for history in (False, True):
+            old = call(messageId=f"{source} {history}", timestamp="2001-01-01T00:00:00Z")
+            file = world.file(f"{source}-{history}.jsonl", compact(old))
+            land(world.settings, [file], source, as_of=AS_OF, history=history, reason="a year" if history else None)
+    (world.settings.project_dir / "contracts" / "sources" / "till.yml").unlink()
+    world.contract("app", "format: segment\n")
+    with pytest.raises(DefinitionError, match="till"):
+        operations.retry(world.settings, None, AS_OF)
+    assert operations.retry(world.settings, "shop", AS_OF).landed == 0
+    assert [load.landed for load in loads(world.settings)] == [0] * 6
+    world.contract("till", "format: segment\n")
+    done = operations.retry(world.settings, None, AS_OF)
+    assert (done.lines, done.landed, done.duplicate, done.quarantined, done.erased) == (6, 4, 0, 2, 0)
+    assert [(each.source, each.landed, each.quarantined) for each in done.kinds] == [
+        *[("app", 1, 0)] * 2,
+        *[("shop", 0, 1)] * 2,
+        *[("till", 1, 0)] * 2,
+    ]
+    assert [each.history for each in done.kinds] == [False, True] * 3
+    assert [load.is_history for load in loads(world.settings) if load.landed] == [False, True] * 2
+    assert sorted(world.events("event_id")) == [
+        (f"{name} {is_it}",) for name in ("app", "till") for is_it in (False, True)
+    ]

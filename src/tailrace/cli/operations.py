@@ -65,13 +65,20 @@ def quarantine_retry(
     json_: Json = False,
 ) -> None:
     """Land the quarantined lines again, after a contract or a parser was mended."""
-    landed = operations.retry(settings(data_dir, project_dir), source, instant(as_of))
+    retried = operations.retry(settings(data_dir, project_dir), source, instant(as_of))
     if json_:
-        output.document(landed)
+        output.document(retried)
         return
-    output.say(
-        f"{landed.lines:,} lines tried = {landed.landed:,} landed + {landed.duplicate:,} duplicate +"
-        f" {landed.quarantined:,} still in quarantine" + (f" + {landed.erased:,} erased" if landed.erased else "")
+    output.say(_tried(retried))
+    if len(retried.kinds) > 1:
+        for each in retried.kinds:
+            output.say(f"{each.source}{', history' if each.history else ''}: {_tried(each)}")
+
+
+def _tried(done: operations.Retried | operations.Landed) -> str:
+    return (
+        f"{done.lines:,} lines tried = {done.landed:,} landed + {done.duplicate:,} duplicate +"
+        f" {done.quarantined:,} still in quarantine" + (f" + {done.erased:,} erased" if done.erased else "")
     )
 
 

@@ -16,13 +16,16 @@ from tailrace.journal.records import Lease, Release, Unknown
 from tailrace.landing import quarantine
 from tailrace.landing.contract import load_contract
 from tailrace.landing.land import Landed
+from tailrace.landing.retry import kinds
 from tailrace.landing.retry import retry as land_again
 from tailrace.planning.store import Store
 from tailrace.settings import Settings
 
 __all__ = [
     "Acquired",
+    "Landed",
     "Lease",
+    "Retried",
     "acquire",
     "give_up",
     "guards",
@@ -53,9 +56,35 @@ def quarantined_line(settings: Settings, line_id: str) -> quarantine.Quarantined
     return quarantine.show(settings, line_id)
 
 
-def retry(settings: Settings, source: str | None, as_of: datetime) -> Landed:
-    """Land the quarantined lines again; those that now land leave the quarantine."""
-    return land_again(settings, as_of=as_of, source=source)
+@dataclass(frozen=True)
+class Retried:
+    """What became of the lines that were tried again, over all; `kinds` has each source's, its history apart."""
+
+    lines: int
+    landed: int
+    duplicate: int
+    quarantined: int
+    erased: int
+    kinds: list[Landed]
+
+
+def retry(settings: Settings, source: str | None, as_of: datetime) -> Retried:
+    """Land the quarantined lines again, a load for each kind; those that now land leave the quarantine.
+
+    Raises DefinitionError for a source without a contract, before anything lands.
+    """
+    found = kinds(settings, source)
+    for name in [source] if source else dict.fromkeys(name for name, _ in found):
+        load_contract(settings, name)
+    done = [land_again(settings, as_of=as_of, source=name, history=is_history) for name, is_history in found]
+    return Retried(
+        lines=sum(each.lines for each in done),
+        landed=sum(each.landed for each in done),
+        duplicate=sum(each.duplicate for each in done),
+        quarantined=sum(each.quarantined for each in done),
+        erased=sum(each.erased for each in done),
+        kinds=done,
+    )
 
 
 def guards(settings: Settings) -> list[dict[str, Any]]:
