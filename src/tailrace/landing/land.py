@@ -16,11 +16,11 @@ from tailrace.errors import DataError
 from tailrace.landing import backfills, database, doubles, erased, inputs, schema
 from tailrace.landing.backfills import Asked
 from tailrace.landing.contract import Contract, load_contract
+from tailrace.landing.formats import stage_for
 from tailrace.landing.inputs import Input
 from tailrace.landing.loads import Breach, LandedFile, Load, event_files, loads, loads_dir
 from tailrace.landing.parts import Parts
 from tailrace.landing.pieces import BITS, PREFIX
-from tailrace.landing.rows import stage_for
 from tailrace.landing.stage import Stage
 from tailrace.settings import Settings
 

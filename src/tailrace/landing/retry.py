@@ -10,10 +10,10 @@ from tailrace.errors import DataError
 from tailrace.landing import erasing
 from tailrace.landing.backfills import OUTSIDE
 from tailrace.landing.contract import load_contract
+from tailrace.landing.formats import stage_for
 from tailrace.landing.land import RETRY, Draft, Landed, landing
 from tailrace.landing.loads import loads, quarantine_files
 from tailrace.landing.quarantine import resolved_sql
-from tailrace.landing.rows import stage_for
 from tailrace.settings import Settings
 
 

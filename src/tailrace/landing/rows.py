@@ -1,26 +1,22 @@
-"""How does a row of a CSV, JSONL or Parquet file become a call, by the mapping in the source's contract?"""
+"""How does a row of a CSV or JSONL file, or of a table, become a call, by the mapping in the source's contract?"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
-
-import duckdb
 
 from tailrace import engine
 from tailrace.errors import DataError, nearest
 from tailrace.landing import chunks, csv_records, exact
 from tailrace.landing.contract import Column, Const, Contract, Mapping, Value
-from tailrace.landing.customerio import CustomerioStage
 from tailrace.landing.learned import SPEC, kinds
 from tailrace.landing.stage import Stage
 from tailrace.settings import Settings
 
 _TEXTS = ("event", "user_id", "anonymous_id", "previous_id", "group_id", "message_id")
-_IDS = ("user_id", "anonymous_id", "previous_id", "group_id", "message_id")
-_SPLIT_RAW = {
+IDS = ("user_id", "anonymous_id", "previous_id", "group_id", "message_id")
+SPLIT_RAW = {
     "is_odd": "false",
     "is_verbatim": "false",
     "shape": "null",
@@ -28,23 +24,6 @@ _SPLIT_RAW = {
     "is_uncovered": "false",
     "n_found": "0",
 }
-
-
-@contextmanager
-def stage_for(settings: Settings, contract: Contract) -> Iterator[Stage]:
-    """Give the stage that reads the source's format, and close it afterwards."""
-    stages: dict[str, type[Stage]] = {
-        "postgres": TableStage,
-        "csv": CsvStage,
-        "jsonl": JsonlStage,
-        "parquet": ParquetStage,
-        "customerio_track": CustomerioStage,
-    }
-    stage = stages.get(contract.format, Stage)(settings, contract)
-    try:
-        yield stage
-    finally:
-        stage.close()
 
 
 class Expressions:
@@ -230,7 +209,7 @@ class CsvStage(MappedStage):
         place = {name: f"nullif(f[{number}], '')" for number, name in enumerate(names, 1)}
         made = Expressions(self._mapping, lambda name: place[name], lambda name: f"to_json({place[name]})")
         everything = made.object(self.others(self._mapping, names), "", keep_nulls=False)
-        extra = {"raw": "l", **_SPLIT_RAW, "unread": "unread"}
+        extra = {"raw": "l", **SPLIT_RAW, "unread": "unread"}
         self.stage(made.found(relation, extra, everything, None, keep_nulls=False))
 
     def judge(self) -> None:
@@ -343,93 +322,9 @@ class TableStage(JsonlStage):
         return "".join(f"coalesce(key_{n}, chr(30)), " for n in range(len(self.extra_columns)))
 
 
-class ParquetStage(MappedStage):
-    """Parquet: typed columns, cast exactly. Rows are numbered from 1."""
-
-    def header(self, path: Path) -> str | None:
-        """Return the file's name, which chooses the mapping, as JSON."""
-        return json.dumps({"file": path.name})
-
-    def read(self, file_no: int, path: Path) -> str:
-        """Put every row into the stage and return the file's SHA-256."""
-        mapping = self.mapping(path)
-        source = f"read_parquet({engine.literal(str(path))}, file_row_number = true)"
-        try:
-            described = self.connection.execute(f"describe select * exclude (file_row_number) from {source}").fetchall()
-            types: dict[str, str] = {row[0]: row[1] for row in described}
-            self.check_columns(mapping, list(types), path)
-            self.see(path, types)
-            self._refuse_inexact(mapping, types, path)
-            self.stage(self._typed(mapping, types, source, file_no))
-        except duckdb.Error as error:
-            raise DataError(
-                f"{path}: the Parquet file cannot be read ({str(error).splitlines()[0][:200]}); expected a whole"
-                " one: copy it"
-                " again, then land it again. Nothing of this call was landed."
-            ) from error
-        return chunks.sha256(path)
-
-    def _typed(self, mapping: Mapping, types: dict[str, str], source: str, file_no: int) -> str:
-        def text(name: str) -> str:
-            return f"{engine.identifier(name)}::varchar"
-
-        def body(name: str) -> str:
-            wide = types[name].startswith(("DECIMAL", "HUGEINT", "UHUGEINT"))
-            inside = text(name) if wide else engine.identifier(name)
-            if types[name] in ("DOUBLE", "FLOAT"):
-                inside = f"case when isfinite({inside}) then {inside} end"
-            return f"to_json({inside})"
-
-        made = Expressions(mapping, text, body)
-        everything = made.object(self.others(mapping, list(types)), "", keep_nulls=False)
-        columns = ", ".join(engine.identifier(name) for name in types)
-        relation = f"select {file_no} as file_no, file_row_number + 1 as line, 0 as part, {columns} from {source}"
-        packed = ", ".join(f"{engine.identifier(name)} := {engine.identifier(name)}" for name in types)
-        doubles = [name for name in mapping.columns() if types[name] in ("DOUBLE", "FLOAT")]
-        odd = " or ".join(f"not isfinite({engine.identifier(name)})" for name in doubles)
-        extra = {
-            "raw": f"to_json(struct_pack({packed}))::varchar",
-            **_SPLIT_RAW,
-            "unread": f"case when {odd} then 'not_a_number' end" if odd else "null::varchar",
-        }
-        return made.found(relation, extra, everything, self._typed_time(mapping, types), keep_nulls=False)
-
-    def _typed_time(self, mapping: Mapping, types: dict[str, str]) -> str | None:
-        at = mapping.timestamp
-        if not isinstance(at, Column):
-            return None
-        name, kind = engine.identifier(at.name), types[at.name]
-        if kind == "TIMESTAMP WITH TIME ZONE":
-            return f"{name}::timestamp"
-        if kind.startswith("TIMESTAMP") or kind == "DATE":
-            return f"local_moment({name}::timestamp)"
-        return None
-
-    def _refuse_inexact(self, mapping: Mapping, types: dict[str, str], path: Path) -> None:
-        for target, value in mapping.texts:
-            for part in getattr(value, "parts", None) or (value,):
-                if isinstance(part, Column) and target in _IDS and types[part.name] in ("DOUBLE", "FLOAT"):
-                    raise DataError(
-                        f"{path}: column `{part.name}` is {types[part.name]}, and the mapping makes it"
-                        f" `{target}`; expected"
-                        " whole numbers or text, for 17850.0 and 17850 are two ids: write the column as an"
-                        " integer or as"
-                        " text. Nothing of this call was landed."
-                    )
-
-    def again(self, lines: str) -> None:
-        """Put rows, kept as JSON, back into the stage."""
-        inner = JsonlStage.__new__(JsonlStage)
-        inner.__dict__ = self.__dict__
-        inner.again(lines)
-
-    def judge(self) -> None:
-        """Leave things as they are: typed columns have nothing to doubt."""
-
-
 def _id_columns(mapping: Mapping) -> tuple[str, ...]:
     """Return the columns that a mapping makes ids of."""
-    values = [value for name, value in mapping.texts if name in _IDS]
+    values = [value for name, value in mapping.texts if name in IDS]
     parts = [part for value in values for part in (getattr(value, "parts", None) or (value,))]
     return tuple(dict.fromkeys(part.name for part in parts if isinstance(part, Column)))
 
