@@ -82,7 +82,7 @@ def test_quotes_may_hold_delimiters_quotes_and_line_ends(csv: World) -> None:
 
 
 def test_another_delimiter_must_be_declared(csv: World) -> None:
-    with pytest.raises(DataError, match="no column `at`"):
+    with pytest.raises(DataError, match=r"no column `at`.*should the contract say `delimiter: \";\"`\?"):
         put(csv, HEADER.replace(b",", b";"), ROW.replace(b",", b";"))
     csv.contract("bank", CSV + "delimiter: ';'\n")
     put(csv, b"\xef\xbb\xbf" + HEADER.replace(b",", b";"), ROW.replace(b",", b";"))
@@ -100,6 +100,18 @@ def test_a_csv_without_rows_lands_nothing(csv: World, content: bytes) -> None:
     path = csv.folder / "in.csv"
     path.write_bytes(content)
     assert csv.land(path, source="bank").lines == 0
+
+
+@pytest.mark.parametrize(
+    "before",
+    [b"\n", b"\r\n \t\r\n", b"\xef\xbb\xbf\n", b" " * (1 << 20) + b"\n" + b"\n" * (2 << 20)],
+    ids=["one", "white", "bom", "megabytes"],
+)
+def test_the_header_is_the_first_line_that_is_not_blank(csv: World, before: bytes) -> None:
+    path = csv.folder / "in.csv"
+    path.write_bytes(before + HEADER + b"\n\n" + ROW + b"\n")
+    assert csv.land(path, source="bank").landed == 1
+    assert csv.events("user_id, line") == [("7", before.count(b"\n") + 3)]
 
 
 def test_jsonl_rows_keep_types_and_exact_ids(world: World) -> None:

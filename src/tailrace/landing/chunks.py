@@ -19,7 +19,11 @@ from tailrace.errors import DataError
 
 CHUNK = 1 << 20
 MAX_LINE = 8 << 20
+BLANK = re.compile(rb"\A(?:[ \t\r\f\v]*\n)+")
+"""The blank lines that a text begins with."""
 _LF = 10
+BLANK = re.compile(rb"\A(?:[ \t\r\f\v]*\n)+")
+"""The blank lines that a text begins with."""
 _BOM = b"\xef\xbb\xbf"
 _GZ = b"\x1f\x8b"
 _ZSTD = b"\x28\xb5\x2f\xfd"
@@ -177,11 +181,11 @@ def sha256(path: Path) -> str:
 
 
 def first_line(path: Path) -> bytes:
-    """Return the first line of a file without its end, BOM and compression undone; empty when there is none."""
-    line = b""
+    """Return the first line that is not blank, without end or BOM, compression undone; empty when there is none."""
+    line, bom = b"", _BOM
     with path.open("rb") as raw:
         for block in _plain(_Hashing(raw, hashlib.sha256()), path):
-            line += block
-            if b"\n" in block or len(line) > MAX_LINE:
+            line, bom = BLANK.sub(b"", line + block.removeprefix(bom)), b""
+            if b"\n" in line or len(line) > MAX_LINE:
                 break
-    return line.partition(b"\n")[0][:MAX_LINE].removeprefix(_BOM).rstrip(b"\r\n")
+    return line.partition(b"\n")[0][:MAX_LINE].rstrip(b"\r\n")

@@ -25,21 +25,27 @@ def fields(line: str, delimiter: str) -> list[str]:
 
 
 class CsvSource(Source):
-    """The pieces of a CSV file without its header. Pieces with records over several lines come as `records` instead."""
+    """The pieces of a CSV file below its header, which is the first line that is not blank.
+
+    Pieces with records over several lines come as `records` instead.
+    """
 
     def __init__(self, reader: chunks.Reader, scratch: Path) -> None:
         super().__init__(reader, scratch)
         self.records = Aside(RECORDS, scratch)
         self._open: list[bytes] = []
         self._opened_at = 0
+        self._has_header = False
 
     def batches(self) -> Iterator[pa.RecordBatch]:
         """Yield pieces whose every line is a record."""
         for batch in super().batches():
             first, body = batch.column(0)[0].as_py(), batch.column(1)[0].as_buffer().to_pybytes()
-            if first == 1:
-                _header, _, body = body.partition(b"\n")
-                first = 2
+            if not self._has_header:
+                blank = chunks.BLANK.match(body + b"\n")
+                header, _, body = body[blank.end() if blank else 0 :].partition(b"\n")
+                self._has_header = bool(header)
+                first += (blank[0].count(b"\n") if blank else 0) + 1
                 if not body:
                     continue
             if not self._open and b'"' not in body:

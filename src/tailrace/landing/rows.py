@@ -16,6 +16,7 @@ from tailrace.settings import Settings
 
 _TEXTS = ("event", "user_id", "anonymous_id", "previous_id", "group_id", "message_id")
 IDS = ("user_id", "anonymous_id", "previous_id", "group_id", "message_id")
+_DELIMITERS = {";": '";"', "\t": '"\\t"', "|": '"|"', ",": '","'}
 SPLIT_RAW = {
     "is_odd": "false",
     "is_verbatim": "false",
@@ -104,9 +105,8 @@ class MappedStage(Stage):
             if name not in columns:
                 raise DataError(
                     f"{path}: there is no column `{name}` in its header; expected it, as the mapping at"
-                    f" {self.contract.path}:{mapping.line} says.{nearest(name, columns)} Correct the mapping or"
-                    " the file."
-                    " Nothing of this call was landed."
+                    f" {self.contract.path}:{mapping.line} says.{nearest(name, columns)}{_split(columns)} Correct the"
+                    " mapping or the file. Nothing of this call was landed."
                 )
 
     @property
@@ -320,6 +320,12 @@ class TableStage(JsonlStage):
     def told_apart_by(self) -> str:
         """Return the SQL of what is content of a row beside what its call says."""
         return "".join(f"coalesce(key_{n}, chr(30)), " for n in range(len(self.extra_columns)))
+
+
+def _split(columns: list[str]) -> str:
+    """Return what to say of a header that looks like several columns, and was read as one."""
+    found = next((text for mark, text in _DELIMITERS.items() if len(columns) == 1 and mark in columns[0]), None)
+    return f" The header was read as one column: should the contract say `delimiter: {found}`?" if found else ""
 
 
 def _id_columns(mapping: Mapping) -> tuple[str, ...]:
