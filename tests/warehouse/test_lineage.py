@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tailrace.warehouse.lineage import ALL, ROWS, SIFTED, Known, Ref, trace
+from tailrace.warehouse.lineage import trace
+from tailrace.warehouse.relation import ALL, ROWS, SIFTED, Known, Ref
 
 NAMES = {
     "core.people": ("person_id", "plan", "mrr"),
@@ -141,6 +142,62 @@ def test_what_cannot_be_parsed_is_not_known() -> None:
         trace("with recursive a as (select 1 as n union all select n + 1 from a where n < 3) select n from a", {})
         is not None
     )
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "pivot core.people on plan using max(mrr)",
+        "select * from core.people pivot (max(mrr) for plan in ('pro', 'free'))",
+        "select * from (unpivot core.people on mrr, person_id into name n value v)",
+        "select t.b from core.people as t(a, b, c)",
+        "select * from query('select * from core.people')",
+        "select * from core.states, query_table('core.people')",
+    ],
+)
+def test_what_reads_more_than_its_text_names_is_not_known(sql: str) -> None:
+    assert trace(sql, RELATIONS) is None
+
+
+@pytest.mark.parametrize(
+    ("sql", "columns"),
+    [
+        ("select * exclude (mrr) from core.people", ("person_id", "plan")),
+        ("select people.* exclude (person_id, mrr) from core.people", ("plan",)),
+        ("with a as (select * exclude (mrr) from core.people) select * from a", ("person_id", "plan")),
+        ("select * rename (mrr as m) from core.people", ("person_id", "plan", "m")),
+        ("select * exclude (plan) replace (1 as mrr) from core.people", ("person_id", "mrr")),
+        ("with a(x) as (select * from core.people) select * from a", ("x", "plan", "mrr")),
+        ("select plan from core.people union all by name select state from core.states", ("plan", "state")),
+        ("select columns('m.*') from core.people", None),
+        ("select max(columns(*)) from core.people", None),
+    ],
+)
+def test_a_select_has_the_columns_that_it_shows(sql: str, columns: tuple[str, ...] | None) -> None:
+    assert (found := known(sql).columns) is columns or tuple(found or ()) == columns
+
+
+def test_what_is_left_out_is_not_depended_on() -> None:
+    assert known("select * exclude (mrr) from core.people").reads == refs(f"{P}.", f"{P}.person_id", f"{P}.plan")
+    replaced = known("select * replace (upper(plan) as mrr) from core.people").columns or {}
+    assert replaced["mrr"] == refs(f"{P}.", f"{P}.plan")
+    assert replaced["plan"] == refs(f"{P}.", f"{P}.plan")
+    renamed = known("select * rename (mrr as m) from core.people").columns or {}
+    assert renamed["plan"] == refs(f"{P}.", f"{P}.plan")
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "select p.nobody_knows from core.people as p",
+        "select nobody_knows from core.people",
+        "with a as (select nobody_knows from core.people), b as (select * from a) select nobody_knows from b",
+        "with a as (select nobody_knows from core.people), b as (select a.nobody_knows from a) select b.* from b",
+        "select b.nobody_knows from (select nobody_knows from core.people) as a, (select a.nobody_knows) as b",
+    ],
+)
+def test_a_column_that_nobody_knows_may_be_any_of_what_its_own_select_reads(sql: str) -> None:
+    assert (known(sql).columns or {})["nobody_knows"] == refs(f"{P}.", f"{P}.{ALL}")
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,8 @@ from typing import Any
 from tailrace.settings import Settings
 from tailrace.warehouse.catalog import config_line, read_manifest, read_vars
 from tailrace.warehouse.landed import SHOWN
-from tailrace.warehouse.lineage import ALL, ROWS, Known, Ref, Refs, trace
+from tailrace.warehouse.lineage import trace
+from tailrace.warehouse.relation import ALL, ROWS, Known, Ref, Refs
 from tailrace.warehouse.rendering import Renderer, relation_of
 
 EVENTS = "landing.events"

@@ -19,7 +19,7 @@ from tailrace.settings import Settings
 from tailrace.warehouse import runner
 from tailrace.warehouse.catalog import config_line, read_manifest
 from tailrace.warehouse.graph import Graph, Model, column_meta, read_graph
-from tailrace.warehouse.lineage import ALL, ROWS, SIFTED, Ref
+from tailrace.warehouse.relation import ALL, ROWS, SIFTED, Ref
 
 HEALTH = "health"
 
@@ -29,7 +29,7 @@ Way = list[str]
 Ways = dict[str, dict[str, Way]]
 """By relation, and by its column or `*`, which is all of it."""
 
-_FORM = "2"
+_FORM = "3"
 _ANY = "*"
 
 _SENT = {
