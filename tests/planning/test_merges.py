@@ -173,6 +173,26 @@ def test_who_has_been_through_as_one_does_not_go_on_as_the_other_where_nobody_pa
     assert sent(trial, *plans) == []
 
 
+def test_a_pass_that_an_earlier_merge_ended_ends_no_other(trial: World) -> None:
+    """`newest` is further than the two who became one before: of the three passes one goes on, and says what is left."""
+    steps = [*STEPS[:2], {"id": "more", "send": "more"}, {"id": "later", "wait": 86_400}, STEPS[2]]
+    trial.campaigns = [campaign(steps=steps)]
+    trial.person("newest")
+    trial.segment("seg_trial", "newest")
+    trial.plan(START + HOUR)
+    trial.segment("seg_trial", "old", "new", "newest")
+    trial.plan(START + 2 * HOUR)
+    trial.merge("old", "new")
+    trial.plan(START + 3 * HOUR)
+    assert sent(trial, trial.plan(START + 2 * DAY + HOUR)) == [("newest", "more")]
+    trial.merge("newest", "new")
+
+    plan = trial.plan(START + 2 * DAY + 2 * HOUR)
+
+    assert passes(trial, plan) == [("new", "active", "later"), ("new", "merged", None), ("new", "merged", None)]
+    assert sent(trial, *[trial.plan(START + day * DAY) for day in (4, 5, 6)]) == [("new", "bye")]
+
+
 def test_passes_of_several_occurrences_go_on_side_by_side_and_those_of_one_do_not(trial: World) -> None:
     trial.campaigns = [campaign(steps=STEPS, trigger=event_trigger("viewed", occurrence="cart"), repeat=EACH)]
     trial.plan(START + HOUR)

@@ -1,6 +1,7 @@
 -- One row per active pass of a campaign that a merge brought beside a better one of the same person: it ends.
 -- Where a person is to pass once (per occurrence), one that is over is better than one that is not; else who is further in
--- the campaign, then who entered earlier. Passes that began under one user id stand side by side as they did.
+-- the campaign, then who entered earlier. Passes that began under one user id stand side by side as they did. What an earlier
+-- merge ended nobody has been through: it ends no other.
 with mine as (
     select
         kept.enrollment_id,
@@ -16,6 +17,7 @@ with mine as (
     left join repointed on repointed.campaign = $campaign and repointed.enrollment_id = kept.enrollment_id
     left join places on places.version = kept.version and places.step = kept.step
     where kept.person_id in (select person_id from repointed where campaign = $campaign)
+        and kept.status <> 'merged'
 )
 
 select distinct
