@@ -174,7 +174,7 @@ def test_who_has_been_through_as_one_does_not_go_on_as_the_other_where_nobody_pa
 
 
 def test_a_pass_that_an_earlier_merge_ended_ends_no_other(trial: World) -> None:
-    """`newest` is further than the two who became one before: of the three passes one goes on, and says what is left."""
+    """`newest` is further than the two who became one before: one of the three passes goes on, and says what is left."""
     steps = [*STEPS[:2], {"id": "more", "send": "more"}, {"id": "later", "wait": 86_400}, STEPS[2]]
     trial.campaigns = [campaign(steps=steps)]
     trial.person("newest")
@@ -191,6 +191,28 @@ def test_a_pass_that_an_earlier_merge_ended_ends_no_other(trial: World) -> None:
 
     assert passes(trial, plan) == [("new", "active", "later"), ("new", "merged", None), ("new", "merged", None)]
     assert sent(trial, *[trial.plan(START + day * DAY) for day in (4, 5, 6)]) == [("new", "bye")]
+
+
+def test_passes_of_a_campaign_that_was_away_are_brought_together_when_it_is_back(trial: World) -> None:
+    """Its folder was gone, or its programme off, in the plan that first saw the merge, and in the next one."""
+    trial.segment("seg_trial", "old")
+    trial.plan(START + HOUR)
+    trial.segment("seg_trial", "old", "new")
+    trial.plan(START + 2 * HOUR)
+    there, trial.campaigns = trial.campaigns, []
+    trial.merge("old", "new")
+    assert effects(trial, trial.plan(START + 3 * HOUR)) == [(None, None, "merged")]
+    away = trial.plan(START + 4 * HOUR)
+    assert passes(trial, away) == [("new", "active", "rest"), ("old", "active", "rest")]
+    trial.campaigns = there
+
+    back = trial.plan(START + 5 * HOUR)
+
+    assert passes(trial, back) == [("new", "active", "rest"), ("new", "merged", None)]
+    assert effects(trial, back) == [("welcome", "rest", "ends"), ("welcome", "rest", "goes_on")]
+    later = [trial.plan(START + day * DAY) for day in (3, 4)]
+    assert sent(trial, *later) == [("new", "bye")]
+    assert effects(trial, later[0]) == []
 
 
 def test_passes_of_several_occurrences_go_on_side_by_side_and_those_of_one_do_not(trial: World) -> None:

@@ -4,11 +4,14 @@
 ids than in the parent plan: what moves them in this plan starts nothing) and `repointed` (the passes that changed
 hands), and returns the parent as it would read. The parent that is stored stays as it is, and so does what HEAD names:
 only relations are others. Without a new merge it costs a look at two small tables.
+
+The passes of a campaign that is not there (its folder is gone, its programme is off) wait for it as they are: which of
+them end is decided where they change hands, by the first plan that has the campaign again.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -32,8 +35,10 @@ _TABLES = {
 }
 
 
-def follow(connection: duckdb.DuckDBPyConnection, store: Store, parent: Plan | None) -> Plan | None:
-    """Make the tables, and return `parent` with its rows about whom they are about now.
+def follow(
+    connection: duckdb.DuckDBPyConnection, store: Store, parent: Plan | None, slugs: Collection[str]
+) -> Plan | None:
+    """Make the tables, and return `parent` with its rows about whom they are about now; `slugs` are the campaigns.
 
     A project without the model of merges has none.
     """
@@ -44,17 +49,20 @@ def follow(connection: duckdb.DuckDBPyConnection, store: Store, parent: Plan | N
     before = store.source(parent, "merges", relations.MERGES)
     for name in ("merges_undone", "merged_now"):
         connection.execute(f"insert into {name} {statement(_PACKAGE, name).replace('{before}', before)}")
-    if parent is None or not _is_any(connection, "merged_now"):
+    if parent is None or not _is_any(connection, "merges", "merges_undone"):
         return parent
     held = dict(parent.relations)
+    is_new = is_any(connection)
     for name, pieces in parent.relations.items():
         kind, _, slug = name.partition(":")
-        if kind == "enrollments":
+        if kind == "enrollments" and slug in slugs and (is_new or slug not in parent.campaigns):
             held[name] = _repoint(connection, store, slug, pieces)
-        elif kind == "assignments":
+        elif kind == "assignments" and is_new:
             held[name] = _reassign(connection, store, pieces)
-        elif kind == "said":
+        elif kind == "said" and is_new:
             held[name] = (_resay(connection, store, pieces),)
+    if not is_new:
+        return replace(parent, relations=held)
     memberships, segments = _fold(connection, store, parent)
     return replace(parent, relations=held | memberships, segments=segments)
 
@@ -71,7 +79,7 @@ def keep(connection: duckdb.DuckDBPyConnection, store: Store, parent: Plan | Non
     kept: dict[str, tuple[Piece, ...]] = {}
     if _is_any(connection, "merges"):
         kept["merges"] = (store.put(connection, "select * from merges order by person_id"),)
-    if _is_any(connection, "merged_now"):
+    if _is_any(connection, "merged_now", "repointed"):
         query = statement(_PACKAGE, "merged").replace("{before}", store.source(parent, "merges", relations.MERGES))
         kept["merged"] = (store.put(connection, query),)
     return {name: pieces for name, pieces in kept.items() if pieces[0].rows}
@@ -88,8 +96,9 @@ def is_any(connection: duckdb.DuckDBPyConnection) -> bool:
     return _is_any(connection, "merged_now")
 
 
-def _is_any(connection: duckdb.DuckDBPyConnection, table: str) -> bool:
-    return bool(engine.row(connection, f"select exists (select 1 from {table})")[0])
+def _is_any(connection: duckdb.DuckDBPyConnection, *tables: str) -> bool:
+    looked = " or ".join(f"exists (select 1 from {table})" for table in tables)
+    return bool(engine.row(connection, f"select {looked}")[0])
 
 
 def _repoint(

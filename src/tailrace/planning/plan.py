@@ -132,7 +132,7 @@ def make_plan(settings: Settings, store: Store, request: Request) -> str:
 
 
 def _make(connection: duckdb.DuckDBPyConnection, store: Store, request: Request, parent: Plan | None) -> str:
-    parent = merging.follow(connection, store, parent)
+    parent = merging.follow(connection, store, parent, {campaign.slug for campaign in request.campaigns})
     if parent is not None:
         gone = merging.given_up(connection, store, parent) + _erased(store, request).people
         _require_people(connection, request, parent, gone)
