@@ -174,7 +174,7 @@ def test_who_has_been_through_as_one_does_not_go_on_as_the_other_where_nobody_pa
 
 
 def test_a_pass_that_an_earlier_merge_ended_ends_no_other(trial: World) -> None:
-    """`newest` is further than the two who became one before: one of the three passes goes on, and says what is left."""
+    """`newest` is further than the two who became one before: one of the three goes on, and says what is left."""
     steps = [*STEPS[:2], {"id": "more", "send": "more"}, {"id": "later", "wait": 86_400}, STEPS[2]]
     trial.campaigns = [campaign(steps=steps)]
     trial.person("newest")
