@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tailrace import engine, ids
+from tailrace.pipeline.evidence import evidence
 from tailrace.planning.store import Store
 from tests.cli.conftest import people
 from tests.installation import Installation, call
@@ -57,6 +58,12 @@ def test_a_merge_is_listed_with_what_it_does_to_messages_and_told_under_both_ids
     assert all(story["person_id"] == new_key and story["also"] == [old_key] for story in stories)
     assert {row["person_id"] for row in stories[0]["verdicts"]} == {old_key, new_key}
     assert {row["status"] for row in stories[0]["enrollments"] if row["campaign"] == "trial_conversion"} >= {"merged"}
+    store = Store(merging.settings)
+    with evidence(merging.settings, store, store.read("HEAD"), new_key) as known:
+        assert engine.row(known.connection, "select count(*) from wh.core.fct_events") == (stories[0]["n_events"],)
+    previews = [call(merging, "campaign", "preview", "trial_conversion", "--as", user) for user in (old, new)]
+    assert previews[0] == previews[1]
+    assert previews[0].code == 0
     assert f"person {old_key}, who was asked for, is person {new_key} now" in call(merging, "explain", old).out
     assert old_key not in people(merging, "send")
     assert "Merges" not in call(merging, "plan", "HEAD~1").out

@@ -194,6 +194,16 @@ def test_whom_the_warehouse_does_not_know_is_counted(installation: Installation,
     assert ask(installation, file(TWO)).unknown == 1
 
 
+def test_a_user_id_that_was_given_up_is_known(installation: Installation, file: Callable[..., Path]) -> None:
+    installation.data_dir.mkdir()
+    with duckdb.connect(str(installation.settings.published)) as published:
+        published.execute("create schema core")
+        published.execute("create table core.dim_people as select 'ada' as user_id")
+        published.execute("create table core.fct_person_merges as select 'ada-once' as user_id")
+
+    assert ask(installation, file("user_id\nada-once\nnobody\n")).unknown == 1
+
+
 @pytest.mark.torture
 @pytest.mark.parametrize("point", ["broadcast.begun", "land.staged", "land.recorded", "land.moved"])
 def test_killed_in_the_middle_and_run_again_everybody_is_asked_for_once(

@@ -21,6 +21,7 @@ from tailrace.errors import DataError, DefinitionError, Problem
 from tailrace.journal.journal import Journal
 from tailrace.landing.land import land
 from tailrace.pipeline.campaigns import find
+from tailrace.pipeline.published import has
 from tailrace.settings import Settings
 
 SOURCE = "tailrace"
@@ -36,7 +37,7 @@ _LARGEST_ROW = 1_048_576
 class Broadcast:
     """What a broadcast did. `landed` people are asked for now, the others were before; begun by `who` at `at`.
 
-    `unknown` people are not in the published warehouse; None when nothing is published yet.
+    `unknown` user ids are nobody's in the published warehouse; None when nothing is published yet.
     """
 
     campaign: str
@@ -170,16 +171,15 @@ def _require_sound(connection: duckdb.DuckDBPyConnection, path: Path) -> tuple[s
 
 
 def _unknown(settings: Settings, connection: duckdb.DuckDBPyConnection) -> int | None:
-    """Return how many of the people the published warehouse does not know; None when nothing is published."""
+    """Return how many of the user ids are nobody's in the published warehouse; None when nothing is published."""
     if not settings.published.is_file():
         return None
     engine.attach(connection, settings.published, "published")
     try:
-        (count,) = engine.row(
-            connection,
-            "select count(*) from told where user_id not in"
-            " (select people.user_id from published.core.dim_people as people)",
-        )
+        known = "select user_id from published.core.dim_people"
+        if has(connection, "core", "fct_person_merges"):
+            known += " union all select user_id from published.core.fct_person_merges"
+        (count,) = engine.row(connection, f"select count(*) from told where told.user_id not in ({known})")
     finally:
         connection.execute("detach published")
     return int(count)

@@ -80,6 +80,7 @@ def _events(connection: engine.Connection, settings: Settings, store: Store, pla
     for name, sql in (
         ("landed", f"read_parquet([{paths}], union_by_name = true)" if paths else nobody),
         ("loads", of_the_plan),  # a pack has events of loads that came later
+        ("merges", store.source(plan, "merges", relations.MERGES)),
         ("person", str(int(person_id))),
         ("columns", columns),
     ):

@@ -9,12 +9,10 @@ from typing import Any
 from tailrace import clock, engine, ids
 from tailrace.errors import DataError
 from tailrace.journal.journal import Journal
-from tailrace.pipeline.published import has, published, state_tables
+from tailrace.pipeline.published import has, person_now, published, state_tables
 from tailrace.planning.store import Plan, Store
 from tailrace.planning.story import tell
 from tailrace.settings import Settings
-
-_INTO = "select into_person_id from core.fct_person_merges where person_id = $person"
 
 
 @dataclass(frozen=True)
@@ -115,13 +113,12 @@ def find_person(settings: Settings, person: str) -> int:
     Of a user id that is another person's now it is that person's. Raises DataError when neither is known.
     """
     with published(settings) as connection:
-        knows_merges = has(connection, "core", "fct_person_merges")
         for candidate in _keys(person):
             values = {"person": candidate}
             if engine.first(connection, "select 1 from core.dim_people where person_id = $person", values):
                 return candidate
-            if knows_merges and (row := engine.first(connection, _INTO, values)):
-                return int(row[0])
+            if (now := person_now(connection, candidate)) != candidate:
+                return now
     raise DataError(
         "nobody has that user id or person_id; expected a person with an event that has landed and been published"
         " (ids are case-sensitive)"

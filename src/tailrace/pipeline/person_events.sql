@@ -1,6 +1,14 @@
--- One row per event of the person, among the landed events that the plan saw: their own, and those of the anonymous ids
--- that are theirs (docs/identity.md), as the warehouse attributes them.
-with seen as (
+-- One row per event of the person, among the landed events that the plan saw: their own, those of the user ids that the plan
+-- knew to be theirs, and those of the anonymous ids of all of these (docs/identity.md), as the warehouse attributes them.
+with keys as (
+    select {person} as key
+    union
+    select person_id
+    from {merges} as merges
+    where into_person_id = {person}
+),
+
+seen as (
     select
         *,
         ('0x' || substr(md5(nullif(user_id, '')), 1, 15))::bigint as key
@@ -31,10 +39,10 @@ on_devices as (
     from seen
     inner join links on links.device = seen.anonymous_id
     where seen.key is null
-        and seen.anonymous_id in (select device from links where key = {person})
+        and seen.anonymous_id in (select device from links where key in (select key from keys))
     group by all
 )
 
-select {columns} from seen where key = {person}
+select {columns} from seen where key in (select key from keys)
 union all
-select {columns} from on_devices where whose = {person}
+select {columns} from on_devices where whose in (select key from keys)

@@ -19,7 +19,7 @@ from tailrace.campaigns.steps import Notify, Send, Webhook
 from tailrace.campaigns.triggers import BroadcastTrigger, ObjectTrigger
 from tailrace.errors import DataError, DefinitionError, Problem, nearest
 from tailrace.pipeline.campaigns import find
-from tailrace.pipeline.published import has, published, row_of
+from tailrace.pipeline.published import has, person_now, published, row_of
 from tailrace.planning import relations
 from tailrace.planning.payloads import MOST_OBJECTS
 from tailrace.planning.store import Store
@@ -106,8 +106,8 @@ def _data(settings: Settings, campaign: Campaign, person: str | None) -> dict[st
 def _published_person(
     settings: Settings, campaign: Campaign, user_id: str, personas: list[str]
 ) -> dict[str, dict[str, Any]]:
-    person_id = ids.person_id(user_id)
     with published(settings) as connection:
+        person_id = person_now(connection, ids.person_id(user_id))
         customer = row_of(connection, "core.dim_people", person_id)
         if not customer:
             raise DataError(

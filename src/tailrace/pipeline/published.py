@@ -36,6 +36,15 @@ def row_of(connection: duckdb.DuckDBPyConnection, relation: str, person_id: int)
     return rows[0] if rows else {}
 
 
+def person_now(connection: duckdb.DuckDBPyConnection, person_id: int) -> int:
+    """Return the key of whose this key's user id is: another person's, where an alias gave it up."""
+    if not has(connection, "core", "fct_person_merges"):
+        return person_id
+    query = "select into_person_id from core.fct_person_merges where person_id = $person"
+    row = engine.first(connection, query, {"person": person_id})
+    return person_id if row is None else int(row[0])
+
+
 def has(connection: duckdb.DuckDBPyConnection, schema: str, table: str) -> bool:
     """Return whether the published copy has the table."""
     found = connection.execute(
