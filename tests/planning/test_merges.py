@@ -94,6 +94,32 @@ def test_what_moves_a_merged_person_in_that_plan_starts_nothing_and_the_next_pla
     assert sent(trial, trial.plan(START + 4 * DAY)) == [("ben", "bye"), ("new", "hello")]
 
 
+def test_what_a_merge_moves_in_a_segment_that_was_parked_starts_nothing_once_it_is_not(trial: World) -> None:
+    """Together the two have done enough; the segment did not build in the plan that first saw it, nor in the next."""
+    trial.person("newest")
+    trial.merge("old", "new")
+    trial.segment("seg_trial", "new", "ben")
+    trial.failed = {"seg_trial": "did not build"}
+    trial.plan(START + DAY)
+    trial.merge("new", "newest")
+    trial.plan(START + 2 * DAY)
+    trial.failed = {}
+
+    plan = trial.plan(START + 3 * DAY)
+
+    assert sorted(trial.rows(plan, "changes", "segment", "change", "cause")) == [
+        ("seg_trial", "entered", "behaviour"),
+        ("seg_trial", "entered", "merge"),
+    ]
+    assert trial.verdicts(plan) == [("ben", "hello", "send", None), ("newest", "(entry)", "skip", "merge")]
+    trial.segment("seg_trial", "ben")
+    trial.plan(START + 4 * DAY)
+    trial.segment("seg_trial", "newest", "ben")
+    again = trial.plan(START + 5 * DAY)
+    assert sent(trial, again) == [("ben", "bye"), ("newest", "hello")]
+    assert "merged_waiting" not in again.relations
+
+
 def test_who_is_under_way_goes_on_as_the_person_they_are_now_and_enters_no_second_time(trial: World) -> None:
     trial.segment("seg_trial", "old")
     first = trial.plan(START + DAY)

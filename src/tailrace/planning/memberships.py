@@ -112,29 +112,30 @@ def moves(connection: duckdb.DuckDBPyConnection, bits: Collection[Bit], before: 
     return result
 
 
-def changes(bits: Collection[Bit], *, merged: bool = False) -> str:
+def changes(bits: Collection[Bit], *, merged: bool = False, waited: Collection[str] = ()) -> str:
     """Return SQL for the plan's `changes`: one row per segment and person that moved, in a total order.
 
     With `merged`, people of the table `merged_now` moved by a merge: nobody can tell what they did from what their
-    other user ids had done.
+    other user ids had done. So did those of `merged_since` in the segments in `waited`, which the parent had parked.
     """
     if not bits:
         return "select ''::varchar as segment, 0::bigint as person_id, '' as change, '' as cause limit 0"
+    now = "merged_now" if merged else None
     arms = [
         f"select {literal(bit.segment)} as segment, person_id,"
         f" case when (after_{bit.word} & {bit.mask}::ubigint) <> 0 then 'entered' else 'left' end as change,"
-        f" {_cause(bit, merged=merged)} as cause from moved"
+        f" {_cause(bit, 'merged_since' if bit.segment in waited else now)} as cause from moved"
         f" where (xor(after_{bit.word}, before_{bit.word}) & {bit.mask}::ubigint) <> 0"
         for bit in sorted(bits, key=lambda bit: bit.segment)
     ]
     return "\nunion all\n".join(arms)
 
 
-def _cause(bit: Bit, *, merged: bool) -> str:
+def _cause(bit: Bit, merged: str | None) -> str:
     cause = literal(bit.cause)
-    if not merged or bit.cause is not Cause.BEHAVIOUR:
+    if merged is None or bit.cause is not Cause.BEHAVIOUR:
         return cause
-    return f"case when person_id in (select person_id from merged_now) then {literal(Cause.MERGE)} else {cause} end"
+    return f"case when person_id in (select person_id from {merged}) then {literal(Cause.MERGE)} else {cause} end"
 
 
 def memberships(connection: duckdb.DuckDBPyConnection) -> str:

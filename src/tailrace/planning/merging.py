@@ -1,9 +1,10 @@
 """Which user ids became one person since the parent plan, and what would the parent plan hold had it known?
 
 `follow` makes the tables `merges` (every id that is another's now), `merged_now` (the people who are made of other user
-ids than in the parent plan: what moves them in this plan starts nothing) and `repointed` (the passes that changed
-hands), and returns the parent as it would read. The parent that is stored stays as it is, and so does what HEAD names:
-only relations are others. Without a new merge it costs a look at two small tables.
+ids than in the parent plan: what moves them in this plan starts nothing), `merged_since` (these, and who became so as
+a segment was parked: what moves them in it, once it is not, starts nothing either) and `repointed` (the passes
+that changed hands), and returns the parent as it would read. The parent that is stored stays as it is, and so does what
+HEAD names: only relations are others. Without a new merge it costs a look at two small tables.
 
 The passes of a campaign that is not there (its folder is gone, its programme is off) wait for it as they are: which of
 them end is decided where they change hands, by the first plan that has the campaign again.
@@ -29,6 +30,7 @@ _TABLES = {
     "merges": "person_id bigint, into_person_id bigint",
     "merges_undone": "person_id bigint, into_person_id bigint, now_person_id bigint",
     "merged_now": "person_id bigint",
+    "merged_since": "person_id bigint",
     "repointed": "campaign varchar, enrollment_id varchar, step varchar, status varchar, was_person_id bigint,"
     " person_id bigint",
     "doubles": "campaign varchar, enrollment_id varchar, version varchar, step varchar, person_id bigint",
@@ -47,8 +49,10 @@ def follow(
     if engine.first(connection, statement(_PACKAGE, "has_merges")):
         connection.execute("insert into merges select person_id, into_person_id from wh.core.fct_person_merges")
     before = store.source(parent, "merges", relations.MERGES)
-    for name in ("merges_undone", "merged_now"):
-        connection.execute(f"insert into {name} {statement(_PACKAGE, name).replace('{before}', before)}")
+    waiting = store.source(parent, "merged_waiting", relations.MERGED_WAITING)
+    for name in ("merges_undone", "merged_now", "merged_since"):
+        query = statement(_PACKAGE, name).replace("{before}", before).replace("{waiting}", waiting)
+        connection.execute(f"insert into {name} {query}")
     if parent is None or not _is_any(connection, "merges", "merges_undone"):
         return parent
     held = dict(parent.relations)
@@ -74,7 +78,9 @@ def given_up(connection: duckdb.DuckDBPyConnection, store: Store, parent: Plan |
     return int(engine.row(connection, query)[0])
 
 
-def keep(connection: duckdb.DuckDBPyConnection, store: Store, parent: Plan | None) -> dict[str, tuple[Piece, ...]]:
+def keep(
+    connection: duckdb.DuckDBPyConnection, store: Store, parent: Plan | None, *, is_any_parked: bool
+) -> dict[str, tuple[Piece, ...]]:
     """Return the relations that say who is whom, and what this plan made of it; none where nobody was ever merged."""
     kept: dict[str, tuple[Piece, ...]] = {}
     if _is_any(connection, "merges"):
@@ -82,6 +88,8 @@ def keep(connection: duckdb.DuckDBPyConnection, store: Store, parent: Plan | Non
     if _is_any(connection, "merged_now", "repointed"):
         query = statement(_PACKAGE, "merged").replace("{before}", store.source(parent, "merges", relations.MERGES))
         kept["merged"] = (store.put(connection, query),)
+    if is_any_parked and _is_any(connection, "merged_since"):
+        kept["merged_waiting"] = (store.put(connection, "select person_id from merged_since order by person_id"),)
     return {name: pieces for name, pieces in kept.items() if pieces[0].rows}
 
 

@@ -141,7 +141,7 @@ def _make(connection: duckdb.DuckDBPyConnection, store: Store, request: Request,
     bits = _plan_memberships(connection, store, request, parent, draft)
     _plan_campaigns(connection, store, request, parent, draft, bits)
     _plan_syncs(connection, store, request, parent, draft)
-    draft.relations |= merging.keep(connection, store, parent)
+    draft.relations |= merging.keep(connection, store, parent, is_any_parked=bool(draft.parked))
     draft.relations["guards"] = ()
     used = tuple(sorted(reading.released for reading in draft.readings if reading.released is not None))
     plan = Plan(
@@ -252,7 +252,8 @@ def _plan_memberships(
         moved = memberships.moves(connection, bits.values(), sizes)
 
     _describe_segments(request, known, bits, moved, draft)
-    moved_people = memberships.changes(bits.values(), merged=merging.is_any(connection))
+    waited = [name for name, entry in known.items() if entry["status"] == "parked"]
+    moved_people = memberships.changes(bits.values(), merged=merging.is_any(connection), waited=waited)
     connection.execute(f"create or replace temp table changes as {moved_people}")
     draft.relations["memberships"] = (store.put(connection, memberships.memberships(connection)),)
     draft.relations["changes"] = (store.put(connection, "select * from changes order by segment, person_id"),)

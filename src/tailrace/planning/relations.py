@@ -37,6 +37,9 @@ select
     ''::varchar as step, ''::varchar as effect
 """
 
+# person who is made of other user ids than before a segment was parked; only while one is
+MERGED_WAITING = "select 0::bigint as person_id"
+
 # what the trigger of a campaign watches, as it was: attribute by person, or object in the segment (value `in`). A null
 # value says that it is gone.
 WATCHED = "select ''::varchar as key, ''::varchar as value"
