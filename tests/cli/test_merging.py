@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tailrace import engine, ids
+from tailrace.clock import iso
 from tailrace.pipeline.evidence import evidence
 from tailrace.planning.store import Store
 from tests.cli.conftest import people
@@ -61,6 +62,14 @@ def test_a_merge_is_listed_with_what_it_does_to_messages_and_told_under_both_ids
     store = Store(merging.settings)
     with evidence(merging.settings, store, store.read("HEAD"), new_key) as known:
         assert engine.row(known.connection, "select count(*) from wh.core.fct_events") == (stories[0]["n_events"],)
+    # A plan from before the merge decided about each of the two.
+    then = [
+        call(merging, "explain", user, "--campaign", "trial_conversion", "--at", iso(plan.as_of), "--json").json
+        for user in (old, new)
+    ]
+    assert [reasons["person_id"] for reasons in then] == [old_key, new_key]
+    now = call(merging, "explain", old, "--campaign", "trial_conversion", "--json").json
+    assert now["person_id"] == new_key
     previews = [call(merging, "campaign", "preview", "trial_conversion", "--as", user) for user in (old, new)]
     assert previews[0] == previews[1]
     assert previews[0].code == 0

@@ -10,6 +10,7 @@ from tailrace import clock, engine, ids
 from tailrace.errors import DataError
 from tailrace.journal.journal import Journal
 from tailrace.pipeline.published import has, person_now, published, state_tables
+from tailrace.planning import relations
 from tailrace.planning.store import Plan, Store
 from tailrace.planning.story import tell
 from tailrace.settings import Settings
@@ -123,6 +124,20 @@ def find_person(settings: Settings, person: str) -> int:
         "nobody has that user id or person_id; expected a person with an event that has landed and been published"
         " (ids are case-sensitive)"
     )
+
+
+def find_person_then(settings: Settings, store: Store, plan: Plan, person: str) -> int:
+    """Return the person_id by which the plan knew whom `find_person` finds: their own, if they were not merged yet.
+
+    Raises DataError as `find_person` does.
+    """
+    person_id = find_person(settings, person)
+    also = also_known_as(settings, person_id)
+    asked = next((key for key in _keys(person) if key in also), person_id)
+    with engine.connect(settings) as connection:
+        known = f"select into_person_id from {store.source(plan, 'merges', relations.MERGES)} as merges"
+        row = engine.first(connection, f"{known} where person_id = $person", {"person": asked})
+    return asked if row is None else int(row[0])
 
 
 def also_known_as(settings: Settings, person_id: int) -> list[int]:

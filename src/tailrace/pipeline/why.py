@@ -8,7 +8,7 @@ from datetime import datetime
 from tailrace.errors import DataError, DefinitionError, nearest
 from tailrace.journal.journal import Journal
 from tailrace.pipeline.evidence import answers, evidence
-from tailrace.pipeline.explaining import find_person, plan_at
+from tailrace.pipeline.explaining import find_person_then, plan_at
 from tailrace.pipeline.request import campaign_spec, load_definitions, rules
 from tailrace.planning.arbitration import Rules
 from tailrace.planning.reasoning import Reasons, read_case, reasons
@@ -18,7 +18,7 @@ from tailrace.settings import Settings
 
 
 def why(settings: Settings, person: str, campaign: str, at: datetime | None = None) -> Reasons:
-    """Return the reasons of the plan that was current at `at`, or of HEAD.
+    """Return the reasons of the plan that was current at `at`, or of HEAD, for the person as that plan knew them.
 
     Raises DataError when the person is not known, when no plan is that old, or when the plan has no such campaign.
     """
@@ -30,7 +30,7 @@ def why(settings: Settings, person: str, campaign: str, at: datetime | None = No
             f"{nearest(campaign, plan.campaigns)}"
         )
     said, specs = _written(settings, plan)
-    with evidence(settings, store, plan, find_person(settings, person)) as known:
+    with evidence(settings, store, plan, find_person_then(settings, store, plan, person)) as known:
         with Journal.open(settings) as journal:
             answers(known.connection, journal, plan)
         return reasons(read_case(known, store, plan_id, plan, campaign, rules=said, specs=specs))
