@@ -94,6 +94,61 @@ def test_accounts_and_their_people_grow_with_each_load(started: Built, tmp_path:
     assert of_segment(started) == {"acct_a": 3, "acct_b": 3}
 
 
+def test_of_an_object_that_was_deleted_nothing_is_left_until_it_is_spoken_of_again(
+    started: Built, tmp_path: Path
+) -> None:
+    """An event of the app that has the name deletes nothing; people belong again only when somebody says so."""
+
+    def of_accounts() -> tuple[dict[str, dict[str, object]], set[tuple[str, str]]]:
+        known = started.ask("select object_id, attributes from core.dim_objects where object_id like 'gone_%'")
+        belong = started.ask(
+            "select object_id, user_id from core.fct_object_people join core.dim_people using (person_id)"
+            " where object_id like 'gone_%'"
+        )
+        return {key: json.loads(text) for key, text in known}, set(belong)
+
+    deletion = {"event": "Object Deleted", "properties": {"object": "account"}}
+    first = land(
+        tmp_path / "landing",
+        [
+            *(joined(user, account, name="Mill") for user in ("ann", "bob") for account in ("gone_a", "gone_b")),
+            *at_work("ann", "bob"),
+            track("ann", "Object Deleted", "2026-02-20T09:00:00Z", account_id="gone_b"),
+        ],
+        seq=3,
+        landed_at="2026-03-01T05:30:00Z",
+    )
+    second = land(
+        tmp_path / "landing",
+        [call("track", "2026-02-26T09:00:00Z", groupId=account, **deletion) for account in ("gone_a", "gone_b")],
+        seq=4,
+        landed_at="2026-03-01T05:45:00Z",
+    )
+    third = land(
+        tmp_path / "landing",
+        [joined("bob", "gone_a", at="2026-02-27T09:00:00Z", seats=1)],
+        seq=5,
+        landed_at="2026-03-01T05:50:00Z",
+    )
+    build(started.settings, AS_OF, (*started.loads, first))
+    before = of_accounts()
+    build(started.settings, AS_OF, (*started.loads, first, second))
+    after = of_accounts()
+    orphans = started.ask("select n_orphans, n_object_calls from reports.rpt_orphans where type = 'track'")
+    build(started.settings, AS_OF, (*started.loads, first, second, third))
+    again = of_accounts()
+    build(started.settings, AS_OF, (*started.loads, first))
+
+    assert set(before[0]) == {"gone_a", "gone_b"}
+    assert before[1] == {(account, user) for user in ("ann", "bob") for account in ("gone_a", "gone_b")}
+    assert after == ({}, set())
+    assert sum(n_calls for _, n_calls in orphans) == 2
+    assert again[0]["gone_a"]["seats"] == 1
+    assert "Mill" not in str(again[0])
+    assert again[1] == {("gone_a", "bob")}
+    assert of_accounts() == before
+
+
 def test_a_segment_can_ask_what_is_said_of_a_person_and_their_account(
     started: Built, project: Callable[[dict[str, str]], Path], tmp_path: Path
 ) -> None:

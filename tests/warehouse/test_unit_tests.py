@@ -16,5 +16,5 @@ def test_dbts_unit_tests_pass(cast: Built, tmp_path: Path) -> None:
     code, said = runner._run(settings, ["test", "--select", "test_type:unit"], AS_OF)
     assert code == 0, said
     results = json.loads((runner.directory(settings) / "target" / "run_results.json").read_bytes())["results"]
-    assert len(results) == 16
+    assert len(results) == 18
     assert {result["status"] for result in results} == {"pass"}

@@ -1,6 +1,6 @@
 -- One row per object (account) known at as_of, with its attributes as one JSON text: of each key the latest value not null.
 -- By event time, then event id and source, so the order of files and rows cannot matter. What a call says of its kind, of whether
--- its person belongs, and of the two, is no attribute of the object.
+-- its person belongs, and of the two, is no attribute of the object. One that was deleted is back once it is spoken of.
 with calls as (
     select
         object,
@@ -9,8 +9,7 @@ with calls as (
         event_id,
         source,
         traits
-    from {{ ref('fct_group_calls') }}
-    where event_at <= {{ as_of() }}
+    from {{ ref('int_group_calls_as_of') }}
 ),
 
 told as (

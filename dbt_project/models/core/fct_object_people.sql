@@ -1,5 +1,6 @@
 -- One row per object and person who belongs to it at as_of, by their last `group` call about it, with what is said of the two.
--- `attributes` is one JSON text: of each key of `relationship` the latest value not null. Who left and came back begins anew.
+-- `attributes` is one JSON text: of each key of `relationship` the latest value not null. Who left and came back begins anew,
+-- and so does everybody whose object was deleted.
 with calls as (
     select
         object,
@@ -14,9 +15,8 @@ with calls as (
             partition by object, object_id, person_id
             order by event_at, event_id, source
         ) as nth
-    from {{ ref('fct_group_calls') }}
+    from {{ ref('int_group_calls_as_of') }}
     where person_id is not null
-        and event_at <= {{ as_of() }}
 ),
 
 since_they_left as (
