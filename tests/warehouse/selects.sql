@@ -151,3 +151,7 @@ select p.* exclude (dx), n.event from core.people as p join core.notes as n usin
 with a as (select dx from core.people except all select event from core.notes) select count(*) as n from a
 with a as (select dx from core.people intersect all select event from core.notes) select count(*) as n from a
 select (select max(to_json(n)::varchar) from core.notes as n) as c from (select 1 as n) as o
+with recursive r(n, a, b, c) as (select 1, dx, 'x', 'y' from core.people union all select n + 1, b, c, a from r where n < 4) select c from r
+with recursive r(n, a) as (select 1, dx from core.people union all select n + 1, event from r, core.notes where n < 3 and r.a > 'b') select count(*) as n from r
+with recursive r as (select id, dx from core.people union select id + 1, dx from r where id < 6) select id from r where dx = 'a'
+with recursive r as (select id, event from core.events union all select id + 10, event from r where id < 10) select id from r where event = 'other'

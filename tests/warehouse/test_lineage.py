@@ -334,3 +334,19 @@ def test_rows_are_told_apart_as_long_as_a_column_says_which_they_are() -> None:
         assert found is not None
         assert found.told_by == by, sql
         assert bool(found.told) == (by is not None)
+
+
+@pytest.mark.parametrize(
+    "level",
+    [
+        "(select x{n}, y{n}, z{n}, person_id from {inner} as a{n})",
+        "(select x{n}, person_id, s.v from {inner} as a{n}, (select a{n}.u{n} as v) as s)",
+        "(select x{n}, person_id from {inner} as a{n} where exists (select 1 from core.notes where w{n} = 1))",
+    ],
+)
+def test_each_level_of_a_deep_text_is_worked_out_once_whatever_is_unknown_in_it(level: str) -> None:
+    """Or this would not end."""
+    inner = "core.people"
+    for n in range(16):
+        inner = level.format(n=n, inner=inner)
+    assert (P, ALL) in known(f"select * from {inner}").reads

@@ -7,7 +7,7 @@ are counted afterwards. What cannot be resolved depends on everything that could
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -35,8 +35,9 @@ class Source:
 class Dependence:
     """Of the selects of one text, over relations of which something is known; each is looked at once."""
 
-    def __init__(self, relations: Mapping[str, Known]) -> None:
+    def __init__(self, relations: Mapping[str, Known], root: Scope) -> None:
         self._relations = relations
+        self._scopes = {id(scope.expression): scope for scope in root.traverse()}
         self._outputs: dict[int, dict[str, Refs]] = {}
         self._controls: dict[int, Refs] = {}
         self._sources: dict[int, list[Source]] = {}
@@ -44,39 +45,56 @@ class Dependence:
         self._wholes: dict[int, Refs] = {}
         self._sides: dict[tuple[int, str], Refs] = {}
         self._open: set[tuple[int | str, int]] = set()
-        self._cut: set[tuple[int | str, int]] = set()
 
     def outputs(self, scope: Scope) -> dict[str, Refs]:
         """Return the output columns of a select, each with all that it depends on; ALL among them is any other."""
-        return self._once(self._outputs, scope, self._named, {})
+        return self._once(self._outputs, scope, self._named, lambda: {ALL: self._within(scope)})
 
     def whole(self, scope: Scope) -> Refs:
         """Return all that a select depends on."""
-        return self._once(self._wholes, scope, self._united, _NONE)
+        return self._once(self._wholes, scope, self._united, lambda: self._within(scope))
 
     def control(self, scope: Scope) -> Refs:
         """Return what decides which rows a select has."""
-        return self._once(self._controls, scope, self._decided, _NONE)
+        return self._once(self._controls, scope, self._decided, lambda: self._within(scope))
 
-    def _once(self, answers: dict[int, _T], scope: Scope, answer: Callable[[Scope], _T], begun: _T) -> _T:
-        """Return the answer for a select, worked out once.
+    def _once(self, answers: dict[int, _T], scope: Scope, answer: Callable[[Scope], _T], most: Callable[[], _T]) -> _T:
+        """Return the answer for a select, worked out once; `most`, which it cannot be beyond, to who asks meanwhile.
 
-        It is `begun` while it is worked out: what a recursive CTE begins with is traced where it begins. What was
-        made of such a beginning is no answer yet, and not kept.
+        A recursive CTE does, and a select beside another that may name its columns.
         """
         key: tuple[int | str, int] = (id(answers), id(scope))
-        if id(scope) in answers:
-            return answers[id(scope)]
-        if key in self._open:
-            self._cut.add(key)
-            return begun
-        self._open.add(key)
-        made = answer(scope)
-        self._open.discard(key)
-        self._cut.discard(key)
-        if not self._cut:
-            answers[id(scope)] = made
-        return made
+        if id(scope) not in answers:
+            if key in self._open:
+                return most()
+            self._open.add(key)
+            answers[id(scope)] = answer(scope)
+            self._open.discard(key)
+        return answers[id(scope)]
+
+    def _within(self, scope: Scope) -> Refs:
+        """Return every column of every relation that a select may name, or what stands in its `from`, and so on."""
+        return frozenset((table, ALL) for table in self._tables(scope))
+
+    def _tables(self, scope: Scope) -> set[str]:
+        found, seen, left = set(), set(), list(_around(scope))
+        while left:
+            if id(at := left.pop()) in seen:
+                continue
+            seen.add(id(at))
+            for each in (*at.set_operation_scopes, *at.subquery_scopes, *at.sources.values()):
+                if isinstance(each, Scope):
+                    left.append(self._real(each))
+                else:
+                    found.add(f"{each.db}.{each.name}".lower())
+        return found
+
+    def _real(self, scope: Scope) -> Scope:
+        """Return the scope itself; the CTE's for the bare one that sqlglot makes of a CTE that reads itself."""
+        real = self._scopes.get(id(scope.expression), scope)
+        while real is not scope and real.parent is not None and isinstance(real.parent.expression, exp.SetOperation):
+            real = real.parent
+        return real
 
     def _united(self, scope: Scope) -> Refs:
         optional = [self._side(scope, source) for source in self.sources(scope) if source.is_optional]
@@ -91,7 +109,7 @@ class Dependence:
                 Source(
                     alias=alias.lower(),
                     table=f"{source.db}.{source.name}".lower() if isinstance(source, exp.Table) else None,
-                    scope=source if isinstance(source, Scope) else None,
+                    scope=self._real(source) if isinstance(source, Scope) else None,
                     is_optional=alias in joins and joins[alias].side == "LEFT",
                     on=joins.get(alias),
                 )
@@ -210,24 +228,23 @@ class Dependence:
         return self._subqueries[id(scope)]
 
     def _resolved(self, column: exp.Column, scope: Scope) -> Refs:
-        at: Scope | None = scope
-        while at is not None:
-            if (found := self._found(column, at)) is not None:
-                # What is only half worked out may have taken it for its own.
-                return found if at is scope or not self._cut else found | self._everything(scope)
-            # A CTE knows nothing of the select it stands before, only of what that one stands in.
-            at = at.parent.parent if at.is_cte and at.parent is not None else at.parent
+        for at in _around(scope):
+            if (found := self._found(column, at, is_own=at is scope)) is not None:
+                return found
         return self._everything(scope)
 
-    def _found(self, column: exp.Column, scope: Scope) -> Refs | None:
-        """Return what a column depends on that a source of this select has; None when none has it."""
+    def _found(self, column: exp.Column, scope: Scope, *, is_own: bool) -> Refs | None:
+        """Return what a column depends on that a source of this select has; None when none has it.
+
+        A source whose columns nobody knows may have it where the column stands in the select's own text.
+        """
         name, table = column.name.lower(), column.table.lower()
         sources = self.sources(scope)
         if table:
             meant = [source for source in sources if source.alias == table]
         else:
             meant = [source for source in sources if name in (self._names(source) or ())]
-            meant = meant or [source for source in sources if self._names(source) is None]
+            meant = meant or [source for source in sources if is_own and self._names(source) is None]
         if meant:
             return frozenset().union(*(self._of(scope, source, name) | self._side(scope, source) for source in meant))
         if not table and (rows := [source for source in sources if source.alias == name]):
@@ -265,13 +282,16 @@ class Dependence:
         return self._sifted(scope, source, outputs[name] if is_one else self.whole(source.scope))
 
     def _everything(self, scope: Scope) -> Refs:
-        found = _NONE
-        at: Scope | None = scope
-        while at is not None:
-            found = found.union(*(self._of(at, source, ALL) for source in self.sources(at)))
-            at = at.parent
-        return found
+        return _NONE.union(*(self._of(at, source, ALL) for at in _around(scope) for source in self.sources(at)))
 
     def _sifted(self, scope: Scope, source: Source, refs: Refs) -> Refs:
         """Return what of a source is read, when not all of its rows are; whoever tells rows apart knows better."""
         return refs
+
+
+def _around(scope: Scope) -> Iterator[Scope]:
+    """Yield a select and those whose columns it may name: a CTE none of the one it stands before."""
+    at: Scope | None = scope
+    while at is not None:
+        yield at
+        at = at.parent.parent if at.is_cte and at.parent is not None else at.parent

@@ -28,7 +28,7 @@ def trace(sql: str, relations: Mapping[str, Known]) -> Known | None:
         scope = build_scope(expression)
         if scope is None or is_untold(expression):
             return None
-        tracer = _Tracer(relations)
+        tracer = _Tracer(relations, scope)
         columns = tracer.outputs(scope)
         event_column, type_column = tracer.event_columns(scope)
         told, told_by = tracer.told(scope)
@@ -54,15 +54,19 @@ def trace(sql: str, relations: Mapping[str, Known]) -> Known | None:
 class _Tracer(Dependence):
     """Tells also of which events a select may have rows, and whether it has rows that are to be told apart."""
 
-    def __init__(self, relations: Mapping[str, Known]) -> None:
-        super().__init__(relations)
+    def __init__(self, relations: Mapping[str, Known], root: Scope) -> None:
+        super().__init__(relations, root)
         self._carried: dict[int, frozenset[str]] = {}
         self._telling_events: dict[int, tuple[str | None, str | None]] = {}
         self._told: dict[int, tuple[frozenset[str], str | None]] = {}
 
     def events(self, scope: Scope) -> frozenset[str]:
         """Return the events, of those asked about, whose rows reach what the select makes."""
-        return self._once(self._carried, scope, self._passed, frozenset())
+
+        def most() -> frozenset[str]:
+            return frozenset().union(*(self._relations.get(name, Known()).events for name in self._tables(scope)))
+
+        return self._once(self._carried, scope, self._passed, most)
 
     def _passed(self, scope: Scope) -> frozenset[str]:
         if isinstance(scope.expression, exp.SetOperation):
@@ -87,7 +91,7 @@ class _Tracer(Dependence):
 
     def event_columns(self, scope: Scope) -> tuple[str | None, str | None]:
         """Return which output columns still say of each row which event it is, and of which type."""
-        return self._once(self._telling_events, scope, self._telling, (None, None))
+        return self._once(self._telling_events, scope, self._telling, lambda: (None, None))
 
     def _telling(self, scope: Scope) -> tuple[str | None, str | None]:
         if isinstance(scope.expression, exp.SetOperation):
@@ -134,7 +138,7 @@ class _Tracer(Dependence):
 
     def told(self, scope: Scope) -> tuple[frozenset[str], str | None]:
         """Return by which output column rows can still be told apart, and which values are to be."""
-        return self._once(self._told, scope, self._tells, (frozenset(), None))
+        return self._once(self._told, scope, self._tells, lambda: (frozenset(), None))
 
     def _tells(self, scope: Scope) -> tuple[frozenset[str], str | None]:
         if isinstance(scope.expression, exp.SetOperation):
