@@ -437,6 +437,38 @@ def test_a_definition_restored_is_the_same_definition(
     restored = right(today).restored(definition)
     assert restored.definition() == earlier.definition()
     assert restored.version == earlier.version
+    assert named(restored) == named(earlier)
+
+
+NESTED = """trigger: {object: account, segment: seg_accounts}
+filter: {all: [{in: seg_filter}, {not: {any: [{where: plan = 'pro'}]}}]}
+exit: [{in: seg_exit}]
+goal: {segment: seg_goal, within: 3d}
+steps:
+  - if: {in: seg_if}
+    then: [{add_to: seg_then}]
+    else:
+      - split:
+          - {name: a, weight: 1, steps: [{update: {stage: a}}]}
+          - name: b
+            weight: 1
+            steps:
+              - wait_until: {any: [{event: seen}, {in: seg_until}], timeout: 1d}
+                else: [{remove_from: seg_else}]
+        id: dealt
+  - send: welcome
+"""
+
+
+@pytest.mark.parametrize("text", [*examples.every_text(), examples.HEAD + NESTED])
+def test_the_facts_of_a_definition_tell_all_that_its_text_names(text: str) -> None:
+    made, _ = read(text)
+    if made is not None:
+        assert named(made.restored(json.loads(json.dumps(made.definition())))) == named(made)
+
+
+def named(campaign: Campaign) -> set[tuple[str, str]]:
+    return {(each.what, each.name) for each in campaign.references}
 
 
 def test_the_text_of_a_condition_makes_the_version_and_its_sql_does_not() -> None:

@@ -8,7 +8,7 @@ import pytest
 from tailrace import clock, engine
 from tailrace.campaigns.check import check_campaigns
 from tailrace.campaigns.flight import Flight
-from tailrace.pipeline.checking import flights
+from tailrace.checks.flights import flights
 from tailrace.planning import relations
 from tailrace.planning.store import Inputs, Plan, Store
 from tailrace.settings import Settings

@@ -56,6 +56,7 @@ class ParquetPlans:
         self.root = root
         self.mode = "mirror"
         self.long = ""
+        self.marked: frozenset[tuple[str, str]] = frozenset()
 
     def head(self) -> str | None:
         path = self.root / "HEAD"
@@ -73,6 +74,9 @@ class ParquetPlans:
 
     def sync_mode(self, plan_id: str, sync: str) -> str:
         return self.mode
+
+    def health(self, plan_id: str) -> frozenset[tuple[str, str]]:
+        return self.marked
 
     def sync_ops(self, plan_id: str, sync: str, batch_no: int) -> pa.Table:
         table = self._read(plan_id, f"sync_{sync}")

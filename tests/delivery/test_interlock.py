@@ -52,6 +52,36 @@ def test_without_the_lease_no_sync_goes_to_a_webhook(world):
     assert done.rows.codes == {"blocked:no_live_lease": 3}
 
 
+def test_what_was_health_data_when_it_was_planned_waits_for_a_contract(world, post):
+    world.smtp(post.port)
+    world.apply(PEOPLE)
+    world.go_live()
+    world.plans.marked = frozenset({("welcome", "hello")})
+    for _ in range(2):
+        assert world.deliver().messages.codes == {"blocked:no_baa": 5}
+    assert not post.inbox.taken
+    assert world.codes(PEOPLE[0]) == ["blocked:no_baa"]
+    world.smtp(post.port, ", baa: true")
+    assert world.deliver().messages.accepted == 5
+
+
+def test_rows_that_were_health_data_when_they_were_planned_wait_for_a_contract(world):
+    world.webhook(1)
+    world.apply(PEOPLE[:1], sync_rows=3)
+    world.go_live()
+    world.plans.marked = frozenset({("", "s")})
+    done = world.deliver()
+    assert done.rows.codes == {"blocked:no_baa": 3}
+
+
+def test_neighbours_of_health_data_go_out(world, post):
+    world.smtp(post.port)
+    world.apply(PEOPLE[:2])
+    world.go_live()
+    world.plans.marked = frozenset({("care", "hello"), ("welcome", "other"), ("", "hello")})
+    assert world.deliver().messages.accepted == 2
+
+
 def test_the_outbox_needs_no_lease(world):
     world.destinations("channels: {email: outbox}\n")
     world.apply(PEOPLE)

@@ -123,10 +123,32 @@ def test_a_sync_of_it_and_a_message_that_prints_it_are_refused(
     welcome = [text for text in without if "campaign `onboarding`" in text]
     assert len(welcome) == 1
     assert (
-        "campaign onboarding → message need_a_hand → dim_people.company (marked in models/core/dim_people.sql"
-        in welcome[0]
+        "campaign onboarding → message need_a_hand → dim_people.company (marked in models/core/_core.yml)" in welcome[0]
     )
     assert not [text for text in without if "campaign `renewal_reminder`" in text]
+
+
+def test_where_it_is_health_data_to_be_a_person_every_campaign_is_and_where_an_address_is_its_channel(
+    clinic: Installation, mails: Callable[[str], None]
+) -> None:
+    mails(RELAY)
+    core = clinic.project_dir / "models" / "core"
+    others = {path.parent.name for path in (clinic.project_dir / "campaigns").glob("*/campaign.yml")} - CAMPAIGNS
+    described = "    description: One row per person known at as_of.\n"
+    kept = (core / "_core.yml").read_text(encoding="utf-8")
+    column = "    columns:\n      - name: email\n        meta: {sensitivity: health}\n"
+    (core / "_core.yml").write_text(kept.replace(described, described + column), encoding="utf-8")
+    (onboarding,) = [text for text in problems(clinic) if "campaign `onboarding`" in text]
+    assert "campaign onboarding → message first_project → dim_people.email (marked in models/core/_core" in onboarding
+
+    (core / "_core.yml").write_text(kept, encoding="utf-8")
+    people = core / "dim_people.sql"
+    marked = "{{ config(meta={'sensitivity': 'health'}) }}\n"
+    people.write_text(marked + people.read_text(encoding="utf-8"), encoding="utf-8")
+    found = "\n".join(problems(clinic))
+    for slug in sorted(others):
+        assert f"campaign {slug} → " in found, slug
+    assert "campaign onboarding → dim_people (marked in models/core/dim_people.sql:1)" in found
 
 
 def test_what_a_campaign_of_the_programme_did_is_health_data_too(

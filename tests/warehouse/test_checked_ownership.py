@@ -133,6 +133,21 @@ def test_a_message_depends_on_the_address_that_it_goes_to(found: Findings) -> No
     assert "dim_people.email" in said(found, "campaigns/onboarding/welcome.email.md:1:")[0]
 
 
+def test_a_text_message_depends_on_the_number_that_it_goes_to(own: Settings) -> None:
+    people = own.project_dir / "models" / "core" / "dim_people.sql"
+    text = people.read_text(encoding="utf-8")
+    assert text.count("    profiles.company,\n") == 1
+    people.write_text(text.replace("    profiles.company,\n", "    profiles.company as phone,\n"), encoding="utf-8")
+    folder = own.project_dir / "campaigns" / "onboarding"
+    (folder / "short.sms.txt").write_text("Welcome\n", encoding="utf-8")
+    campaign = folder / "campaign.yml"
+    campaign.write_text(campaign.read_text(encoding="utf-8") + "  - send: short\n", encoding="utf-8")
+    found = owned(own, *without(EVERYTHING, "company"))
+    (text_message,) = said(found, "campaigns/onboarding/short.sms.txt:1:")
+    assert "campaign onboarding → dim_people.phone → " in text_message
+    assert "`company`, which no source owns" in text_message
+
+
 def test_a_condition_on_an_attribute_is_named_with_its_line(found: Findings) -> None:
     (condition,) = said(found, ONBOARDING)
     line = (PROJECT / ONBOARDING).read_text(encoding="utf-8").count("\n") + 1

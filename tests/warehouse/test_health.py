@@ -48,6 +48,7 @@ class Project:
             "columns": {column: {"meta": {}, "config": {"meta": said}} for column, said in (columns or {}).items()},
             "depends_on": {"nodes": parents},
             "original_file_path": f"models/{folder}/{name}.sql",
+            "patch_path": f"p://models/{folder}/_{folder}.yml" if columns else None,
         }
 
     def health(self, doings: Doings = NOTHING_DONE, **events: str) -> Health:
@@ -123,7 +124,7 @@ def test_a_marked_column_marks_what_is_made_of_it_or_chosen_by_it_and_no_other_c
     project.model("seg_star", "select * from {{ ref('dim_people') }}", "segments")
     project.model("seg_other", "select person_id, seen_at from {{ ref('dim_people') }}", "segments")
     health = project.health()
-    marked = "dim_people.reason (marked in models/core/dim_people.sql:1)"
+    marked = "dim_people.reason (marked in models/core/_core.yml)"
     assert health.way("dim_people", "reason") == [marked]
     assert health.way("dim_people", "seen_at") is None
     assert health.way("seg_shown", "r") == ["seg_shown.r", marked]
@@ -157,7 +158,7 @@ def test_what_may_be_a_marked_column_is_taken_for_it(project: Project) -> None:
     joined = "left join {{ ref('dim_people') }} as p using (person_id)"
     project.model("fct_star", "select x.*, p.reason from {{ source('other', 'x') }} as x " + joined)
     health = project.health()
-    marked = "dim_people.reason (marked in models/core/dim_people.sql:1)"
+    marked = "dim_people.reason (marked in models/core/_core.yml)"
     assert health.way("fct_odd") == ["fct_odd", marked]
     assert health.way("fct_star", "anything") == ["fct_star", marked]
 
@@ -232,7 +233,7 @@ def test_a_mark_of_another_kind_stays_where_what_campaigns_did_is_kept_out(sent:
     rows = "select person_id, campaign, step from {{ source('landing', 'intents') }}"
     sent.model("fct_sends", rows, columns={"step": {"sensitivity": "health"}})
     sent.model("seg_winback", "select person_id, step from {{ ref('fct_sends') }} where campaign = 'winback'")
-    marked = "fct_sends.step (marked in models/core/fct_sends.sql:1)"
+    marked = "fct_sends.step (marked in models/core/_core.yml)"
     assert sent.health(CARE_DOES, **EVENTS).way("seg_winback") == ["seg_winback.step", marked]
     sent.model("fct_ours", "select * from {{ ref('fct_sends') }} where campaign <> 'care_refill'")
     sent.model("seg_winback", "select person_id, step from {{ ref('fct_ours') }} where campaign = 'winback'")

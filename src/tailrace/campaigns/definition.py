@@ -16,6 +16,7 @@ from typing import Any, Literal
 
 from tailrace import ids
 from tailrace.campaigns.hours import Hours
+from tailrace.campaigns.mentions import What, mentioned
 from tailrace.campaigns.steps import (
     Condition,
     Notify,
@@ -100,7 +101,7 @@ class Repeat:
 class Reference:
     """A name in campaign.yml of something outside of it, and its line: what only others can say to be there."""
 
-    what: Literal["segment", "object_segment", "object", "event", "column", "topic", "owned_attribute"]
+    what: What
     name: str
     line: int
 
@@ -285,7 +286,7 @@ class Campaign:
     def restored(self, definition: Mapping[str, Any]) -> Campaign:
         """Return this campaign with the decisions of an earlier `definition()`: what people in flight stay on.
 
-        Status, sending, priority and message copy are today's. Lines of steps are 0.
+        Status, sending, priority and message copy are today's. Lines of steps and references are 0.
         """
         goal, repeat, window = definition["goal"], definition["repeat"], definition["window"]
         return replace(
@@ -303,7 +304,7 @@ class Campaign:
             expires=timedelta(seconds=definition["expires"]),
             window=None if window is None else Hours(tuple(window["days"]), window["from"], window["to"]),
             steps=steps_from(definition["steps"]),
-            references=(),
+            references=tuple(Reference(what, name, 0) for what, name in mentioned(definition)),
         )
 
 

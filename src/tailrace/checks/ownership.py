@@ -13,11 +13,11 @@ from tailrace.campaigns.definition import Campaign
 from tailrace.campaigns.shelf import Shelf
 from tailrace.errors import Problem, nearest
 from tailrace.landing.contract import Owner
+from tailrace.planning.payloads import ADDRESS_COLUMNS
 from tailrace.warehouse.catalog import Catalog
 from tailrace.warehouse.graph import Graph
 
 PEOPLE = ("dim_people", "dim_person_features")
-_ADDRESSES = {"email": "email"}
 
 
 def ownership_problems(
@@ -73,8 +73,8 @@ def _columns(campaign: Campaign) -> Iterator[tuple[str, int, str]]:
         for root, field in found.required | found.optional:
             if root == "customer":
                 yield *found.places[(root, field)], field
-        if message.channel in _ADDRESSES and not message.to:
-            yield message.path, 1, _ADDRESSES[message.channel]
+        for column in () if message.to else ADDRESS_COLUMNS.get(message.channel, ()):
+            yield message.path, 1, column
 
 
 def _write_problems(project: Path, campaign: Campaign, owners: Mapping[str, Owner]) -> Iterator[Problem]:

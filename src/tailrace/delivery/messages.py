@@ -36,6 +36,9 @@ class PlanReader(Protocol):
     def sync_mode(self, plan_id: str, sync: str) -> str:
         """Return what the sync keeps: one of `destinations.base.MODES`."""
 
+    def health(self, plan_id: str) -> frozenset[tuple[str, str]]:
+        """Return what was health data when the plan was made: (campaign, message) of messages, ('', sync) of syncs."""
+
     def consents(self, plan_id: str) -> pa.Table:
         """Return person_id, channel, topic, class and reason of what people have withdrawn ('' is all)."""
 

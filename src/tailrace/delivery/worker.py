@@ -32,6 +32,7 @@ OUTSIDE_HOURS = "outside_hours"
 NO_CONNECTION = "no_connection"
 CANNOT_OPEN = "cannot_open"
 REMOVALS_FIRST = "removals_first"
+NO_BAA = "no_baa"
 """Codes of `blocked` that are ours."""
 
 
@@ -218,13 +219,23 @@ class Worker:
         self, connection: Connection, items: Sequence[Due], address: Callable[[Due], str | None]
     ) -> list[Due]:
         """Return the items that may go there now; the rest stay pending, and the journal says why."""
-        if not items or not connection.capabilities.needs_live or self.journal.live_show().held:
+        if not items or not connection.capabilities.needs_live:
+            return list(items)
+        tally = self.done.rows if items[0].sync else self.done.messages
+        if not connection.may_have_health_data:
+            marked = [item for item in items if self._was_health_data(item)]
+            self._hold_back(marked, connection.name, NO_BAA, tally)
+            items = [item for item in items if item not in marked]
+        if self.journal.live_show().held:
             return list(items)
         allowed = [item for item in items if (address(item) or "").lower() in self.ground.settings.allow_list]
         names = {item.item_id for item in allowed}
-        held = [item for item in items if item.item_id not in names]
-        self._hold_back(held, connection.name, NO_LEASE, self.done.rows if items[0].sync else self.done.messages)
+        self._hold_back([item for item in items if item.item_id not in names], connection.name, NO_LEASE, tally)
         return allowed
+
+    def _was_health_data(self, item: Due) -> bool:
+        """Return whether the plan that the item is of says so: what the project says now may know nothing of it."""
+        return (item.campaign, item.sync or item.message) in self.ground.store.health(item.plan_id)
 
     def _hold_back(self, items: Sequence[Due], destination: str, code: str, tally: Tally) -> None:
         if items:

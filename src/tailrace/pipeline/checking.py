@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import json
-from collections import Counter, defaultdict
-from typing import Any
+from collections import Counter
 
-from tailrace import checks, engine
-from tailrace.campaigns.flight import Flight
+from tailrace import checks
+from tailrace.checks.flights import flights
 from tailrace.errors import Problem
 from tailrace.landing.census import seen
 from tailrace.landing.taxonomy import events_dir
 from tailrace.pipeline import exposures
 from tailrace.pipeline.published import published
-from tailrace.planning import relations
-from tailrace.planning.store import Store
 from tailrace.settings import Settings
 
 
@@ -52,37 +48,3 @@ def landed_names(settings: Settings) -> list[str]:
     for each in seen(settings):
         counts[each.event] += each.events
     return [name for name, _ in counts.most_common()]
-
-
-def flights(settings: Settings) -> dict[str, Flight]:
-    """Return what HEAD knows of each campaign, by slug; empty before the first plan is applied."""
-    store = Store(settings)
-    head = store.head()
-    if head is None:
-        return {}
-    plan = store.read(head)
-    found: dict[str, Flight] = {}
-    with engine.connect(settings) as connection:
-        for slug, facts in plan.campaigns.items():
-            source = store.source(plan, f"versions:{slug}", relations.VERSIONS)
-            known = connection.execute(f"select version, source from {source}").fetchall()
-            source = store.source(plan, f"enrollments:{slug}", relations.ENROLLMENTS)
-            rows = connection.execute(
-                "select version, case when status = 'active' then step end as step, count(*)"
-                f" from {source} group by all order by all"
-            ).fetchall()
-            found[slug] = _flight(facts, {version: json.loads(text) for version, text in known}, rows)
-    return found
-
-
-def _flight(
-    facts: dict[str, Any], definitions: dict[str, dict[str, Any]], rows: list[tuple[str, str | None, int]]
-) -> Flight:
-    resting: dict[str, dict[str, int]] = defaultdict(dict)
-    for version, step, people in rows:
-        if step is not None:
-            resting[version][step] = people
-    # A draft that somebody entered has been live before.
-    lived = [facts["version"]] if facts["status"] != "draft" else [version for version, *_ in rows]
-    kinds = [definitions[version]["trigger"].get("kind") for version in lived if version in definitions]
-    return Flight(kinds[-1] if kinds else None, definitions, dict(resting))

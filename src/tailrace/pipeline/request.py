@@ -17,6 +17,7 @@ from tailrace.campaigns.analysis import analyse
 from tailrace.campaigns.definition import Campaign, Message
 from tailrace.campaigns.policy import Policy
 from tailrace.campaigns.shelf import load_campaigns
+from tailrace.checks.health import NOTHING_MARKED, Marked, read_marked
 from tailrace.checks.syncs import cannot_plan
 from tailrace.destinations.connections import Connections, load_connections
 from tailrace.errors import DefinitionError
@@ -187,6 +188,7 @@ def gather(
     policy = definitions.policy
     limits = {f"segment:{name}": guard_limits(policy, name) for name in catalog.segments}
     limits |= {f"sync:{name}": guard_limits(policy, name) for name in catalog.syncs}
+    marked = read_marked(settings, definitions.campaigns.values())
     return Request(
         as_of=as_of,
         cause=cause,
@@ -198,9 +200,10 @@ def gather(
         segments=[catalog.segments[name] for name in sorted(catalog.segments)],
         fingerprints=catalog.fingerprints,
         campaigns=[
-            campaign_spec(definitions.campaigns[slug], definitions.late) for slug in sorted(definitions.campaigns)
+            campaign_spec(definitions.campaigns[slug], definitions.late, marked)
+            for slug in sorted(definitions.campaigns)
         ],
-        syncs=[sync_spec(catalog.syncs[name], definitions.connections) for name in sorted(catalog.syncs)],
+        syncs=[sync_spec(catalog.syncs[name], definitions.connections, marked) for name in sorted(catalog.syncs)],
         failed=generation.failed,
         limits=limits,
         source_hours=source_hours(settings, policy, landed),
@@ -265,7 +268,9 @@ def guard_limits(policy: Policy, name: str) -> Limits:
     )
 
 
-def campaign_spec(campaign: Campaign, late: Mapping[str, timedelta] = MappingProxyType({})) -> CampaignSpec:
+def campaign_spec(
+    campaign: Campaign, late: Mapping[str, timedelta] = MappingProxyType({}), marked: Marked = NOTHING_MARKED
+) -> CampaignSpec:
     """Return a campaign as planning takes it, with the `late` of its event's contract; the version has none of that."""
     return CampaignSpec(
         slug=campaign.slug,
@@ -278,6 +283,7 @@ def campaign_spec(campaign: Campaign, late: Mapping[str, timedelta] = MappingPro
         on_edit=campaign.on_edit,
         on_pause=campaign.on_pause,
         on_end=campaign.on_end,
+        health=marked.messages.get(campaign.slug, frozenset()),
     )
 
 
@@ -305,7 +311,7 @@ def _message(message: Message) -> MessageSpec:
     )
 
 
-def sync_spec(model: SyncModel, connections: Connections) -> SyncSpec:
+def sync_spec(model: SyncModel, connections: Connections, marked: Marked = NOTHING_MARKED) -> SyncSpec:
     """Return a sync as planning takes it."""
     found = connections.by_name.get(model.destination)
     return SyncSpec(
@@ -315,4 +321,5 @@ def sync_spec(model: SyncModel, connections: Connections) -> SyncSpec:
         is_idempotent=found is not None and found.is_idempotent,
         rules="" if found is None else found.rules,
         problem=cannot_plan(model, connections),
+        is_health=model.name in marked.syncs,
     )

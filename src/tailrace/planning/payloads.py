@@ -37,8 +37,14 @@ _OBJECTS = (
     "left join wh.core.dim_objects as objects"
     " on objects.object = candidates.object and objects.object_id = candidates.object_id"
 )
-_ADDRESS_ON = {"sms": ("phone",), "whatsapp": ("phone",), "push": ("push_token", "user_id")}
-_ADDRESSES = {"email", *(column for columns in _ADDRESS_ON.values() for column in columns)}
+ADDRESS_COLUMNS = {
+    "email": ("email",),
+    "sms": ("phone",),
+    "whatsapp": ("phone",),
+    "push": ("push_token", "user_id"),
+}
+"""Where people's address on a channel may stand, the first that is known; channels without one are not here."""
+_ADDRESSES = {column for columns in ADDRESS_COLUMNS.values() for column in columns}
 _JSON = {
     "event": "candidates.event",
     "trigger": "candidates.event",
@@ -156,7 +162,7 @@ def address_column(channel: str, known: Container[str]) -> str:
 
     A text message and WhatsApp go to `phone`, a push message to `push_token`, or without such a column to `user_id`.
     """
-    columns = _ADDRESS_ON.get(channel, ("email",))
+    columns = ADDRESS_COLUMNS.get(channel, ADDRESS_COLUMNS["email"])
     return next((column for column in columns if column in known), columns[0])
 
 

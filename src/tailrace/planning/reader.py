@@ -83,6 +83,7 @@ class PlanReader:
         self._said: dict[tuple[str, str], SaidRows] = {}
         self._plan: tuple[str, Plan] | None = None
         self._places: tuple[str, dict[str, int]] | None = None
+        self._health: dict[str, frozenset[tuple[str, str]]] = {}
 
     def head(self) -> str | None:
         """Return the id of the plan applied last."""
@@ -119,6 +120,16 @@ class PlanReader:
     def sync_mode(self, plan_id: str, sync: str) -> str:
         """Return the sync's mode, as the plan has it."""
         return str(self._read(plan_id).syncs[sync]["mode"])
+
+    def health(self, plan_id: str) -> frozenset[tuple[str, str]]:
+        """Return what was health data when the plan was made: (campaign, message) of messages, ('', sync) of syncs."""
+        known = self._health
+        if plan_id not in known:
+            plan = self._read(plan_id)
+            messages = [(slug, name) for slug, facts in plan.campaigns.items() for name in facts.get("health", ())]
+            syncs = [("", name) for name, facts in plan.syncs.items() if facts.get("health")]
+            known = self._health = known | {plan_id: frozenset([*messages, *syncs])}
+        return known[plan_id]
 
     def consents(self, plan_id: str) -> pa.Table:
         """Return what people have withdrawn, as the plan saw it: person_id, channel, topic, class ('' is all), reason.

@@ -44,7 +44,8 @@ class MessageSpec:
 class CampaignSpec:
     """A campaign as planning needs it: today's status and copy, and the definition that is new entrants' version.
 
-    `definition` and the keys of `steps` in it are `campaigns.definition.Campaign.definition()`.
+    `definition` and the keys of `steps` in it are `campaigns.definition.Campaign.definition()`. `health` are the
+    messages that are health data.
     """
 
     slug: str
@@ -57,6 +58,7 @@ class CampaignSpec:
     on_edit: str = "keep"
     on_pause: str = "hold"
     on_end: str = "exit"
+    health: frozenset[str] = frozenset()
 
     @property
     def is_held(self) -> bool:

@@ -58,7 +58,7 @@ def campaigns(
     How many passes enter, those that a goal or an exit ends at once too, and move and why (`moves`), how many reach
     their goal (`goals`), whom the trigger named in vain (`not_entered`), and each message's and webhook's verdicts by
     reason; `drafts` of what is sent wait for approval. `acts`: people per step that changes something of them.
-    `position` is a step's place in today's version.
+    `position` is a step's place in today's version. `health`: the messages that are health data, if any.
     """
     # Who reached the goal, or met an exit, as they entered came from nowhere too, and never rested.
     moved = connection.execute(
@@ -99,6 +99,7 @@ def campaigns(
             },
             "messages": _messages(spec, judged),
             "acts": {step: {"kind": kind, "people": n} for slug, step, kind, n in acts if slug == spec.slug},
+            **({"health": sorted(spec.health)} if spec.health else {}),
         }
     return described
 

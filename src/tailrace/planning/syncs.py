@@ -78,6 +78,7 @@ class SyncSpec:
 
     `is_idempotent`: the destination recognises a row that it has heard before. `rules`: the version of those by which
     it writes what it hashes; by others each row is another one. `problem` is why it cannot be planned as it is written.
+    `is_health`: its rows are health data.
     """
 
     model: SyncModel
@@ -86,6 +87,7 @@ class SyncSpec:
     is_idempotent: bool = False
     rules: str = ""
     problem: str | None = None
+    is_health: bool = False
 
 
 @dataclass(frozen=True)
@@ -172,6 +174,7 @@ class SyncPlanner:
         (counts,) = engine.rows(self._connection, _statement("sync_counts"), {"mode": model.mode})
         summary: dict[str, Any] = {**counts, "parked": parked or spec.problem}
         summary |= {"destination": model.destination, "target": model.target, "mode": model.mode}
+        summary |= {"health": True} if spec.is_health else {}
         summary |= {"desired": None, "columns": {}} | dict.fromkeys(("add", "update", "remove", "left", "changed"), 0)
         if summary["parked"] is None:
             self.desire(spec)

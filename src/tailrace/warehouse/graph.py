@@ -26,12 +26,16 @@ _NOTHING_TOLD: Mapping[str, tuple[str, frozenset[str]]] = MappingProxyType({})
 
 @dataclass(frozen=True)
 class Model:
-    """One model or seed: where it stands, what its meta says of it and of its columns, and what is known of its SQL."""
+    """One model or seed: where it stands, what its meta says of it and of its columns, and what is known of its SQL.
+
+    `described` is the file that says something of its columns, '' when there is none.
+    """
 
     name: str
     relation: str
     path: str
     line: int
+    described: str
     parents: tuple[str, ...]
     meta: Mapping[str, Any]
     columns: Mapping[str, Mapping[str, Any]]
@@ -143,6 +147,7 @@ def _model(entry: Mapping[str, Any], relation: str, parents: tuple[str, ...], kn
         relation=relation,
         path=entry["original_file_path"],
         line=config_line(entry.get("raw_code") or ""),
+        described=(entry.get("patch_path") or "").partition("://")[2],
         parents=parents,
         meta=entry["config"].get("meta") or {},
         columns=columns,

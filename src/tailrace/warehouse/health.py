@@ -29,7 +29,7 @@ Way = list[str]
 Ways = dict[str, dict[str, Way]]
 """By relation, and by its column or `*`, which is all of it."""
 
-_FORM = "3"
+_FORM = "4"
 _ANY = "*"
 
 _SENT = {
@@ -161,7 +161,7 @@ def _marked(graph: Graph, given: Ways, sifted: Ways | None) -> Ways:
                     found[column] = [f"{model.name}.{column}", *way]
             for column, meta in model.columns.items():
                 if meta.get("sensitivity") == HEALTH:
-                    found[column] = [f"{model.name}.{column} (marked in {model.path}:{model.line})"]
+                    found[column] = [f"{model.name}.{column} (marked in {model.described})"]
         ways[relation] = found
         ways[SIFTED + relation] = found if sifted is None else sifted[relation]
     return ways
