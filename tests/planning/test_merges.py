@@ -402,10 +402,27 @@ def test_a_merge_that_is_none_any_more_gives_back_what_began_under_the_old_id(tr
 
 
 def test_people_who_became_others_are_not_missing(trial: World) -> None:
+    trial.event("old", "signed_up", START)
+    trial.plan(START + HOUR)
     trial.people_left_share = 0.2
     trial.merge("old", "new")
     trial.plan(START + DAY)
 
+    del trial.people["ben"]
+    with pytest.raises(GuardStop, match="people_left_share"):
+        trial.plan(START + 2 * DAY)
+
+
+def test_ids_that_nobody_knew_before_they_were_given_up_hide_no_loss(trial: World) -> None:
+    """Guests, each with an order and the alias in one load: they are no people who left."""
+    trial.people_left_share = 0.2
+    for guest in range(20):
+        trial.event(f"guest{guest}", "bought", START + DAY, load=2)
+        trial.merge(f"guest{guest}", "new")
+    trial.plan(START + DAY)
+
+    trial.event("guest", "bought", START + DAY, load=3)
+    trial.merge("guest", "new")
     del trial.people["ben"]
     with pytest.raises(GuardStop, match="people_left_share"):
         trial.plan(START + 2 * DAY)

@@ -222,6 +222,7 @@ class World:
         self.events.append(
             {
                 "event_id": f"e{len(self.events)}",
+                "said_by": user_id,
                 "user_id": user_id,
                 "event": name,
                 "event_at": at.replace(tzinfo=None),
@@ -234,7 +235,7 @@ class World:
         )
 
     def merge(self, old: str, new: str) -> None:
-        """Make two user ids one person, as the models would: everything of the one is the other's."""
+        """Make two user ids one person, as the models would: everything of the one is the other's, but who said it."""
         self.merges = {was: new if now == old else now for was, now in self.merges.items()} | {old: new}
         self.people.pop(old, None)
         self.members = {
@@ -373,13 +374,14 @@ class World:
         connection.execute(
             "create table core.fct_events (event_id varchar, source varchar, type varchar, event varchar,"
             " person_id bigint, event_at timestamp, landed_at timestamp, load_seq bigint, is_history boolean,"
-            " properties varchar, group_id varchar)"
+            " properties varchar, group_id varchar, user_id varchar)"
         )
         rows = [
-            {key: value for key, value in event.items() if key != "user_id"}
+            {key: value for key, value in event.items() if key != "said_by"}
             | {
                 "source": "app",
                 "type": "track",
+                "user_id": event["said_by"],
                 "person_id": None if event["user_id"] is None else ids.person_id(event["user_id"]),
             }
             for event in self.events
@@ -387,9 +389,12 @@ class World:
         self._insert(connection, "core.fct_events", rows)
 
     def _write_merges(self, connection: duckdb.DuckDBPyConnection) -> None:
-        connection.execute("create table core.fct_person_merges (person_id bigint, into_person_id bigint)")
+        connection.execute(
+            "create table core.fct_person_merges (user_id varchar, person_id bigint, into_person_id bigint)"
+        )
         merges = [
-            {"person_id": ids.person_id(old), "into_person_id": ids.person_id(new)} for old, new in self.merges.items()
+            {"user_id": old, "person_id": ids.person_id(old), "into_person_id": ids.person_id(new)}
+            for old, new in self.merges.items()
         ]
         self._insert(connection, "core.fct_person_merges", merges)
 

@@ -118,6 +118,11 @@ def read_sync(name: str, acknowledged: int, removals: int, limits: Limits) -> li
     return [Reading("sync_deletions_share", f"sync:{name}", round(share, 4), allowed, share > allowed)]
 
 
+def is_loss(before: int, now: int, allowed: float | None, minimum_members: int) -> bool:
+    """Return whether more people are gone than may be: see `require_people`."""
+    return allowed is not None and before - now > allowed * before and not (now and before < minimum_members)
+
+
 def require_people(
     before: int, now: int, allowed: float | None, minimum_members: int, relation: str = "core.dim_people"
 ) -> None:
@@ -128,8 +133,7 @@ def require_people(
 
     Raises GuardStop when a larger share than `allowed` is gone; below `minimum_members` only when everybody is.
     """
-    gone = before - now
-    if allowed is None or gone <= allowed * before or (now and before < minimum_members):
+    if allowed is None or not is_loss(before, now, allowed, minimum_members):
         return
     raise GuardStop(
         f"{relation} holds {now} people; the plan before knew {before}, and `people_left_share` in policy.yml"

@@ -18,7 +18,7 @@ from typing import Any
 
 import duckdb
 
-from tailrace import engine
+from tailrace import clock, engine
 from tailrace.engine import statement
 from tailrace.planning import passes, relations
 from tailrace.planning.memberships import WORD
@@ -71,11 +71,12 @@ def follow(
     return replace(parent, relations=held | memberships, segments=segments)
 
 
-def given_up(connection: duckdb.DuckDBPyConnection, store: Store, parent: Plan | None) -> int:
-    """Return how many people of the parent plan's time are another's user id since."""
-    before = store.source(parent, "merges", relations.MERGES)
-    query = f"select count(*) from merges where person_id not in (select person_id from {before} as before)"
-    return int(engine.row(connection, query)[0])
+def given_up(connection: duckdb.DuckDBPyConnection, store: Store, parent: Plan) -> int:
+    """Return how many people of the parent plan are another's user id since. Reads all events; needs `new_loads`."""
+    if not _is_any(connection, "merges"):
+        return 0
+    query = statement(_PACKAGE, "given_up").replace("{before}", store.source(parent, "merges", relations.MERGES))
+    return int(engine.row(connection, query, {"as_of": clock.naive(parent.as_of)})[0])
 
 
 def keep(

@@ -21,7 +21,16 @@ from tailrace.planning.arbitration import Rules
 from tailrace.planning.corrections import Chosen
 from tailrace.planning.enrollment import CampaignSpec, MessageSpec
 from tailrace.planning.erased import Correction
-from tailrace.planning.guards import Limits, Reading, Release, apply_releases, read_segment, read_source, require_people
+from tailrace.planning.guards import (
+    Limits,
+    Reading,
+    Release,
+    apply_releases,
+    is_loss,
+    read_segment,
+    read_source,
+    require_people,
+)
 from tailrace.planning.inputs import Inputs
 from tailrace.planning.memberships import Bit, Cause
 from tailrace.planning.store import Piece, Plan, Store
@@ -133,11 +142,10 @@ def make_plan(settings: Settings, store: Store, request: Request) -> str:
 
 def _make(connection: duckdb.DuckDBPyConnection, store: Store, request: Request, parent: Plan | None) -> str:
     parent = merging.follow(connection, store, parent, {campaign.slug for campaign in request.campaigns})
-    if parent is not None:
-        gone = merging.given_up(connection, store, parent) + _erased(store, request).people
-        _require_people(connection, request, parent, gone)
     draft = _Draft()
     _note_loads(connection, store, request, parent, draft)
+    if parent is not None:
+        _require_people(connection, store, request, parent)
     bits = _plan_memberships(connection, store, request, parent, draft)
     _plan_campaigns(connection, store, request, parent, draft, bits)
     _plan_syncs(connection, store, request, parent, draft)
@@ -178,12 +186,18 @@ def _passes(connection: duckdb.DuckDBPyConnection, store: Store, draft: _Draft) 
     return int(total)
 
 
-def _require_people(connection: duckdb.DuckDBPyConnection, request: Request, parent: Plan, gone: int) -> None:
+def _require_people(connection: duckdb.DuckDBPyConnection, store: Store, request: Request, parent: Plan) -> None:
+    """Stop where people of the parent are gone, but for those who were erased or are another's user id now."""
+    limits = request.people_left_share, request.minimum_members
+    erased = _erased(store, request).people
     for count, relation in (("people", "core.dim_people"), ("features", "core.dim_person_features")):
         (now,) = engine.row(connection, f"select count(*) from wh.{relation}")
         # A plan of an earlier version has not counted features.
-        before = max(0, parent.counts.get(count, 0) - gone)
-        require_people(before, now, request.people_left_share, request.minimum_members, relation)
+        before = max(0, parent.counts.get(count, 0) - erased)
+        if is_loss(before, now, *limits):
+            # Who gave up their id is found among all events: asked only where it matters.
+            before = max(0, before - merging.given_up(connection, store, parent))
+        require_people(before, now, *limits, relation)
 
 
 def _note_loads(
