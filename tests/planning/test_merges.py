@@ -259,6 +259,52 @@ def test_passes_of_several_occurrences_go_on_side_by_side_and_those_of_one_do_no
     assert ("new", "(entry)", "skip", "already_enrolled") in trial.verdicts(again)
 
 
+def alike(world: World, plan: Plan, *earlier: Plan) -> set[tuple[str, str, str, bool]]:
+    """Return which messages of earlier plans the plan finds to be the same: of whom, of whom, which step, is_once."""
+    names = {ids.person_id(user): user for user in ("old", "new", "ben")}
+    whose = {
+        intent: (names[person], step)
+        for one in earlier
+        for intent, person, step in world.rows(one, "verdicts", "intent_id", "person_id", "step")
+    }
+    pairs = world.rows(plan, "merged_messages", "intent_id", "other_intent_id", "is_once")
+    known = [(whose[one], whose[other], once) for one, other, once in pairs if one in whose and other in whose]
+    assert all(one[1] == other[1] for one, other, _ in known)
+    return {(one[0], other[0], one[1], once) for one, other, once in known}
+
+
+@pytest.mark.parametrize(("repeat", "is_once"), [(NEVER, True), ({"kind": "after_exit", "seconds": None}, False)])
+def test_what_both_ids_were_to_be_told_is_told_to_be_the_same_also_of_passes_that_are_over(
+    trial: World, repeat: dict[str, Any], is_once: bool
+) -> None:
+    trial.campaigns = [campaign(steps=[STEPS[0]], repeat=repeat)]
+    trial.segment("seg_trial", "old", "new", "ben")
+    first = trial.plan(START + DAY)
+    assert {status for _, status, _ in passes(trial, first)} == {"completed"}
+    trial.merge("old", "new")
+
+    plan = trial.plan(START + 2 * DAY)
+
+    assert alike(trial, plan, first) == {("old", "new", "hello", is_once), ("new", "old", "hello", is_once)}
+    again = trial.plan(START + 3 * DAY)
+    assert "merged_messages" in plan.relations
+    assert "merged_messages" not in again.relations
+
+
+def test_occurrences_are_compared_each_with_its_own(trial: World) -> None:
+    trial.campaigns = [campaign(trigger=event_trigger("viewed", occurrence="cart"), repeat=EACH, steps=[STEPS[0]])]
+    trial.plan(START + HOUR)
+    for user, cart in (("old", "a"), ("old", "b"), ("new", "b"), ("new", "c")):
+        trial.event(user, "viewed", START + 2 * HOUR, load=2, cart=cart)
+    first = trial.plan(START + 3 * HOUR)
+    assert len(sent(trial, first)) == 4
+    trial.merge("old", "new")
+
+    plan = trial.plan(START + 4 * HOUR)
+
+    assert alike(trial, plan, first) == {("old", "new", "hello", True), ("new", "old", "hello", True)}
+
+
 @pytest.mark.parametrize("is_held_out", [True, False])
 def test_who_was_in_the_campaign_as_themself_keeps_their_arm(trial: World, is_held_out: bool) -> None:
     """The holdout is as large as it takes for one of the two ids to be in it."""

@@ -45,6 +45,7 @@ class Plans(Epochs):
         acts: pa.Table | None = None,
         used_choices: Sequence[int] = (),
         used_resyncs: Sequence[int] = (),
+        merged_messages: pa.Table | None = None,
     ) -> int:
         """Write the plan's intents, acts and batches in one transaction and return how many intents are new.
 
@@ -53,6 +54,9 @@ class Plans(Epochs):
         Batches of earlier plans that were not claimed become `cancelled`: this plan's batches replace them. A batch
         that was known only from the journal's copy stays `unknown`. Of a sync's batches those that remove come first:
         two keys may stand for one person there, and who is wanted is to stay.
+
+        `merged_messages` (intent_id, other_intent_id, is_once) say the same to one person: of those only one goes, and
+        what waits beside it becomes `cancelled`, as `merged`.
         """
         rows = _rows(intents, plan_id)
         with self._db.transaction():
@@ -80,6 +84,8 @@ class Plans(Epochs):
             self._db.run(statement("tailrace.journal", "place_remembered"), {"plan": plan_id})
             if acts is not None:
                 self._add_acts(plan_id, acts)
+            if merged_messages is not None:
+                self._withdraw_doubles(merged_messages, micros(at))
             self._cancel_batches(plan_id, micros(at))
             self._add_batches(plan_id, sync_batches, micros(at))
             self._db.many(
@@ -103,6 +109,15 @@ class Plans(Epochs):
         with self._db.transaction():
             self.fence(epoch)
             return self._cancel_batches(head or "", micros(now))
+
+    def _withdraw_doubles(self, merged_messages: pa.Table, now: int) -> None:
+        columns = "intent_id text, other_intent_id text, is_once integer"
+        self._db.run(f"create temp table if not exists merged_messages ({columns})")
+        self._db.run("delete from merged_messages")
+        rows = zip(*(column.to_pylist() for column in merged_messages.columns), strict=True)
+        self._db.many("insert into merged_messages values (?, ?, ?)", [(*ids, int(once)) for *ids, once in rows])
+        self._db.run(statement("tailrace.journal", "withdraw_outcomes"), {"now": now})
+        self._db.run(statement("tailrace.journal", "withdraw_states"))
 
     def _add_acts(self, plan_id: str, acts: pa.Table) -> None:
         names = (*_ACT, "plan_id")

@@ -408,7 +408,7 @@ def _write_intents(settings: Settings, journal: Journal, store: Store, plan_id: 
             )
         ]
     releases = list(found.inputs.releases)
-    decided = (found.inputs.choices, found.inputs.resyncs)
+    decided = (found.inputs.choices, found.inputs.resyncs, store.table(found, "merged_messages"))
     return journal.apply_plan(plan_id, found.parent, found.as_of, at, intents, batches, releases, acts, *decided)
 
 

@@ -1,6 +1,7 @@
 """Of the passes that two user ids made of one person have in one campaign, which go on?
 
-Only one of them, so that nobody hears the same twice; `doubles.sql` says which. What ends says so (`merged`).
+Only one of them, so that nobody hears the same twice; `doubles.sql` says which. What ends says so (`merged`). Of what
+both have said and still have to say, `merged_messages` tells the journal what is the same.
 """
 
 from __future__ import annotations
@@ -32,6 +33,8 @@ def end_doubles(
 ) -> dict[str, dict[str, Any]]:
     """End in `passes` what a merge of this plan makes double, note it in `doubles`, and return what plan.json keeps.
 
+    Which messages say the same is in `merged_messages` then.
+
     Per campaign in which passes changed hands: how many did (`passes`), and where the `ended` ones rested: version,
     step, people, and the messages that come next and do not go there again.
     """
@@ -57,9 +60,14 @@ def _end(
     connection.unregister("given")
     repeat = campaign.definition["repeat"]["kind"]
     query = statement(_PACKAGE, "doubles").replace("{kept}", passes.kept(run, [campaign.slug]))
-    values = {"campaign": campaign.slug, "each": repeat == "each_occurrence"}
-    once = {"once": repeat in ("never", "each_occurrence")}
-    connection.execute(f"insert into doubles {query}", values | once)
+    values = {
+        "campaign": campaign.slug,
+        "each": repeat == "each_occurrence",
+        "once": repeat in ("never", "each_occurrence"),
+    }
+    connection.execute(f"insert into doubles {query}", values)
+    query = statement(_PACKAGE, "merged_messages").replace("{kept}", passes.kept(run, [campaign.slug]))
+    connection.execute(f"insert into merged_messages {query}", values)
     mine = f"enrollment_id in (select enrollment_id from doubles where campaign = '{campaign.slug}')"
     passes.stir(connection, run, [campaign.slug], mine)
     connection.execute(

@@ -34,6 +34,7 @@ _TABLES = {
     "repointed": "campaign varchar, enrollment_id varchar, step varchar, status varchar, was_person_id bigint,"
     " person_id bigint",
     "doubles": "campaign varchar, enrollment_id varchar, version varchar, step varchar, person_id bigint",
+    "merged_messages": "intent_id varchar, other_intent_id varchar, is_once boolean",
 }
 
 
@@ -89,6 +90,9 @@ def keep(
     if _is_any(connection, "merged_now", "repointed"):
         query = statement(_PACKAGE, "merged").replace("{before}", store.source(parent, "merges", relations.MERGES))
         kept["merged"] = (store.put(connection, query),)
+    if _is_any(connection, "merged_messages"):
+        query = "select * from merged_messages order by intent_id, other_intent_id"
+        kept["merged_messages"] = (store.put(connection, query),)
     if is_any_parked and _is_any(connection, "merged_since"):
         kept["merged_waiting"] = (store.put(connection, "select person_id from merged_since order by person_id"),)
     return {name: pieces for name, pieces in kept.items() if pieces[0].rows}

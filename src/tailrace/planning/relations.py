@@ -40,6 +40,10 @@ select
 # person who is made of other user ids than before a segment was parked; only while one is
 MERGED_WAITING = "select 0::bigint as person_id"
 
+# message of a pass, and the same of another pass that a merge of this plan made the same person's: only one of them is
+# to go. is_once: also when the other one went long ago
+MERGED_MESSAGES = "select ''::varchar as intent_id, ''::varchar as other_intent_id, false as is_once"
+
 # what the trigger of a campaign watches, as it was: attribute by person, or object in the segment (value `in`). A null
 # value says that it is gone.
 WATCHED = "select ''::varchar as key, ''::varchar as value"
