@@ -85,6 +85,16 @@ def test_beside_one_that_may_have_gone_nothing_goes(journal, intents, at, is_onc
     assert states(journal) == {"a": "cancelled", "b": "unknown", "c": "cancelled", "d": "unknown"}
 
 
+def test_one_that_may_have_arrived_and_is_tried_again_goes_before_who_came_first(journal, intents, at):
+    journal.apply_plan("p1", None, at, at, intents("a", "b", "c", "d"), [])
+    epoch, claims = claim(journal, at, "b", "c", "d")
+    later = at + timedelta(minutes=5)
+    again = [Record(each, "retry_later", "lost", next_at=later, may_have_arrived=True) for each in claims]
+    journal.record(epoch, at, again)
+    journal.apply_plan("p2", "p1", at, at, intents(), [], merged_messages=same(("a", "b"), ("c", "d")))
+    assert states(journal) == {"a": "cancelled", "b": "pending", "c": "pending", "d": "pending"}
+
+
 def test_what_is_on_its_way_is_left_alone(journal, intents, at):
     journal.apply_plan("p1", None, at, at, intents("a", "b"), [])
     claim(journal, at, "a", "b")
