@@ -126,6 +126,8 @@ def test_nothing_of_a_campaign_whose_folder_is_gone_goes_to_who_may_not_have_it(
     shutil.rmtree(clinic.project_dir / "campaigns" / "care")
     goes_to(clinic.project_dir, RELAY)
     assert codes(deliver(clinic)) == {"blocked:no_baa": 2}
+    told = call(clinic, "deliver", "--as-of", "2026-03-02T07:00")
+    assert "is health data and waits until its destination has `baa: true`, or expires" in told.err
 
     # It waits, and would go where it may.
     goes_to(clinic.project_dir, RELAY + ", baa: true")

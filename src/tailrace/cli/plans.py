@@ -230,8 +230,11 @@ def _say_what_waits(result: Result) -> None:
         output.note(f"messages of unknown fate: {delivered['unknown_now']:,}; look with `tailrace unknown list`")
     if delivered.get("drafts_now"):
         output.note(f"messages that wait for approval: {delivered['drafts_now']:,}; look with `tailrace drafts list`")
-    if any("no_live_lease" in code for kind in ("messages", "rows") for code in _codes(delivered, kind)):
+    codes = {code for kind in ("messages", "rows") for code in _codes(delivered, kind)}
+    if any("no_live_lease" in code for code in codes):
         output.note("what was held back waits for the live lease: `tailrace live show` says why")
+    if any("no_baa" in code for code in codes):
+        output.note("what was held back is health data and waits until its destination has `baa: true`, or expires")
     say_unread(result)
     if result.tripped:
         output.note(f"guards that parked what they guard: {len(result.tripped)}; look with `tailrace guard list`")

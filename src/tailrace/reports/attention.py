@@ -100,7 +100,7 @@ def _delivery(view: ReportView) -> Iterator[Note]:
         for outcome, text in (
             ("unknown", "with an unknown outcome: each may or may not have arrived"),
             ("rejected", "refused by the destination"),
-            ("blocked", "blocked: without the live lease only the outbox and allow-listed addresses are reached"),
+            ("blocked", "held back: no live lease, not the hour, no connection, or health data without a contract"),
         ):
             count = view.outcomes.get(outcome, 0)
             if count:
