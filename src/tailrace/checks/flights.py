@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 from typing import Any
 
 from tailrace import engine
@@ -14,10 +15,11 @@ from tailrace.planning.store import Plan, Store
 from tailrace.settings import Settings
 
 
-def flights(settings: Settings) -> dict[str, Flight]:
+def flights(settings: Settings, today: Mapping[str, str] = MappingProxyType({})) -> dict[str, Flight]:
     """Return what HEAD knows of each campaign, by slug; empty before the first plan is applied.
 
-    Those whose folder is gone are there, too: what they did was done.
+    Those whose folder is gone are there, too: what they did was done. `today` are the campaigns' versions of today:
+    where nobody was ever on another one, it is not told who rests where.
     """
     store = Store(settings)
     head = store.head()
@@ -29,12 +31,14 @@ def flights(settings: Settings) -> dict[str, Flight]:
         for slug in sorted({*plan.campaigns, *_kept(plan)}):
             source = store.source(plan, f"versions:{slug}", relations.VERSIONS)
             known = connection.execute(f"select version, source from {source}").fetchall()
-            source = store.source(plan, f"enrollments:{slug}", relations.ENROLLMENTS)
-            rows = connection.execute(
-                "select version, case when status = 'active' then step end as step, count(*)"
-                f" from {source} group by all order by all"
-            ).fetchall()
             definitions = {version: json.loads(text) for version, text in known}
+            rows: list[tuple[str, str | None, int]] = []
+            if set(definitions) != {today.get(slug)}:
+                source = store.source(plan, f"enrollments:{slug}", relations.ENROLLMENTS)
+                rows = connection.execute(
+                    "select version, case when status = 'active' then step end as step, count(*)"
+                    f" from {source} group by all order by all"
+                ).fetchall()
             found[slug] = _flight(plan.campaigns.get(slug), definitions, rows)
     return found
 

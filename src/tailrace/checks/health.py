@@ -129,7 +129,7 @@ class _Project:
         events = marked_events(settings)
         if not events and not is_any_marked(settings):
             return None
-        known = flights(settings)
+        known = flights(settings, {campaign.slug: campaign.version for campaign in campaigns})
         return cls(_read_health(settings, campaigns, events, known), events, known)
 
 
