@@ -114,8 +114,12 @@ class Plans(Epochs):
         columns = "intent_id text, other_intent_id text, is_once integer"
         self._db.run(f"create temp table if not exists merged_messages ({columns})")
         self._db.run("delete from merged_messages")
-        rows = zip(*(column.to_pylist() for column in merged_messages.columns), strict=True)
-        self._db.many("insert into merged_messages values (?, ?, ?)", [(*ids, int(once)) for *ids, once in rows])
+        names = ("intent_id", "other_intent_id", "is_once")
+        rows = zip(*(merged_messages.column(name).to_pylist() for name in names), strict=True)
+        self._db.many(
+            f"insert into merged_messages ({', '.join(names)}) values (?, ?, ?)",
+            [(one, other, int(is_once)) for one, other, is_once in rows],
+        )
         self._db.run(statement("tailrace.journal", "withdraw_outcomes"), {"now": now})
         self._db.run(statement("tailrace.journal", "withdraw_states"))
 
