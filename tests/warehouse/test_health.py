@@ -72,6 +72,17 @@ def project(tmp_path: Path) -> Project:
     return made
 
 
+def test_a_column_is_the_same_in_any_case(project: Project) -> None:
+    """A template names a column as the model writes it; of two cases DuckDB makes one column."""
+    people = 'select distinct person_id, event as "Diagnosis" from {{ ref(\'fct_events\') }}'
+    project.model("dim_people", people, columns={"DIAGNOSIS": {"sensitivity": "health"}})
+    project.model("seg_x", "select PERSON_ID, diagnosis as why from {{ ref('dim_people') }}", "segments")
+    health = project.health()
+    assert health.way("dim_people", "Diagnosis") == ["dim_people.diagnosis (marked in models/core/_core.yml)"]
+    assert health.way("seg_x", "Why") is not None
+    assert health.way("seg_x", "Person_Id") is None
+
+
 def test_nothing_is_marked_and_nothing_is_health_data(project: Project) -> None:
     assert project.health().ways == {}
 

@@ -130,6 +130,29 @@ def test_all_that_is_read_is_told_even_where_no_column_shows_it() -> None:
     assert known("select 1 as one from core.people where plan = 'x'").rows == refs(f"{P}.plan", f"{P}.")
 
 
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "with unused as (select * from core.notes) select person_id from core.people",
+        "with a as (select * from core.notes), b as (select * from a) select person_id from core.people",
+        "with recursive a as (select person_id from core.notes union all from a) select person_id from core.people",
+        "with a as (with b as (select * from core.notes) select person_id from core.people) select person_id from a",
+    ],
+)
+def test_a_cte_that_nothing_names_is_not_depended_on(sql: str) -> None:
+    found = known(sql)
+    assert found.columns == {"person_id": refs(f"{P}.person_id", f"{P}.")}
+    assert found.reads == refs(f"{P}.person_id", f"{P}.")
+
+
+def test_a_cte_that_something_names_is_depended_on_wherever_that_is() -> None:
+    found = known(
+        "with a as (select person_id from core.notes), b as (select person_id from A)"
+        " select person_id from core.people where exists (select 1 from B where b.person_id = people.person_id)"
+    )
+    assert ("core.notes", "person_id") in (found.columns or {})["person_id"]
+
+
 def test_a_star_over_what_nobody_knows_is_any_column() -> None:
     found = known("select * from core.unknown")
     assert found.columns is None

@@ -55,7 +55,7 @@ def _campaign_problems(campaign: Campaign, graph: Graph, owned: set[str]) -> Ite
     for path, line, column in sorted(set(_columns(campaign))):
         for model in PEOPLE:
             known = graph.named(model)
-            if known is None or column not in (known.known.columns or {}):
+            if known is None or column.lower() not in (known.known.columns or {}):
                 continue
             for attribute, way in sorted(graph.attributes(model, column).items()):
                 if attribute not in owned:

@@ -65,6 +65,7 @@ class Graph:
         start = self.named(name)
         if start is None:
             return {}
+        column = None if column is None else column.lower()
         found: dict[str, str] = {}
         before: dict[Ref, Ref | None] = dict.fromkeys(sorted(_refs_of(start, column)))
         waiting = deque(before)

@@ -76,7 +76,7 @@ class Health:
         """Return the way from a model, or one of its columns, to health data; None when there is none in it."""
         found = self.ways.get(model, {})
         if column is not None:
-            return found.get(_ANY) or found.get(column)
+            return found.get(_ANY) or found.get(column.lower())
         return found.get(_ANY) or next((found[name] for name in sorted(found)), None)
 
 

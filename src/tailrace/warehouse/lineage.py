@@ -16,7 +16,7 @@ from sqlglot.optimizer.scope import Scope, build_scope
 from tailrace.warehouse.dependence import Dependence, Source
 from tailrace.warehouse.filtering import excludes
 from tailrace.warehouse.relation import ALL, SIFTED, Known, Refs
-from tailrace.warehouse.selects import is_any, is_by_name, is_cut, is_untold, projections, star
+from tailrace.warehouse.selects import is_any, is_by_name, is_cut, is_untold, projections, star, without_unused
 
 _NONE: Refs = frozenset()
 
@@ -25,8 +25,14 @@ def trace(sql: str, relations: Mapping[str, Known]) -> Known | None:
     """Return what is known of what `sql` selects, given what is known of the relations it reads; None: nothing."""
     try:
         expression = sqlglot.parse_one(sql, dialect="duckdb")
+        if is_untold(expression):
+            return None
+        for identifier in expression.find_all(exp.Identifier):
+            # To DuckDB a name is the same in any case, quoted or not; to sqlglot it is not.
+            identifier.set("this", identifier.name.lower())
+        expression = without_unused(expression)
         scope = build_scope(expression)
-        if scope is None or is_untold(expression):
+        if scope is None:
             return None
         tracer = _Tracer(relations, scope)
         columns = tracer.outputs(scope)

@@ -31,6 +31,31 @@ class Star:
         return [name for was, name in self.renamed.items() if was != column]
 
 
+def without_unused(expression: exp.Expr) -> exp.Expr:
+    """Return the text without the CTEs that nothing outside of themselves names: nothing of what they read is in it."""
+    while True:
+        named = [table for table in expression.find_all(exp.Table) if not table.db]
+        unused = [
+            cte
+            for cte in expression.find_all(exp.CTE)
+            if not any(table.name.lower() == cte.alias.lower() and not _is_within(table, cte) for table in named)
+        ]
+        if not unused:
+            return expression
+        for cte in unused:
+            ctes = cte.parent
+            cte.pop()
+            if ctes is not None and not ctes.expressions:
+                ctes.pop()
+
+
+def _is_within(node: exp.Expr, other: exp.Expr) -> bool:
+    parent = node.parent
+    while parent is not None and parent is not other:
+        parent = parent.parent
+    return parent is other
+
+
 def projections(scope: Scope) -> list[exp.Expr]:
     """Return what stands between `select` and `from`; nothing where a scope is no plain select."""
     return list(scope.expression.selects) if isinstance(scope.expression, exp.Select) else []
