@@ -16,7 +16,8 @@ from tailrace.warehouse.health import NOTHING_DONE, Doings, Health, mark_problem
 EVENTS = {"visit": "contracts/events/visit.yml", "refill": "contracts/events/refill.yml"}
 
 SOURCES = {
-    f"source.p.landing.{table}": {"source_name": "landing", "name": table} for table in ("events", "intents", "acts")
+    f"source.p.landing.{table}": {"source_name": "landing", "name": table, "original_file_path": "models/_landing.yml"}
+    for table in ("events", "intents", "acts")
 }
 
 RAW = "select user_id as person_id, type, event, event_at from {{ source('landing', 'events') }}"
@@ -31,6 +32,7 @@ class Project:
         self.settings.project_dir.mkdir(parents=True)
         (self.settings.project_dir / "dbt_project.yml").write_text("vars: {days: 7}\n", encoding="utf-8")
         self.nodes: dict[str, Any] = {}
+        self.sources: dict[str, Any] = {name: dict(entry) for name, entry in SOURCES.items()}
 
     def model(self, name: str, sql: str, folder: str = "core", columns: Any = None, **meta: Any) -> None:
         """Add a model, or replace the one of this name."""
@@ -51,8 +53,13 @@ class Project:
             "patch_path": f"p://models/{folder}/_{folder}.yml" if columns else None,
         }
 
+    def snapshot(self, name: str, sql: str, **meta: Any) -> None:
+        self.model(name, sql, "snapshots", **meta)
+        node = self.nodes.pop(f"model.p.{name}") | {"unique_id": f"snapshot.p.{name}", "resource_type": "snapshot"}
+        self.nodes[f"snapshot.p.{name}"] = node
+
     def health(self, doings: Doings = NOTHING_DONE, **events: str) -> Health:
-        manifest = {"metadata": {"project_name": "p"}, "nodes": self.nodes, "sources": SOURCES, "macros": {}}
+        manifest = {"metadata": {"project_name": "p"}, "nodes": self.nodes, "sources": self.sources, "macros": {}}
         path = runner.manifest_path(self.settings)
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(manifest), encoding="utf-8")
@@ -72,9 +79,62 @@ def project(tmp_path: Path) -> Project:
     return made
 
 
+def test_a_snapshot_is_what_it_is_taken_of(project: Project) -> None:
+    people = "select distinct person_id, event as reason, event_at as seen_at from {{ ref('fct_events') }}"
+    project.model("dim_people", people, columns={"reason": {"sensitivity": "health"}})
+    project.snapshot("snap_people", "select * from {{ ref('dim_people') }}")
+    project.model("seg_reason", "select person_id from {{ ref('snap_people') }} where reason = 'x'", "segments")
+    project.model("seg_when", "select person_id, dbt_valid_from from {{ ref('snap_people') }}", "segments")
+    project.model("seg_seen", "select person_id, seen_at from {{ ref('snap_people') }}", "segments")
+    health = project.health()
+    marked = "dim_people.reason (marked in models/core/_core.yml)"
+    assert health.way("seg_reason") == ["seg_reason", "snap_people.reason", marked]
+    assert health.way("seg_when") == ["seg_when.dbt_valid_from", "snap_people.dbt_valid_from", marked]
+    assert health.way("seg_seen") is None
+    # Rows of a marked event are so in a snapshot of them, too; and a snapshot can be marked itself.
+    project.snapshot("snap_care", "select * from {{ ref('fct_care') }}")
+    project.model("seg_care", "select person_id from {{ ref('snap_care') }}", "segments")
+    assert project.health(**EVENTS).way("seg_care") is not None
+    project.snapshot("snap_plain", "select * from {{ ref('fct_events') }}", sensitivity="health")
+    project.model("seg_plain", "select person_id from {{ ref('snap_plain') }}", "segments")
+    assert project.health().way("seg_plain") is not None
+
+
+def test_a_snapshot_that_cannot_be_told_is_all_that_it_refers_to(project: Project) -> None:
+    project.model("fct_care", CARE, sensitivity="health")
+    project.snapshot("snap_care", "select * from {{ ref('fct_care') }} where {{ what_only_dbt_knows() }}")
+    project.model("seg_care", "select person_id from {{ ref('snap_care') }}", "segments")
+    assert project.health().way("seg_care") is not None
+
+
+@pytest.mark.parametrize("where", ["meta", "config"])
+def test_a_source_can_be_marked_in_whole_or_a_column_of_it(project: Project, where: str) -> None:
+    mark = {"sensitivity": "health"}
+    said = {"meta": mark} if where == "meta" else {"config": {"meta": mark}}
+    sent = "select person_id, campaign from {{ source('landing', 'intents') }}"
+    project.model("fct_sends", sent)
+    project.model("seg_sent", "select person_id from {{ ref('fct_sends') }}", "segments")
+    project.model("seg_x", "select person_id from {{ ref('fct_sends') }} where campaign = 'x'", "segments")
+    project.sources["source.p.landing.intents"]["columns"] = {"Campaign": said}
+    health = project.health()
+    way = "source landing.intents.Campaign (marked in models/_landing.yml)"
+    assert health.way("seg_x") == ["seg_x", "fct_sends.campaign", way]
+    assert health.way("seg_sent") is None
+    # It stays so where some of its rows are told apart.
+    doings = Doings(frozenset({"care"}), frozenset())
+    assert project.health(doings).way("seg_x") == ["seg_x", "fct_sends.campaign", way]
+
+    project.sources["source.p.landing.intents"] |= said
+    assert project.health().way("seg_sent") is not None
+    assert mark_problems(project.settings) == []
+    mark["sensitivity"] = "helth"
+    project.health()
+    assert [problem.path for problem in mark_problems(project.settings)] == ["models/_landing.yml"] * 2
+
+
 def test_a_column_is_the_same_in_any_case(project: Project) -> None:
     """A template names a column as the model writes it; of two cases DuckDB makes one column."""
-    people = 'select distinct person_id, event as "Diagnosis" from {{ ref(\'fct_events\') }}'
+    people = "select distinct person_id, event as \"Diagnosis\" from {{ ref('fct_events') }}"
     project.model("dim_people", people, columns={"DIAGNOSIS": {"sensitivity": "health"}})
     project.model("seg_x", "select PERSON_ID, diagnosis as why from {{ ref('dim_people') }}", "segments")
     health = project.health()

@@ -18,15 +18,16 @@ from tailrace.warehouse.catalog import config_line, read_manifest, read_vars
 from tailrace.warehouse.landed import SHOWN
 from tailrace.warehouse.lineage import trace
 from tailrace.warehouse.relation import ALL, ROWS, Known, Ref, Refs
-from tailrace.warehouse.rendering import Renderer, relation_of
+from tailrace.warehouse.rendering import REFERABLE, Renderer, relation_of
 
 EVENTS = "landing.events"
+_ADDED = ("dbt_scd_id", "dbt_updated_at", "dbt_valid_from", "dbt_valid_to", "dbt_is_deleted")
 _NOTHING_TOLD: Mapping[str, tuple[str, frozenset[str]]] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
 class Model:
-    """One model or seed: where it stands, what its meta says of it and of its columns, and what is known of its SQL.
+    """One model, seed or snapshot: where it stands, what its meta says of it and its columns, what is known of its SQL.
 
     `described` is the file that says something of its columns, '' when there is none.
     """
@@ -49,7 +50,7 @@ class Model:
 
 @dataclass(frozen=True)
 class Graph:
-    """Every model and seed by its relation, those first that others stand on."""
+    """Every model, seed and snapshot by its relation, those first that others stand on."""
 
     models: Mapping[str, Model]
 
@@ -126,6 +127,8 @@ def read_graph(
         else:
             sql = renderer.sql(entry["raw_code"], relation_of(entry))
             known = (None if sql is None else trace(sql, relations)) or _untold(parents, relations)
+        if entry["resource_type"] == "snapshot":
+            known = _kept(known)
         model = _model(entry, relation, parents, known)
         models[relation] = model
         relations[relation] = (
@@ -139,6 +142,12 @@ def _untold(parents: Collection[str], relations: Mapping[str, Known]) -> Known:
     everything = frozenset((parent, ALL) for parent in parents)
     events = frozenset[str]().union(*(relations[parent].events for parent in parents if parent in relations))
     return Known(None, everything, everything, events)
+
+
+def _kept(known: Known) -> Known:
+    """Return what is known of a snapshot of something: the columns that dbt adds say when anything of it changed."""
+    columns = known.columns and {**known.columns, **dict.fromkeys(_ADDED, known.reads)}
+    return replace(known, columns=columns)
 
 
 def _model(entry: Mapping[str, Any], relation: str, parents: tuple[str, ...], known: Known) -> Model:
@@ -181,11 +190,11 @@ def _parents(manifest: Mapping[str, Any], entry: Mapping[str, Any]) -> tuple[str
 
 
 def _in_order(manifest: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    """Yield the models and seeds, each after those that it refers to."""
+    """Yield the models, seeds and snapshots, each after those that it refers to."""
     waiting = {
         unique_id: entry
         for unique_id, entry in sorted(manifest["nodes"].items())
-        if entry["resource_type"] in ("model", "seed")
+        if entry["resource_type"] in REFERABLE
     }
     done: set[str] = set()
     stack = list(waiting)[::-1]

@@ -20,6 +20,7 @@ from tailrace.warehouse import runner
 from tailrace.warehouse.catalog import config_line, read_manifest
 from tailrace.warehouse.graph import Graph, Model, column_meta, read_graph
 from tailrace.warehouse.relation import ALL, ROWS, SIFTED, Ref
+from tailrace.warehouse.rendering import REFERABLE
 
 HEALTH = "health"
 
@@ -29,7 +30,7 @@ Way = list[str]
 Ways = dict[str, dict[str, Way]]
 """By relation, and by its column or `*`, which is all of it."""
 
-_FORM = "4"
+_FORM = "5"
 _ANY = "*"
 
 _SENT = {
@@ -119,26 +120,47 @@ def _read(settings: Settings, events: Mapping[str, str], doings: Doings) -> Heal
     if not events and not is_any_marked(settings):
         return Health()
     graph = read_graph(settings, events, doings.told())
-    ways = _marked(graph, {}, None)
+    sources = _sources(read_manifest(settings))
+    ways = _marked(graph, sources, None)
     if doings != NOTHING_DONE:
         # Whoever keeps out what these campaigns did depends on a relation as it is without them.
-        ways = _marked(graph, doings.ways(), ways)
+        done = doings.ways()
+        given = {name: {**sources.get(name, {}), **done.get(name, {})} for name in (*sources, *done)}
+        ways = _marked(graph, given, ways)
     _follow_events(graph, events, ways)
     return Health({model.name: ways[relation] for relation, model in graph.models.items() if ways[relation]})
 
 
 def is_any_marked(settings: Settings) -> bool:
-    """Return whether a model or seed of the manifest is marked, or a column of one."""
+    """Return whether a model, seed, snapshot or source of the manifest is marked, or a column of one."""
     return any(meta.get("sensitivity") == HEALTH for _, meta in _metas(read_manifest(settings)))
 
 
 def _metas(manifest: Mapping[str, Any]) -> Iterator[tuple[Mapping[str, Any], Mapping[str, Any]]]:
-    """Yield each model and seed with its meta, and with that of each of its columns."""
-    for entry in manifest["nodes"].values():
-        if entry["resource_type"] in ("model", "seed"):
-            yield entry, entry["config"].get("meta") or {}
-            for column in (entry.get("columns") or {}).values():
-                yield entry, column_meta(column)
+    """Yield each model, seed, snapshot and source with its meta, and with that of each of its columns."""
+    nodes = (entry for entry in manifest["nodes"].values() if entry["resource_type"] in REFERABLE)
+    for entry in (*nodes, *manifest["sources"].values()):
+        # The meta of a source stands in one of two places, as that of a column does.
+        yield entry, column_meta(entry)
+        for column in (entry.get("columns") or {}).values():
+            yield entry, column_meta(column)
+
+
+def _sources(manifest: Mapping[str, Any]) -> Ways:
+    """Return the ways to what the meta of sources and of their columns marks."""
+    ways: Ways = {}
+    for entry in manifest["sources"].values():
+        name = f"{entry['source_name']}.{entry['name']}"
+        found = {
+            column.lower(): [f"source {name}.{column} (marked in {entry['original_file_path']})"]
+            for column, said in (entry.get("columns") or {}).items()
+            if column_meta(said).get("sensitivity") == HEALTH
+        }
+        if column_meta(entry).get("sensitivity") == HEALTH:
+            found = {_ANY: [f"source {name} (marked in {entry['original_file_path']})"]}
+        for relation in (name, SIFTED + name) if found else ():
+            ways[relation.lower()] = found
+    return ways
 
 
 def _marked(graph: Graph, given: Ways, sifted: Ways | None) -> Ways:

@@ -19,6 +19,8 @@ from jinja2.sandbox import SandboxedEnvironment
 
 from tailrace.engine import identifier
 
+REFERABLE = ("model", "seed", "snapshot")
+"""The types of nodes that `ref` finds."""
 EPHEMERAL = "__ephemeral__"
 """The schema under which a model stands that dbt writes into those that read it."""
 
@@ -129,11 +131,9 @@ class _Config:
 
 
 def _relations(manifest: Mapping[str, Any]) -> dict[str, str]:
-    """Return the relation of each model and seed by its name."""
+    """Return the relation of each node that others can refer to by its name."""
     return {
-        entry["name"]: relation_of(entry)
-        for entry in manifest["nodes"].values()
-        if entry["resource_type"] in ("model", "seed")
+        entry["name"]: relation_of(entry) for entry in manifest["nodes"].values() if entry["resource_type"] in REFERABLE
     }
 
 
