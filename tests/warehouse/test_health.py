@@ -100,6 +100,39 @@ def test_a_snapshot_is_what_it_is_taken_of(project: Project) -> None:
     assert project.health().way("seg_plain") is not None
 
 
+@pytest.mark.parametrize(
+    "hook",
+    [
+        "insert into {{ this }} select person_id from {{ ref('fct_care') }}",
+        'insert into {{ this }} select person_id from core."fct_care"',
+        "insert into {{ this }} select person_id from {{ ref('fct_care') }} where {{ what_only_dbt_knows() }}",
+    ],
+)
+@pytest.mark.parametrize("when", ["pre-hook", "post-hook"])
+def test_what_a_hook_names_may_be_in_the_model(project: Project, hook: str, when: str) -> None:
+    project.model("fct_care", CARE, sensitivity="health")
+    project.model("fct_list", "select person_id from {{ ref('dim_people') }}")
+    project.model("seg_list", "select person_id from {{ ref('fct_list') }}", "segments")
+    hooks = project.nodes["model.p.fct_list"]["config"]
+    hooks[when] = [{"sql": "analyze {{ this }}"}, {"sql": "{{ what_only_dbt_knows() }}"}]
+    assert project.health().way("seg_list") is None
+    hooks[when] = [{"sql": hook}]
+    # dbt notes what a hook refers to, so that it comes after it.
+    project.nodes["model.p.fct_list"]["depends_on"]["nodes"] += ["model.p.fct_care"]
+    assert project.health().way("seg_list") is not None
+
+
+@pytest.mark.parametrize("condition", ["is_incremental()", "execute", "not should_full_refresh()"])
+def test_what_a_model_reads_only_when_it_runs_is_depended_on(project: Project, condition: str) -> None:
+    project.model("fct_care", CARE, sensitivity="health")
+    later = f"{{% if {condition} %}} where person_id in (select person_id from {{{{ ref('fct_care') }}}}) {{% endif %}}"
+    project.model("fct_list", "select person_id from {{ ref('dim_people') }} " + later)
+    project.model("seg_list", "select person_id from {{ ref('fct_list') }}", "segments")
+    assert project.health().way("seg_list") is not None
+    project.model("fct_list", "select person_id from {{ ref('dim_people') }} -- depends_on: {{ ref('fct_care') }}")
+    assert project.health().way("seg_list") is None
+
+
 def test_a_snapshot_that_cannot_be_told_is_all_that_it_refers_to(project: Project) -> None:
     project.model("fct_care", CARE, sensitivity="health")
     project.snapshot("snap_care", "select * from {{ ref('fct_care') }} where {{ what_only_dbt_knows() }}")

@@ -7,6 +7,7 @@ told or traced depends on all of everything that it refers to.
 from __future__ import annotations
 
 import csv
+import re
 from collections import deque
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -17,10 +18,12 @@ from tailrace.settings import Settings
 from tailrace.warehouse.catalog import config_line, read_manifest, read_vars
 from tailrace.warehouse.landed import SHOWN
 from tailrace.warehouse.lineage import trace
-from tailrace.warehouse.relation import ALL, ROWS, Known, Ref, Refs
+from tailrace.warehouse.relation import ALL, ROWS, SIFTED, Known, Ref, Refs
 from tailrace.warehouse.rendering import REFERABLE, Renderer, relation_of
 
 EVENTS = "landing.events"
+_ONLY_THEN = re.compile(r"\b(is_incremental|execute|should_full_refresh|FULL_REFRESH)\b")
+_WORD = re.compile(r"[\w.]+")
 _ADDED = ("dbt_scd_id", "dbt_updated_at", "dbt_valid_from", "dbt_valid_to", "dbt_is_deleted")
 _NOTHING_TOLD: Mapping[str, tuple[str, frozenset[str]]] = MappingProxyType({})
 
@@ -129,6 +132,7 @@ def read_graph(
             known = (None if sql is None else trace(sql, relations)) or _untold(parents, relations)
         if entry["resource_type"] == "snapshot":
             known = _kept(known)
+        known = _also(known, {*_later(entry, parents, known), *_hooked(entry, renderer, relations)}, relations)
         model = _model(entry, relation, parents, known)
         models[relation] = model
         relations[relation] = (
@@ -142,6 +146,37 @@ def _untold(parents: Collection[str], relations: Mapping[str, Known]) -> Known:
     everything = frozenset((parent, ALL) for parent in parents)
     events = frozenset[str]().union(*(relations[parent].events for parent in parents if parent in relations))
     return Known(None, everything, everything, events)
+
+
+def _later(entry: Mapping[str, Any], parents: Collection[str], known: Known) -> set[str]:
+    """Return what a model refers to and reads only when it runs or once it stands: its text is told as dbt parses it."""
+    reads = {relation.removeprefix(SIFTED) for relation, _ in known.reads}
+    return set(parents) - reads if _ONLY_THEN.search(entry.get("raw_code") or "") else set()
+
+
+def _hooked(entry: Mapping[str, Any], renderer: Renderer, relations: Collection[str]) -> set[str]:
+    """Return the relations that the hooks of a model name, which may write anything of them into it."""
+    found: set[str] = set()
+    for hook in (*(entry["config"].get("pre-hook") or ()), *(entry["config"].get("post-hook") or ())):
+        text = renderer.sql(hook["sql"], relation_of(entry))
+        words = set(_WORD.findall((hook["sql"] if text is None else text).lower().replace('"', "")))
+        found |= {name for name in relations if name in words or (text is None and name.partition(".")[2] in words)}
+    return found - {relation_of(entry).lower()}
+
+
+def _also(known: Known, named: Collection[str], relations: Mapping[str, Known]) -> Known:
+    """Return what is known of a model that depends on all of these relations, too, nobody knows how."""
+    if not named:
+        return known
+    more = _untold(named, relations)
+    return replace(
+        known,
+        columns=known.columns and {name: refs | more.reads for name, refs in known.columns.items()},
+        rows=known.rows | more.reads,
+        reads=known.reads | more.reads,
+        events=known.events | more.events,
+        event_column=None if more.events else known.event_column,
+    )
 
 
 def _kept(known: Known) -> Known:
