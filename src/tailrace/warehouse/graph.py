@@ -149,7 +149,7 @@ def _untold(parents: Collection[str], relations: Mapping[str, Known]) -> Known:
 
 
 def _later(entry: Mapping[str, Any], parents: Collection[str], known: Known) -> set[str]:
-    """Return what a model refers to and reads only when it runs or once it stands: its text is told as dbt parses it."""
+    """Return what a model refers to and reads only when it runs or once it stands: its text is as dbt parses it."""
     reads = {relation.removeprefix(SIFTED) for relation, _ in known.reads}
     return set(parents) - reads if _ONLY_THEN.search(entry.get("raw_code") or "") else set()
 
