@@ -151,6 +151,24 @@ def test_where_it_is_health_data_to_be_a_person_every_campaign_is_and_where_an_a
     assert "campaign onboarding → dim_people (marked in models/core/dim_people.sql:1)" in found
 
 
+def test_where_it_is_health_data_whose_object_is_whose_a_campaign_to_the_people_of_objects_is(
+    clinic: Installation, mails: Callable[[str], None]
+) -> None:
+    mails(RELAY)
+    campaign = clinic.project_dir / "campaigns" / "account_growth" / "campaign.yml"
+    text, found = re.subn(
+        r"(?m)^trigger: .*$", "trigger: {object: account, event: project_created}", campaign.read_text(encoding="utf-8")
+    )
+    assert found == 1
+    campaign.write_text(text, encoding="utf-8")
+    assert not [text for text in problems(clinic) if "campaign `account_growth`" in text]
+    belongs = clinic.project_dir / "models" / "core" / "fct_object_people.sql"
+    text = belongs.read_text(encoding="utf-8")
+    belongs.write_text("{{ config(meta={'sensitivity': 'health'}) }}\n" + text, encoding="utf-8")
+    (refused,) = [text for text in problems(clinic) if "campaign `account_growth`" in text]
+    assert "campaign account_growth → fct_object_people (marked in models/core/fct_object_people.sql" in refused
+
+
 def test_what_a_campaign_of_the_programme_did_is_health_data_too(
     clinic: Installation, mails: Callable[[str], None]
 ) -> None:

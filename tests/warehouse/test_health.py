@@ -133,6 +133,22 @@ def test_what_a_model_reads_only_when_it_runs_is_depended_on(project: Project, c
     assert project.health().way("seg_list") is None
 
 
+def test_of_versions_of_a_model_the_one_that_is_meant_is_depended_on(project: Project) -> None:
+    project.model("fct_care", CARE, sensitivity="health")
+    project.model("v1", "select person_id from {{ ref('fct_care') }}")
+    project.model("v2", "select person_id from {{ ref('dim_people') }}")
+    for version in ("v1", "v2"):
+        project.nodes[f"model.p.{version}"] |= {"name": "fct_list", "alias": f"fct_list_{version}"}
+    project.model("seg_one", "select person_id from {{ ref('fct_list', v=1) }}", "segments")
+    project.nodes["model.p.seg_one"]["depends_on"]["nodes"] = ["model.p.v1"]
+    project.model("seg_two", "select person_id from {{ ref('fct_list', v=2) }}", "segments")
+    project.nodes["model.p.seg_two"]["depends_on"]["nodes"] = ["model.p.v2"]
+    health = project.health()
+    assert health.way("seg_one") is not None
+    assert health.way("seg_two") is None
+    assert health.way("fct_list") is not None
+
+
 def test_a_snapshot_that_cannot_be_told_is_all_that_it_refers_to(project: Project) -> None:
     project.model("fct_care", CARE, sensitivity="health")
     project.snapshot("snap_care", "select * from {{ ref('fct_care') }} where {{ what_only_dbt_knows() }}")

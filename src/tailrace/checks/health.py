@@ -232,6 +232,8 @@ def _asked(mentions: Iterable[Mention], health: Health, events: Mapping[str, str
     for what, name in mentions:
         if what in ("segment", "object_segment") and (way := health.way(name)):
             yield [f"segment {way[0]}", *way[1:]]
+        elif what == "object":
+            yield from (way for model in OBJECTS if (way := health.way(model, "object_id")) is not None)
         elif what == "event" and name in events:
             yield [f"event {name} ({events[name]})"]
         elif what == "column":

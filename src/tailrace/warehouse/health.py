@@ -128,7 +128,12 @@ def _read(settings: Settings, events: Mapping[str, str], doings: Doings) -> Heal
         given = {name: {**sources.get(name, {}), **done.get(name, {})} for name in (*sources, *done)}
         ways = _marked(graph, given, ways)
     _follow_events(graph, events, ways)
-    return Health({model.name: ways[relation] for relation, model in graph.models.items() if ways[relation]})
+    found: dict[str, dict[str, Way]] = {}
+    for relation, model in graph.models.items():
+        if ways[relation]:
+            # Of two versions of a model, what is in one may be what is asked for.
+            found.setdefault(model.name, {}).update(ways[relation])
+    return Health(found)
 
 
 def is_any_marked(settings: Settings) -> bool:

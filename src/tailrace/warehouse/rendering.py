@@ -10,6 +10,7 @@ from __future__ import annotations
 import datetime
 import itertools
 import re
+from collections import Counter
 from collections.abc import Callable, Mapping
 from types import SimpleNamespace
 from typing import Any, NoReturn
@@ -131,10 +132,13 @@ class _Config:
 
 
 def _relations(manifest: Mapping[str, Any]) -> dict[str, str]:
-    """Return the relation of each node that others can refer to by its name."""
-    return {
-        entry["name"]: relation_of(entry) for entry in manifest["nodes"].values() if entry["resource_type"] in REFERABLE
-    }
+    """Return the relation of each node that others can refer to by its name, and by it alone.
+
+    Of two packages, or two versions of a model, dbt knows which is meant.
+    """
+    nodes = [entry for entry in manifest["nodes"].values() if entry["resource_type"] in REFERABLE]
+    counts = Counter(entry["name"] for entry in nodes)
+    return {entry["name"]: relation_of(entry) for entry in nodes if counts[entry["name"]] == 1}
 
 
 def relation_of(entry: Mapping[str, Any]) -> str:
