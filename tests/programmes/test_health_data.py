@@ -142,8 +142,13 @@ def test_where_it_is_health_data_to_be_a_person_every_campaign_is_and_where_an_a
     assert "campaign onboarding → message first_project → dim_people.email (marked in models/core/_core" in onboarding
 
     (core / "_core.yml").write_text(kept, encoding="utf-8")
+    features = core / "dim_person_features.sql"
+    text, marked = features.read_text(encoding="utf-8"), "{{ config(meta={'sensitivity': 'health'}) }}\n"
+    features.write_text(marked + text, encoding="utf-8")
+    found = "\n".join(problems(clinic))
+    assert "campaign `onboarding`" not in found, "it asks for nothing that people did"
+    features.write_text(text, encoding="utf-8")
     people = core / "dim_people.sql"
-    marked = "{{ config(meta={'sensitivity': 'health'}) }}\n"
     people.write_text(marked + people.read_text(encoding="utf-8"), encoding="utf-8")
     found = "\n".join(problems(clinic))
     for slug in sorted(others):

@@ -181,6 +181,17 @@ def test_a_source_can_be_marked_in_whole_or_a_column_of_it(project: Project, whe
     assert [problem.path for problem in mark_problems(project.settings)] == ["models/_landing.yml"] * 2
 
 
+def test_a_column_that_a_marked_model_lacks_leads_nowhere_for_who_asks_of_it(project: Project) -> None:
+    project.model("fct_care", CARE, sensitivity="health")
+    project.model("seg_star", "select * from elsewhere.care", "segments", sensitivity="health")
+    health = project.health()
+    assert health.way("fct_care", "Event", is_there=False) is not None
+    assert health.way("fct_care", "plan", is_there=False) is None
+    assert health.way("fct_care", "plan") is not None
+    # Which columns a star over what nobody knows has, nobody knows.
+    assert health.way("seg_star", "plan", is_there=False) is not None
+
+
 def test_a_column_is_the_same_in_any_case(project: Project) -> None:
     """A template names a column as the model writes it; of two cases DuckDB makes one column."""
     people = "select distinct person_id, event as \"Diagnosis\" from {{ ref('fct_events') }}"

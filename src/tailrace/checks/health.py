@@ -259,7 +259,9 @@ def _field(root: str, name: str, health: Health) -> list[list[str]]:
 
 
 def _columns(column: str, health: Health) -> list[list[str]]:
-    return [way for model in PEOPLE if (way := health.way(model, column)) is not None]
+    # Every model of people has their key: who asks for it asks who there is.
+    models = PEOPLE[:1] if column == _PERSON[1] else PEOPLE
+    return [way for model in models if (way := health.way(model, column, is_there=False)) is not None]
 
 
 def _problem(what: str, way: _Way, connection: Connection) -> Problem:

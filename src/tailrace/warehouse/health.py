@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from tailrace import durable, ids
@@ -30,7 +30,7 @@ Way = list[str]
 Ways = dict[str, dict[str, Way]]
 """By relation, and by its column or `*`, which is all of it."""
 
-_FORM = "5"
+_FORM = "6"
 _ANY = "*"
 
 _SENT = {
@@ -69,15 +69,24 @@ NOTHING_DONE = Doings()
 
 @dataclass(frozen=True)
 class Health:
-    """The way to health data of each model that holds some: of all of it (`*`), or of single columns of it."""
+    """The way to health data of each model that holds some: of all of it (`*`), or of single columns of it.
+
+    `columns` are those of these models, None where that cannot be told.
+    """
 
     ways: Mapping[str, Mapping[str, Way]] = field(default_factory=dict)
+    columns: Mapping[str, Collection[str] | None] = field(default_factory=dict)
 
-    def way(self, model: str, column: str | None = None) -> Way | None:
-        """Return the way from a model, or one of its columns, to health data; None when there is none in it."""
+    def way(self, model: str, column: str | None = None, *, is_there: bool = True) -> Way | None:
+        """Return the way from a model, or one of its columns, to health data; None when there is none in it.
+
+        Unless it `is_there`, a column that the model is known not to have leads nowhere.
+        """
         found = self.ways.get(model, {})
         if column is not None:
-            return found.get(_ANY) or found.get(column.lower())
+            known = None if is_there else self.columns.get(model)
+            is_lacking = known is not None and column.lower() not in known
+            return None if is_lacking else found.get(_ANY) or found.get(column.lower())
         return found.get(_ANY) or next((found[name] for name in sorted(found)), None)
 
 
@@ -91,9 +100,9 @@ def read_health(settings: Settings, events: Mapping[str, str], doings: Doings = 
     known = json.loads(kept.read_bytes()) if kept.is_file() else {}
     answers = known.get("answers", {}) if known.get("of") == project else {}
     if asked not in answers:
-        answers[asked] = _read(settings, events, doings).ways
+        answers[asked] = asdict(_read(settings, events, doings))
         durable.write(kept, json.dumps({"of": project, "answers": answers}).encode())
-    return Health(answers[asked])
+    return Health(**answers[asked])
 
 
 def _project(settings: Settings) -> str:
@@ -129,11 +138,13 @@ def _read(settings: Settings, events: Mapping[str, str], doings: Doings) -> Heal
         ways = _marked(graph, given, ways)
     _follow_events(graph, events, ways)
     found: dict[str, dict[str, Way]] = {}
+    columns: dict[str, list[str] | None] = {}
     for relation, model in graph.models.items():
         if ways[relation]:
             # Of two versions of a model, what is in one may be what is asked for.
+            columns[model.name] = None if model.name in found else sorted(model.known.columns or ()) or None
             found.setdefault(model.name, {}).update(ways[relation])
-    return Health(found)
+    return Health(found, columns)
 
 
 def is_any_marked(settings: Settings) -> bool:
