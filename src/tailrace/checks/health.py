@@ -25,7 +25,7 @@ from tailrace.planning.migration import is_movable
 from tailrace.planning.payloads import ADDRESS_COLUMNS
 from tailrace.settings import Settings
 from tailrace.warehouse import preview, runner
-from tailrace.warehouse.catalog import config_line, read_nodes
+from tailrace.warehouse.catalog import Node, config_line, read_nodes
 from tailrace.warehouse.health import NOTHING_DONE, Doings, Health, is_any_marked, read_health
 
 OBJECTS = ("dim_objects", "fct_object_people")
@@ -92,10 +92,9 @@ def health_problems(
         return []
     asked = [each for each in campaigns if with_drafts or each.status != "draft"]
     problems = [problem for campaign in asked for problem in _of_campaign(campaign, connections, found)]
-    for node in read_nodes(settings).values():
+    for node, way in _syncs(settings, found.health):
         connection = connections.by_name.get(str(node.meta.get("destination", "")))
-        way = found.health.way(node.name) if node.kind == "model" and node.folder == "syncs" else None
-        if way is not None and connection is not None and not connection.may_have_health_data:
+        if connection is not None and not connection.may_have_health_data:
             leads = _Way(node.path, config_line(node.code), (f"sync {way[0]}", *way[1:]))
             problems.append(_problem(f"sync `{node.name}`", leads, connection))
     return problems
@@ -107,12 +106,18 @@ def read_marked(settings: Settings, campaigns: Collection[Campaign]) -> Marked:
     if found is None:
         return NOTHING_MARKED
     messages = {campaign.slug: frozenset(_messages(campaign, found)) for campaign in campaigns}
-    nodes = read_nodes(settings).values()
-    syncs = [node.name for node in nodes if node.kind == "model" and node.folder == "syncs"]
     return Marked(
         {slug: names for slug, names in messages.items() if names},
-        frozenset(name for name in syncs if found.health.way(name) is not None),
+        frozenset(node.name for node, _ in _syncs(settings, found.health)),
     )
+
+
+def _syncs(settings: Settings, health: Health) -> Iterator[tuple[Node, list[str]]]:
+    """Yield the syncs whose rows are health data, each with the way to it."""
+    for node in read_nodes(settings).values():
+        way = health.way(node.name) if node.kind == "model" and node.folder == "syncs" else None
+        if way is not None:
+            yield node, way
 
 
 @dataclass(frozen=True)
