@@ -192,6 +192,21 @@ def test_a_column_that_a_marked_model_lacks_leads_nowhere_for_who_asks_of_it(pro
     assert health.way("seg_star", "plan", is_there=False) is not None
 
 
+def test_a_model_is_found_by_its_alias_too(project: Project) -> None:
+    project.model(
+        "customers",
+        "select user_id as person_id, '+1' as phone from {{ source('landing', 'events') }}",
+        sensitivity="health",
+    )
+    # The one that has the name is another's relation: who is written to stands in the table.
+    project.nodes["model.p.dim_people"]["alias"] = "people_of_before"
+    project.nodes["model.p.customers"]["alias"] = "dim_people"
+    health = project.health()
+    for name in ("customers", "dim_people"):
+        assert health.way(name, "phone") == ["customers (marked in models/core/customers.sql:1)"]
+        assert health.way(name, "mail", is_there=False) is None
+
+
 def test_a_column_is_the_same_in_any_case(project: Project) -> None:
     """A template names a column as the model writes it; of two cases DuckDB makes one column."""
     people = "select distinct person_id, event as \"Diagnosis\" from {{ ref('fct_events') }}"

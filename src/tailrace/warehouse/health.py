@@ -30,7 +30,7 @@ Way = list[str]
 Ways = dict[str, dict[str, Way]]
 """By relation, and by its column or `*`, which is all of it."""
 
-_FORM = "6"
+_FORM = "7"
 _ANY = "*"
 
 _SENT = {
@@ -71,7 +71,7 @@ NOTHING_DONE = Doings()
 class Health:
     """The way to health data of each model that holds some: of all of it (`*`), or of single columns of it.
 
-    `columns` are those of these models, None where that cannot be told.
+    A model is found by its name and by its alias. `columns` are those of these models, None where that cannot be told.
     """
 
     ways: Mapping[str, Mapping[str, Way]] = field(default_factory=dict)
@@ -140,10 +140,11 @@ def _read(settings: Settings, events: Mapping[str, str], doings: Doings) -> Heal
     found: dict[str, dict[str, Way]] = {}
     columns: dict[str, list[str] | None] = {}
     for relation, model in graph.models.items():
-        if ways[relation]:
+        # Who is written to stands in core.dim_people, whatever the name of the model whose alias that is.
+        for name in {model.name, relation.rpartition(".")[2]} if ways[relation] else ():
             # Of two versions of a model, what is in one may be what is asked for.
-            columns[model.name] = None if model.name in found else sorted(model.known.columns or ()) or None
-            found.setdefault(model.name, {}).update(ways[relation])
+            columns[name] = None if name in found else sorted(model.known.columns or ()) or None
+            found.setdefault(name, {}).update(ways[relation])
     return Health(found, columns)
 
 
