@@ -2,7 +2,8 @@
 
 It takes `{"data": {"rows": [{"op", "key", "data"}]}}` (ours) and `[{"user_id", …}]` (others'). GET `/stats` says what
 it saw, `/reset` forgets it. After `/fail?after=N` all calls but the first N are answered 500 (-1: none), after
-`/hold?after=N` they are taken and not answered; `/held?after=N` is answered as soon as N calls wait so.
+`/hold?after=N` all but the first N of each connection are taken and not answered: however far ahead one worker is, each
+comes to wait. `/held?after=N` is answered as soon as N calls wait so.
 """
 
 from __future__ import annotations
@@ -66,6 +67,7 @@ class FarEnd(asyncio.Protocol):
 
     def __init__(self, seen: Seen) -> None:
         self.seen, self.buffer = seen, bytearray()
+        self.calls = 0
 
     def connection_made(self, transport: Any) -> None:
         self.transport = transport
@@ -86,11 +88,12 @@ class FarEnd(asyncio.Protocol):
     def call(self, headers: dict[str, str], body: bytes) -> bytes:
         seen = self.seen
         seen.calls += 1
+        self.calls += 1
         if 0 <= seen.fail_after < seen.calls:
             seen.failed += 1
             return _NO
         seen.take(headers.get("idempotency-key", ""), body)
-        if 0 <= seen.hold_after < seen.calls:
+        if 0 <= seen.hold_after < self.calls:
             seen.held += 1
             for number, transport in seen.waiting:
                 if number == seen.held:

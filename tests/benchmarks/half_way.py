@@ -39,7 +39,7 @@ def killed(folder: Path, far: Far, rows: int, batch_size: int) -> dict[str, int]
     Nothing is lost, and what is said again are the calls that were on their way, each under its own id.
     """
     ours = _begun(folder, far, rows, batch_size)
-    far.ask(f"/hold?after={rows // batch_size // 2}")
+    far.ask(f"/hold?after={rows // batch_size // WORKERS // 2}")
     command = [sys.executable, "-m", "tests.benchmarks.audience", str(folder), ours.at.isoformat(), str(WORKERS)]
     root = Path(__file__).resolve().parents[2]
     with subprocess.Popen(command, cwd=root) as sender:
