@@ -175,6 +175,7 @@ def made_or_error(page: dict[str, Any], person: dict[str, Any], key: str) -> Ren
         return error
 
 
+@pytest.mark.torture
 @pytest.mark.parametrize("kind", sorted(PAGES))
 @given(value=NASTY.filter(has_text))
 def test_no_value_breaks_out_of_html(kind: str, value: str) -> None:

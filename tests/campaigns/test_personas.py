@@ -145,6 +145,7 @@ def test_a_persona_that_cannot_be_read_is_a_problem_of_its_file(project: Project
     assert [problem.path for problem in problems] == ["personas/bad.yml"]
 
 
+@pytest.mark.torture
 def test_every_message_that_ships_can_be_made_for_every_persona_that_has_what_it_needs() -> None:
     shelf = load_campaigns(SHIPPED)
     personas = read_personas(SHIPPED, [])

@@ -235,6 +235,7 @@ def test_a_test_that_is_refused_ends_with_1_and_says_what_was_answered(house: Ho
     assert ADDRESS not in done.out
 
 
+@pytest.mark.torture
 def test_a_test_that_died_on_the_way_is_unknown_and_no_delivery_sends_it(house: House, relay: Inbox) -> None:
     house.go_live()
     words = [sys.executable, "-m", "tailrace", "destination", "test", "relay", "--to", ADDRESS]

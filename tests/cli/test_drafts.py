@@ -91,6 +91,7 @@ def _rows() -> dict[str, list[str]]:
     }
 
 
+@pytest.mark.torture
 def test_drafts_are_listed_shown_decided_and_delivered(planned: Installation) -> None:
     assert call(planned, "deliver", "--as-of", AT, "--json").json["steps"]["deliver"]["messages"]["accepted"] == 1
 

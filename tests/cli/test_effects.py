@@ -12,6 +12,7 @@ from tests.conftest import Company
 from tests.installation import Installation, at, call
 
 
+@pytest.mark.torture
 @pytest.mark.slow
 def test_a_backtest_of_a_day_that_was_run_says_what_the_run_did_and_that_it_is_no_lift(
     company: Company, day: Installation, tmp_path: Path
@@ -36,6 +37,7 @@ def test_a_backtest_of_a_day_that_was_run_says_what_the_run_did_and_that_it_is_n
     assert {row["verdict"] for row in seen["rows"]} >= {"send"}
 
 
+@pytest.mark.torture
 def test_a_report_on_a_campaign_names_what_it_does_not_know(day: Installation) -> None:
     shown, seen = call(day, "campaign", "report", "onboarding"), call(day, "campaign", "report", "onboarding", "--json")
 

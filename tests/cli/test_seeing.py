@@ -75,6 +75,7 @@ def test_a_plan_against_the_one_before_names_who_and_why(day: Installation) -> N
     assert call(day, "plan", "HEAD", "--diff", "HEAD~99").code == 1
 
 
+@pytest.mark.torture
 def test_an_edited_campaign_is_a_what_if_against_the_plan_as_it_is(
     planned: Planned, next_day: str, tmp_path: Path, project: Callable[[str, str, str], Path]
 ) -> None:
@@ -149,6 +150,7 @@ def test_a_plan_of_an_earlier_release_is_shown(plan: Plan, capsys: pytest.Captur
 # -- why -------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.torture
 def test_explain_shows_a_receiver_every_gate_open(day: Installation) -> None:
     rows = call(day, "plan", "HEAD", "--sample", "1", "--json").json["sample"]
     sent = next(row for row in rows if row["verdict"] == "send")

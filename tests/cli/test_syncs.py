@@ -75,6 +75,7 @@ def planned(installation: Installation, *more: str) -> dict[str, Any]:
     return dict(one)
 
 
+@pytest.mark.torture
 def test_syncs_are_listed_with_what_head_knows_of_them(synced: Installation) -> None:
     events, one = call(synced, "sync", "list", "--json").json
     head = Store(synced.settings).read("HEAD").syncs[SYNC]
@@ -181,6 +182,7 @@ def _head(installation: Installation) -> str:
     return head
 
 
+@pytest.mark.torture
 def test_four_numbers_say_where_a_sync_stands(moved: Installation) -> None:
     shown = call(moved, "sync", "show", SYNC, "--json").json
     told = call(moved, "sync", "show", SYNC).out
@@ -192,6 +194,7 @@ def test_four_numbers_say_where_a_sync_stands(moved: Installation) -> None:
     assert "unknown: outbox does not say" in told
 
 
+@pytest.mark.torture
 def test_what_is_refused_is_listed_by_code_with_when_it_is_tried_again(moved: Installation) -> None:
     with sqlite3.connect(moved.settings.journal) as journal:
         batches = journal.execute(
@@ -216,6 +219,7 @@ def test_what_is_refused_is_listed_by_code_with_when_it_is_tried_again(moved: In
     assert "removal_refused:audience_too_small" in call(moved, "sync", "show", SYNC).out
 
 
+@pytest.mark.torture
 def test_a_resync_is_kept_with_its_reason_and_shown(synced: Installation, tmp_path: Path) -> None:
     installation = synced.copy(tmp_path / "data", synced.project_dir)
 
@@ -279,6 +283,7 @@ def test_without_a_warehouse_nothing_is_planned(company: Company, tmp_path: Path
     assert "`tailrace run`" in done.err
 
 
+@pytest.mark.torture
 def test_a_run_says_what_a_resync_asked_for_and_the_next_one_nothing(synced: Installation, tmp_path: Path) -> None:
     installation = synced.copy(tmp_path / "data", synced.project_dir)
     before = Store(installation.settings).read("HEAD")

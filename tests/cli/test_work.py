@@ -110,6 +110,7 @@ def test_a_tripped_guard_is_told_listed_and_released_once(
     assert call(installation, "run", "--as-of", later).code == 3
 
 
+@pytest.mark.torture
 def test_a_line_in_quarantine_lands_after_its_contract_is_mended(
     day: Installation, tmp_path: Path, project: Edit
 ) -> None:
@@ -138,6 +139,7 @@ def test_a_line_in_quarantine_lands_after_its_contract_is_mended(
     assert [row["reason"] for row in left] == ["cut_short"]
 
 
+@pytest.mark.torture
 def test_an_edit_of_a_segment_is_seen_before_it_is_built(day: Installation, tmp_path: Path, project: Edit) -> None:
     name, path = "seg_activated", "models/segments/seg_activated.sql"
     installation = day.copy(tmp_path / "data", project(path, "", "    and false\n"))
@@ -160,6 +162,7 @@ def test_an_edit_of_a_segment_is_seen_before_it_is_built(day: Installation, tmp_
     assert "nothing_there" in broken.err
 
 
+@pytest.mark.torture
 def test_what_a_build_would_refuse_of_a_segment_its_preview_refuses(
     day: Installation, tmp_path: Path, project: Edit
 ) -> None:
@@ -209,6 +212,7 @@ def test_a_user_without_a_name_is_known_by_number(
     assert "by uid 4000001: in a container" in taken.out
 
 
+@pytest.mark.torture
 @pytest.mark.slow
 def test_a_message_of_unknown_fate_is_listed_and_settled_by_a_person(
     company: Company, day: Installation, next_day: str, tmp_path: Path, project: Edit
@@ -402,6 +406,7 @@ def test_the_doctor_names_a_secret_that_is_not_set(day: Installation, project: E
     assert "NO_SUCH_SECRET" in done.out
 
 
+@pytest.mark.torture
 def test_the_report_says_where_it_is(day: Installation) -> None:
     path = Path(call(day, "report").out.strip())
 

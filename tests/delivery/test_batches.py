@@ -172,6 +172,7 @@ def test_what_waits_of_a_batch_of_events_goes_out_without_those_whose_fate_is_un
     assert calls(receiver) == [["0", "1"], ["2", "3"], ["2", "3"], ["4", "5"]]
 
 
+@pytest.mark.torture
 @pytest.mark.parametrize(("mode", "repeats"), [("append", 1), ("mirror", 2)])
 def test_a_sender_that_dies_leaves_a_batch_of_events_unknown_and_any_other_is_said_again(
     world, receiver, hook, tmp_path, mode, repeats

@@ -132,6 +132,7 @@ def test_what_nobody_could_plan_anew_is_left_as_it_was(google, ground, monkeypat
     assert (len(google.asked), ground.outcomes()) == (1, ["accepted"] * 3)
 
 
+@pytest.mark.torture
 @pytest.mark.parametrize("what", [one for one in MISBEHAVES if one != "refuses"])
 def test_a_status_page_that_misbehaves_takes_nothing_back_and_stops_nothing(google, ground, what):
     ground.world.deliver()

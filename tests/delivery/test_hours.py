@@ -86,6 +86,7 @@ def is_open_to_planning(connection: duckdb.DuckDBPyConnection, hours: dict[str, 
     return bool(found[0])
 
 
+@pytest.mark.torture
 @settings(max_examples=examples(300))
 @given(
     st.sampled_from(ZONES),

@@ -54,6 +54,7 @@ def finish(world):
     raise AssertionError("something stays pending")
 
 
+@pytest.mark.torture
 @pytest.mark.parametrize(("point", "workers"), POINTS)
 def test_killed_at_a_crash_point_everyone_gets_it_once_or_is_listed_as_unknown(world, post, tmp_path, point, workers):
     arguments = (tmp_path, world.settings.journal_url, world.now, point, workers)
@@ -78,6 +79,7 @@ def test_workers_side_by_side_reach_everybody_once(world, post):
         assert journal.message_outcomes(0).num_rows == 30
 
 
+@pytest.mark.torture
 def test_a_server_that_ends_every_connection_between_claim_and_outcome_costs_nobody_a_message(
     world, post, server, monkeypatch
 ):

@@ -54,6 +54,7 @@ def test_killed_at_a_crash_point_everyone_gets_it_once_or_is_listed_as_unknown(w
     check(world, post, kills=1)
 
 
+@pytest.mark.torture
 def test_killed_at_random_instants_again_and_again_everyone_gets_it_once_or_is_listed(world, post, tmp_path):
     world.smtp(post.port)
     world.apply(PEOPLE)
@@ -78,6 +79,7 @@ def test_killed_at_random_instants_again_and_again_everyone_gets_it_once_or_is_l
     check(world, post, kills)
 
 
+@pytest.mark.torture
 @pytest.mark.parametrize("point", ["deliver.claimed", "deliver.handed_over:7", "deliver.recorded"])
 def test_killed_while_writing_to_the_outbox_nothing_is_unknown(world, tmp_path, point):
     world.destinations("connections:\n  files: {type: outbox, slots: 10}\nchannels: {email: files}\n")

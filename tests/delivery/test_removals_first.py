@@ -31,6 +31,7 @@ def ops(receiver):
     return ["".join(sorted({row["op"] for row in call.said["data"]["rows"]})) for call in receiver.calls]
 
 
+@pytest.mark.torture
 @pytest.mark.parametrize("workers", [1, 2])
 def test_every_removal_is_handed_over_before_any_addition(world, receiver, workers):
     world.webhook(receiver.port)
@@ -42,6 +43,7 @@ def test_every_removal_is_handed_over_before_any_addition(world, receiver, worke
     assert set(Counter(call.said["id"] for call in receiver.calls).values()) == {1}
 
 
+@pytest.mark.torture
 @pytest.mark.parametrize("workers", [1, 2])
 def test_additions_wait_for_removals_that_are_put_off_and_are_counted(world, receiver, workers):
     receiver.otherwise = lambda call: answer(408 if call.said["data"]["rows"][0]["key"]["id"] == "5" else 204)

@@ -59,6 +59,7 @@ def run(world: World, as_of, renderer: CallRenderer) -> None:
         deliver(settings, journal, PlanReader(world.store), now=lambda: as_of, renderer=renderer)
 
 
+@pytest.mark.torture
 def test_what_a_receiver_answers_decides_where_each_person_goes(tmp_path: Path, receiver: Receiver) -> None:
     world = World(tmp_path)
     people = {name: world.person(name.lower(), first_name=name) for name in (*ANSWERS, "Eve")}

@@ -184,6 +184,7 @@ def test_word_to_the_house_goes_to_slack_whatever_its_person_has_withdrawn(world
         assert not file.is_file() or b"canary-of-a-secret" not in file.read_bytes()
 
 
+@pytest.mark.torture
 @pytest.mark.parametrize("point", ["deliver.claimed", "deliver.copied", "deliver.handed_over:2", "deliver.recorded"])
 def test_killed_at_a_crash_point_a_step_is_called_once_and_answered_or_listed_as_unknown(
     steps, receiver, tmp_path, point

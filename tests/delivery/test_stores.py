@@ -57,6 +57,7 @@ FILES = [
 ]
 
 
+@pytest.mark.torture
 @pytest.mark.parametrize(("place", "mode", "point"), TABLE + FILES, indirect=["place"])
 def test_killed_on_the_way_every_row_is_there_once(world, tmp_path, place, mode, point):
     prepared(world, place, mode)
@@ -73,6 +74,7 @@ def test_killed_on_the_way_every_row_is_there_once(world, tmp_path, place, mode,
     assert sorted(place.ids()) == [str(n) for n in range(N)]
 
 
+@pytest.mark.torture
 @pytest.mark.parametrize("place", ["table"], indirect=True)
 def test_killed_while_the_server_works_every_row_is_there_once(world, tmp_path, place):
     prepared(world, place, "append")

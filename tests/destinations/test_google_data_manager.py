@@ -197,6 +197,7 @@ def test_the_request_for_a_token_hands_nothing_over(far):
     assert steps.send(HttpReply(200, {}, b'{"access_token": "t"}')).acts is True
 
 
+@pytest.mark.torture
 def test_a_member_that_nobody_names_is_found_by_halving_and_its_neighbours_go(far):
     manager, _, sender = far
     told = [person(f"p{n}@example.com") for n in range(6)] + [person("nasty@example.com"), person("evil@example.com")]
@@ -248,6 +249,7 @@ def test_rows_that_nobody_could_be_found_by_are_refused_before_the_call(far):
     assert len(end.calls[-1].said["audienceMembers"]) == 2
 
 
+@pytest.mark.torture
 def test_a_refused_token_hands_nothing_over(far):
     manager, end, sender = far
     for answer, outcome, code in (
@@ -355,6 +357,7 @@ def test_every_reason_that_a_call_with_members_can_have_is_listed():
     assert told - reasons - by_status == {"INVALID_SHA256_FORMAT"} - reasons, "each of ours is one of Google's"
 
 
+@pytest.mark.torture
 def test_the_size_of_the_audience_and_the_credential_can_be_asked_for(far):
     manager, end, sender = far
     sender.send([person("kim@example.com")], "987")

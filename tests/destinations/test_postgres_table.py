@@ -62,6 +62,7 @@ def table(server):
     made.db.close()
 
 
+@pytest.mark.torture
 def test_a_row_that_was_there_says_what_it_should_and_one_that_was_not_is_added(table):
     table.db.execute("insert into people values ('a', 'old', 1), ('z', 'kept', 2)")
 
@@ -235,6 +236,7 @@ def test_a_batch_that_is_repeated_is_appended_once_however_it_is_cut(table):
     assert table.rows("id", "events") == [("a",), ("a",), ("b",), ("c",)]
 
 
+@pytest.mark.torture
 def test_a_batch_as_long_as_it_may_be_and_one_full_of_gaps_are_remembered(table):
     table.db.execute("create table events (id text)")
     rows = [(str(n), {}) for n in range(50_000)]

@@ -77,6 +77,7 @@ def test_a_file_of_this_name_that_is_not_whole_is_replaced(host, line):
     assert (host.root / "in" / NAME).read_bytes() == whole
 
 
+@pytest.mark.torture
 @pytest.mark.parametrize("encrypted", [False, True])
 def test_a_key_of_ours_logs_in(host, line, encrypted):
     words = "a phrase" if encrypted else None

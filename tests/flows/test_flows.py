@@ -76,6 +76,7 @@ def both(
     return by_hand, by_flow, flowed.stdout, root / "prefect"
 
 
+@pytest.mark.torture
 def test_the_flow_and_the_command_line_leave_equal_journals_and_plans(
     both: tuple[Installation, Installation, str, Path],
 ) -> None:

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+import pytest
+
 from tailrace.landing import erased, erasing
 from tailrace.landing.census import Breaches, Seen, breaches, kept_out, seen, warned
 from tailrace.landing.land import land
@@ -28,6 +30,7 @@ def test_what_people_did_is_counted_by_event_and_source(world: World) -> None:
     assert seen(world.settings, loads(world.settings)[1]) == [Seen("paid", "web", 1, last, last)]
 
 
+@pytest.mark.torture
 def test_breaches_of_all_loads_are_summed_by_rule_and_source(world: World) -> None:
     world.contract("web", "format: segment\n")
     contract(world, "Paid", "on_breach: quarantine\nproperties: {x: {type: integer}, y: {type: string}}\n")
@@ -59,6 +62,7 @@ def test_an_event_that_breaks_several_rules_is_one_that_broke_its_contract(world
     assert warned(before) == {"Paid": 3}
 
 
+@pytest.mark.torture
 def test_what_is_kept_out_is_what_is_in_quarantine_whoever_was_erased_meanwhile(world: World) -> None:
     """As many as `quarantine list` has: of lines that an erasure took out, and of those that come again afterwards."""
     contract(world, "a: `Paid`", "on_breach: quarantine\nproperties: {x: {type: integer}}\n")

@@ -57,6 +57,7 @@ def footer(path: Path) -> bytes:
     return body[-8 - length : -8]
 
 
+@pytest.mark.torture
 def test_a_file_gets_the_columns_that_it_is_to_have(path: Path, connection: duckdb.DuckDBPyConnection) -> None:
     Columns(path).become(WANTED)
     expected = (
@@ -87,6 +88,7 @@ def test_other_readers_read_the_same(path: Path, connection: duckdb.DuckDBPyConn
     assert polars.read_parquet(path).sort("i").equals(polars.DataFrame(said))
 
 
+@pytest.mark.torture
 def test_what_is_left_out_and_what_comes_again_changes_nothing_else(
     path: Path, connection: duckdb.DuckDBPyConnection
 ) -> None:

@@ -327,6 +327,7 @@ def test_a_contract_that_asks_for_what_is_not_said_is_refused(world: World, text
         load_contract(world.settings, "cio")
 
 
+@pytest.mark.torture
 @pytest.mark.parametrize("seed", range(2))
 def test_whatever_an_enemy_writes_is_landed_or_named_and_nothing_stops(cio: World, seed: int) -> None:
     random = Random(seed)

@@ -16,6 +16,7 @@ from tests.landing.conftest import World, call, compact
 NUMBERS = st.integers(0, 5) | st.integers(0, 2**64 - 1) | st.integers(2**64 - 3, 2**64 - 1)
 
 
+@pytest.mark.torture
 @given(st.lists(st.lists(NUMBERS, max_size=8), max_size=12), st.integers(1, 9))
 def test_numbers_that_come_twice_are_told_whatever_memory_holds(batches: list[list[int]], run: int) -> None:
     with pytest.MonkeyPatch.context() as patch, TemporaryDirectory() as folder:

@@ -147,6 +147,7 @@ def test_a_retry_that_finds_a_line_to_be_theirs_forgets_it(world: World) -> None
     assert retry(world.settings, as_of=AS_OF).lines == 0
 
 
+@pytest.mark.torture
 def test_packed_loads_lose_the_lines_too_and_one_without_any_left_stands_on_its_own(world: World) -> None:
     for number in range(9):
         hers = [compact(call(messageId=f"hers-{number}"))]

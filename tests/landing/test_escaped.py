@@ -105,6 +105,7 @@ VALUE = st.recursive(
 )
 
 
+@pytest.mark.torture
 @settings(max_examples=examples(400))
 @given(values=st.lists(st.tuples(SPACE, VALUE, SPACE).map("".join), min_size=1, max_size=5))
 def test_a_line_that_the_screen_lets_pass_has_no_number_that_would_change(connection: Any, values: list[str]) -> None:

@@ -148,6 +148,7 @@ def is_json(text: str, read: Callable[[str], Any]) -> bool:
     return True
 
 
+@pytest.mark.torture
 def test_no_imitation_that_is_json_but_not_strict_fits() -> None:
     learned = {"k": {"a_b": 1, "b": 2}, "b": [{"k": 1}, {"k": 2}], "a_c": "t", "a": {"b": {}}}
     imitator = Imitator(Random(11), written(learned))

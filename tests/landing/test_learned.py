@@ -24,6 +24,7 @@ def judged(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
     return lines
 
 
+@pytest.mark.torture
 def test_what_begins_where_the_first_lines_end_is_learned_on_the_way(world: World, judged: list[bytes]) -> None:
     people = [
         compact(call(messageId=f"i{n}", type="identify", event=..., traits={"email": f"{n}"})) for n in range(300)

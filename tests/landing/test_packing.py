@@ -88,6 +88,7 @@ def test_small_loads_of_a_source_are_read_from_one_file_and_hold_the_same(small:
     assert everything(small) == before
 
 
+@pytest.mark.torture
 def test_few_small_files_are_left_as_they_are(world: World) -> None:
     land_small(world, 0, FEWEST - 1)
     before = files(world)
@@ -125,6 +126,7 @@ def test_what_was_packed_is_still_a_duplicate_and_a_quarantined_line_is_still_ta
     assert (tried.landed, tried.quarantined) == (0, 2)
 
 
+@pytest.mark.torture
 def test_packing_again_takes_the_pack_up_into_a_larger_one(small: World) -> None:
     pack(small.settings, is_dry=False)
     remove_replaced(small.settings, before=math.inf, is_dry=False)
@@ -163,6 +165,7 @@ def packed_once(tmp_path_factory: pytest.TempPathFactory) -> World:
     return world
 
 
+@pytest.mark.torture
 @pytest.mark.parametrize("point", ["gc.pack_written", "gc.packed", "gc.unpacked", "gc.unpacked:7"])
 def test_killed_anywhere_and_run_again_every_event_is_there_once(
     packed_once: World, make_world: Callable[[str], World], point: str

@@ -58,6 +58,7 @@ def parts(load: Load) -> dict[str, int]:
     return {part.name: part.rows for part in load.parquet}
 
 
+@pytest.mark.torture
 @pytest.mark.usefixtures("at_once")
 def test_whole_pieces_say_what_rows_that_were_written_again_would(
     make_world: Callable[[str], World], monkeypatch: pytest.MonkeyPatch
@@ -75,6 +76,7 @@ def test_whole_pieces_say_what_rows_that_were_written_again_would(
     assert {path.stat().st_mode & 0o777 for path in event_files(whole.settings, loads(whole.settings))} == {0o444}
 
 
+@pytest.mark.torture
 @pytest.mark.usefixtures("at_once")
 def test_every_file_of_a_load_has_the_same_columns(world: World) -> None:
     world.land(*inputs(world))
@@ -86,6 +88,7 @@ def test_every_file_of_a_load_has_the_same_columns(world: World) -> None:
     assert all(each == described[0] for each in described)
 
 
+@pytest.mark.torture
 @pytest.mark.usefixtures("at_once")
 def test_the_load_is_the_same_in_any_order_of_its_files(make_world: Callable[[str], World]) -> None:
     worlds = [make_world(name) for name in ("there", "back")]
@@ -94,6 +97,7 @@ def test_the_load_is_the_same_in_any_order_of_its_files(make_world: Callable[[st
     assert said(worlds[0]) == said(worlds[1])
 
 
+@pytest.mark.torture
 @pytest.mark.usefixtures("at_once")
 def test_what_landed_before_is_a_duplicate_beside_a_whole_piece(world: World) -> None:
     first = world.land(*inputs(world))
@@ -102,6 +106,7 @@ def test_what_landed_before_is_a_duplicate_beside_a_whole_piece(world: World) ->
     assert {row[0] for row in world.events("event_id")} == {*(f"m{n}" for n in range(1, 9)), "b1", "b2"}
 
 
+@pytest.mark.torture
 def test_small_pieces_that_are_many_are_put_together_and_nothing_changes(
     make_world: Callable[[str], World], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -138,6 +143,7 @@ def test_a_piece_is_written_again_when_much_of_it_is_beside_the_events(
     assert of_columns > file.stat().st_size * 0.8
 
 
+@pytest.mark.torture
 @pytest.mark.usefixtures("at_once")
 @pytest.mark.parametrize("is_packed", [False, True])
 def test_those_who_were_erased_go_from_every_file_of_a_load(world: World, is_packed: bool) -> None:
@@ -158,6 +164,7 @@ def test_those_who_were_erased_go_from_every_file_of_a_load(world: World, is_pac
     assert str(load.last_event_at) == "2026-10-02 08:00:00+00:00"
 
 
+@pytest.mark.torture
 @pytest.mark.usefixtures("at_once")
 def test_a_retry_lands_from_several_files(world: World) -> None:
     world.contract("app", "format: segment\ntimestamps: {from: 2026-10-02}\n")
@@ -186,6 +193,7 @@ def test_killed_with_whole_pieces_the_store_ends_as_if_nothing_happened(
     assert {path.name for path in killed.settings.scratch.iterdir()} <= {"duckdb"}
 
 
+@pytest.mark.torture
 def test_a_piece_is_asked_for_again_when_its_footer_is_not_understood(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:

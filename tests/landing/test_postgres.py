@@ -90,6 +90,7 @@ def test_only_what_is_new_is_read_and_nothing_twice(shop: Shop) -> None:
     assert [file.name for load in loads(shop.world.settings) for file in load.files] == ["postgres:public.orders"] * 2
 
 
+@pytest.mark.torture
 def test_a_transaction_that_commits_late_is_not_lost(shop: Shop) -> None:
     with psycopg.connect(shop.url) as slow:
         shop.add(1, to=slow)
@@ -156,6 +157,7 @@ def test_rows_that_say_the_same_under_two_keys_are_two_events(shop: Shop) -> Non
     assert shop.land().landed == 2
 
 
+@pytest.mark.torture
 def test_after_a_new_table_or_partition_all_of_it_is_read(shop: Shop) -> None:
     run = shop.connection.execute
     run(
@@ -218,6 +220,7 @@ land(Settings(Path(sys.argv[1]), Path(sys.argv[2])), [], "shop", as_of=datetime(
 """
 
 
+@pytest.mark.torture
 @pytest.mark.parametrize("point", ["land.staged", "land.recorded", "land.moved"])
 def test_killed_in_the_middle_nothing_is_repeated_and_nothing_lost(shop: Shop, point: str) -> None:
     shop.add(1)
@@ -284,6 +287,7 @@ def test_hostile_values_are_kept_or_named(shop: Shop) -> None:
     assert {line.file for line in list_quarantine(world.settings)} == {"postgres:public.orders"}
 
 
+@pytest.mark.torture
 def test_a_column_that_is_new_gone_or_of_another_type_is_named_and_nothing_is_lost(shop: Shop) -> None:
     run = shop.connection.execute
     shop.add(1)
@@ -535,6 +539,7 @@ def test_a_cursor_without_a_value_or_in_the_future_loses_nothing(shop: Shop) -> 
     assert shop.land().landed == 2
 
 
+@pytest.mark.torture
 def test_a_number_is_a_cursor_a_text_is_none_and_a_new_cursor_or_partition_is_read_whole(shop: Shop) -> None:
     shop.world.contract("shop", CURSOR)
     write(shop, 1_000_000, "2026-01-01 00:00:00+00")

@@ -80,6 +80,7 @@ def test_an_unknown_id_is_refused(world: World) -> None:
         show(world.settings, "nope")
 
 
+@pytest.mark.torture
 def test_lines_of_two_files_of_one_name_are_resolved_each_by_what_became_of_it(world: World) -> None:
     world.contract("app", "format: segment\ntimestamps: {from: 2020-01-01}\n")
     world.lines(compact(call(messageId="old", timestamp="2001-01-01T00:00:00Z")), name="monday/in.jsonl")
@@ -96,6 +97,7 @@ def test_lines_of_two_files_of_one_name_are_resolved_each_by_what_became_of_it(w
     assert retry(world.settings, as_of=AS_OF).load_id is None
 
 
+@pytest.mark.torture
 def test_lines_of_several_sources_and_of_history_are_tried_at_once_each_kind_as_a_load_of_its_own(world: World) -> None:
     for source in ("app", "shop", "till"):
         world.contract(source, "format: segment\ntimestamps: {from: 2020-01-01}\n")

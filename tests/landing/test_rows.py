@@ -102,6 +102,7 @@ def test_a_csv_without_rows_lands_nothing(csv: World, content: bytes) -> None:
     assert csv.land(path, source="bank").lines == 0
 
 
+@pytest.mark.torture
 @pytest.mark.parametrize(
     "before",
     [b"\n", b"\r\n \t\r\n", b"\xef\xbb\xbf\n", b" " * (1 << 20) + b"\n" + b"\n" * (2 << 20)],

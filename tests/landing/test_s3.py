@@ -78,6 +78,7 @@ def test_an_object_a_folder_and_a_pattern_mean_what_they_mean_on_disk(bucket: An
     assert names(bucket, "in/day[1].jsonl") == ["in/day[1].jsonl"]
 
 
+@pytest.mark.torture
 def test_objects_land_once_and_a_changed_one_is_noticed(world: World, bucket: Any) -> None:
     for number in range(3):
         put(bucket, f"in/{number}.jsonl.gz", number, 10 + number)
@@ -163,6 +164,7 @@ def test_the_mapping_is_chosen_by_the_name_of_the_object(world: World, bucket: A
     assert world.land(f"s3://{bucket.name}/x", source="bank").landed == 1
 
 
+@pytest.mark.torture
 def test_errors_say_what_the_store_answered_and_no_secret(
     world: World, bucket: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -194,6 +196,7 @@ def test_without_the_extra_the_way_to_it_is_named(world: World, monkeypatch: pyt
         world.land("s3://bucket/in/*.jsonl")
 
 
+@pytest.mark.torture
 def test_a_backfill_of_an_object_is_told_by_what_it_was(world: World, bucket: Any) -> None:
     url = put(bucket, "in/a.jsonl", 1, 2)
     asked = Asked("ana", AS_OF)

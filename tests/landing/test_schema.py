@@ -63,6 +63,7 @@ def test_a_column_of_a_parquet_that_has_another_type_is_named_and_kept(world: Wo
     assert told == {"u1": {"n": 7}, "2": {"n": "seven", "more": 1}}
 
 
+@pytest.mark.torture
 def test_a_key_of_jsonl_that_is_new_gone_or_of_another_kind_is_named_and_kept(world: World) -> None:
     world.contract("bank", f"format: jsonl\n{MAPPING}")
     row = {"who": "u1", "at": "2026-10-01", "n": 7, "maybe": 1}
@@ -89,6 +90,7 @@ def test_a_key_that_no_first_line_has_is_named(world: World) -> None:
     assert done.notices == ("column `late` is new", "column `odd` is new")
 
 
+@pytest.mark.torture
 def test_a_key_that_the_segment_spec_does_not_name_is_named_and_kept(world: World) -> None:
     calls: Callable[..., bytes] = lambda **keys: compact(call(**keys))  # noqa: E731
     assert world.lines(calls(messageId="m1", version=1), name="1").notices == ()

@@ -54,6 +54,7 @@ def test_a_backfill_waits_for_loads_that_no_plan_has_seen(company: Company, tmp_
         spine.backfill(installation.settings, [company.sample.daily[1].path], "app", "lost")
 
 
+@pytest.mark.torture
 def test_history_that_a_crash_left_unplanned_is_planned_apart_from_what_is_new(
     company: Company, tmp_path: Path
 ) -> None:

@@ -115,6 +115,7 @@ def test_killed_and_left_alone_the_next_run_takes_it_for_history(behind: Company
     assert (record.plan_before, record.plan_after) == (plans[2].plan_id, plans[1].plan_id)
 
 
+@pytest.mark.torture
 def test_it_is_a_plan_of_its_own_that_says_nothing_to_anybody(
     behind: Company, done: tuple[Installation, dict[str, Any]]
 ) -> None:
@@ -189,6 +190,7 @@ def test_it_is_shown_to_people(behind: Company, done: tuple[Installation, dict[s
     assert f"this backfill was done before: nothing was changed; `tailrace backfills show {load}`" in again.err
 
 
+@pytest.mark.torture
 def test_a_range_is_asked_for_by_instants_and_shown(company: Company, tmp_path: Path) -> None:
     installation = company.copy(tmp_path / "data")
     day = company.sample.daily[0]
@@ -208,6 +210,7 @@ def test_a_range_is_asked_for_by_instants_and_shown(company: Company, tmp_path: 
     assert f"asked for – to {noon[:10]}" in call(installation, "backfills", "show", record.id).out
 
 
+@pytest.mark.torture
 def test_a_backfill_of_one_day_writes_the_rows_of_no_other_day_again(company: Company, tmp_path: Path) -> None:
     installation = company.copy(tmp_path / "data")
     day = company.sample.daily[2]

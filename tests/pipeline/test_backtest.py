@@ -249,6 +249,7 @@ def test_before_anything_had_landed_there_is_nothing_to_replay(really_run: Insta
         backtest(really_run.settings, "exports", [days[0] - timedelta(days=300)])
 
 
+@pytest.mark.torture
 def test_instants_go_from_the_first_to_the_last(days: list[datetime]) -> None:
     assert instants(days[0], days[2], timedelta(days=1)) == days[:3]
     assert instants(days[0], days[2] - timedelta(minutes=1), timedelta(days=1)) == days[:2]

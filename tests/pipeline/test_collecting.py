@@ -124,6 +124,7 @@ def test_the_next_day_is_planned_as_if_nothing_had_been_collected(
     assert next_day(installation, days) == expected
 
 
+@pytest.mark.torture
 def test_a_replaced_file_stays_as_long_as_the_warehouse_shows_it(days: Days, tmp_path: Path) -> None:
     installation = days.copy(tmp_path)
     settings = installation.settings

@@ -262,6 +262,7 @@ def test_the_receipt_says_what_there_was_by_hashes_and_ids(days: Days, gone: tup
     assert receipt["erasure_id"] in call(installation, "erasures", "list").out
 
 
+@pytest.mark.torture
 def test_everybody_else_is_as_before_and_the_loads_add_up(days: Days, gone: tuple[Installation, Any]) -> None:
     rows = []
     for installation in (days.installation, gone[0]):
@@ -516,6 +517,7 @@ def test_nobody_is_erased_while_the_journal_does_not_know_what_was_claimed(days:
     assert not installation.settings.erasures.exists()
 
 
+@pytest.mark.torture
 def test_a_dry_run_says_the_same_and_changes_nothing(
     days: Days, gone: tuple[Installation, Any], tmp_path: Path
 ) -> None:
@@ -556,6 +558,7 @@ def test_by_the_number_that_an_alias_gave_up_it_is_the_same_person(days: Days, t
     assert by_number["found"] == by_id["found"]
 
 
+@pytest.mark.torture
 def test_by_address_everybody_goes_who_has_or_had_it(days: Days, tmp_path: Path) -> None:
     installation = days.installation.copy(tmp_path / "data")
     extra = tmp_path / "extra.jsonl"
@@ -579,6 +582,7 @@ def test_by_address_everybody_goes_who_has_or_had_it(days: Days, tmp_path: Path)
     assert places_of(installation.data_dir, ("shared@vogel", "mine@vogel", "Shared@vogel")) == {}
 
 
+@pytest.mark.torture
 def test_without_the_salt_nothing_lands(days: Days, gone: tuple[Installation, Any], tmp_path: Path) -> None:
     installation = gone[0].copy(tmp_path / "data")
     salt = installation.settings.erasures / "salt"
@@ -594,6 +598,7 @@ def test_without_the_salt_nothing_lands(days: Days, gone: tuple[Installation, An
     assert told.code == 0, told.err
 
 
+@pytest.mark.torture
 def test_finish_leaves_the_warehouse_at_the_instant_of_the_last_run(
     days: Days, next_day: Installation, tmp_path: Path
 ) -> None:

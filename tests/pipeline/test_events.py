@@ -86,6 +86,7 @@ def test_the_nearest_name_is_the_same_word_first_and_a_similar_one_else() -> Non
     assert in_words("signedup", "signed_up") == "`signedup`: did you mean `signed_up`?"
 
 
+@pytest.mark.torture
 def test_land_lands_an_unknown_event_and_says_which_name_was_meant(own: Installation) -> None:
     done = call(own, "land", str(file(own, "Trial_Started", "trial_started", "trial_started")), "--source", "app")
     assert done.out.startswith("3 lines read = 3 landed")
@@ -94,6 +95,7 @@ def test_land_lands_an_unknown_event_and_says_which_name_was_meant(own: Installa
     assert again.json["unknown_events"] == []
 
 
+@pytest.mark.torture
 def test_events_lists_what_landed_what_is_promised_and_what_is_unknown(own: Installation) -> None:
     contract(own, "paid", "on_breach: quarantine\nproperties: {x: {type: integer, required: true}}\n")
     path = file(own, "paid", "Trial_Started", "trial_started")
@@ -119,6 +121,7 @@ def test_events_lists_what_landed_what_is_promised_and_what_is_unknown(own: Inst
     assert "Contracts broken" in shown
 
 
+@pytest.mark.torture
 def test_infer_shows_drafts_and_writes_them_when_it_is_told_to(own: Installation) -> None:
     call(own, "land", str(file(own, "paid", "trial_started")), "--source", "app")
     path = own.project_dir / "contracts" / "events" / "paid.yml"

@@ -48,6 +48,7 @@ def edit(settings: Settings, path: str, old: str, new: str) -> None:
     file.write_text(text.replace(old, new, 1), encoding="utf-8")
 
 
+@pytest.mark.torture
 def test_dbt_knows_an_exposure_for_each_campaign_and_sync_and_what_it_stands_on(written: Installation) -> None:
     known: dict[str, Any] = read_manifest(written.settings)["exposures"]
     onboarding = known["exposure.tailrace.campaign_onboarding"]
@@ -65,6 +66,7 @@ def test_dbt_knows_an_exposure_for_each_campaign_and_sync_and_what_it_stands_on(
     assert (sync["type"], sync["url"]) == ("application", None)
 
 
+@pytest.mark.torture
 def test_the_same_project_gives_the_same_file_and_an_edit_makes_it_stale(own: Settings) -> None:
     path = own.project_dir / exposures.FILE
     before = path.read_bytes()
@@ -88,6 +90,7 @@ def test_without_the_file_nothing_is_stale(own: Settings) -> None:
     assert not exposures.is_stale(own)
 
 
+@pytest.mark.torture
 def test_a_programme_that_is_switched_off_takes_its_exposures_along(own: Settings) -> None:
     edit(own, "dbt_project.yml", "programmes: [saas]", "programmes: [commerce]")
 
@@ -96,6 +99,7 @@ def test_a_programme_that_is_switched_off_takes_its_exposures_along(own: Setting
     assert read_manifest(own)["exposures"] == {}
 
 
+@pytest.mark.torture
 def test_a_model_that_goes_breaks_the_project_until_they_are_written_again(own: Settings) -> None:
     (own.project_dir / f"models/syncs/{SYNC}.sql").unlink()
     with pytest.raises(DefinitionError, match=r"models/exposures/tailrace\.yml"):
@@ -108,6 +112,7 @@ def test_a_model_that_goes_breaks_the_project_until_they_are_written_again(own: 
     assert (done.syncs, SYNC in named) == (0, False)
 
 
+@pytest.mark.torture
 def test_a_project_that_is_broken_elsewhere_keeps_the_file(own: Settings) -> None:
     path = own.project_dir / exposures.FILE
     before = path.read_bytes()

@@ -116,6 +116,7 @@ def test_a_destination_needs_its_secret_and_the_live_lease(own: Installation, mo
     assert items(own, "onboarding", moment)["destination of email"] == ("ok", "`relay` (smtp)")
 
 
+@pytest.mark.torture
 def test_addresses_and_consent_are_of_those_who_would_be_considered(own: Installation, moment: str) -> None:
     before = items(own, "onboarding", moment)
     published(own, "update core.dim_people set email = null")
@@ -167,6 +168,7 @@ def test_before_the_first_run_the_list_says_so(tmp_path: Path) -> None:
     assert found["signed_up"] == ("failed", "`signed_up`: has never come")
 
 
+@pytest.mark.torture
 def test_without_a_name_every_campaign_that_has_not_ended_is_gone_through(own: Installation, moment: str) -> None:
     """By the command, which shows no address and no id."""
     edit(own, "campaigns/win_back/campaign.yml", "status: live", "status: ended")

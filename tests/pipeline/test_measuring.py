@@ -342,6 +342,7 @@ def test_the_funnel_says_who_came_rests_went_on_and_ended(world: World) -> None:
     assert seen.statuses == {"completed": 2, "active": 1}
 
 
+@pytest.mark.torture
 def test_a_count_is_unknown_until_a_receipt_of_its_kind_has_come_for_a_message_of_ours(
     world: World, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -432,6 +433,7 @@ def test_before_the_first_plan_there_is_nothing_to_measure(world: World) -> None
         world.measured()
 
 
+@pytest.mark.torture
 @pytest.mark.skipif(not EXPERIMENT.exists(), reason="the experiment's data is not here")
 def test_the_published_experiment_comes_out_with_its_lifts(world: World) -> None:
     rows = duckdb.sql(f"select segment, visit from '{EXPERIMENT}'").fetchall()
@@ -528,6 +530,7 @@ ROADS = st.lists(
 """Passes as (person, arm, day of entry, days to the goal, moves); moves as (campaign, from, why, days after entry)."""
 
 
+@pytest.mark.torture
 @hypothesis_settings(max_examples=examples(60))
 @given(ROADS)
 def test_arms_of_a_split_are_counted_as_by_hand(roads: list[tuple[Any, ...]]) -> None:

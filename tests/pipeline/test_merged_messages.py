@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
+
 from tailrace.journal.journal import Journal
 from tailrace.pipeline import spine
 from tailrace.planning.store import Store
@@ -26,6 +28,7 @@ def signs_up(user: str, minute: int) -> list[dict[str, object]]:
     ]
 
 
+@pytest.mark.torture
 def test_of_two_welcomes_that_wait_one_goes_and_the_other_says_why_not(company: Company, tmp_path: Path) -> None:
     installation = company.empty(tmp_path / "data")
     dropped(installation, "before.jsonl", *signs_up("somebody", 0))

@@ -28,6 +28,7 @@ def _state(installation: Installation) -> tuple[object, ...]:
     return Store(installation.settings).head(), counts, happened, files
 
 
+@pytest.mark.torture
 def test_the_same_as_of_twice_changes_nothing_and_sends_nothing(
     company: Company, day: Installation, tmp_path: Path
 ) -> None:
@@ -74,6 +75,7 @@ def killed(company: Company, tmp_path_factory: pytest.TempPathFactory) -> Instal
     return installation
 
 
+@pytest.mark.torture
 @pytest.mark.parametrize("next_command", ["deliver", "run"])
 def test_what_a_run_applied_before_it_was_killed_is_sent_by_whoever_comes_next(
     company: Company, day: Installation, killed: Installation, tmp_path: Path, next_command: str

@@ -23,6 +23,7 @@ expect_every: 24h
 """
 
 
+@pytest.mark.torture
 def test_a_run_goes_on_without_a_source_that_is_down_and_the_guard_of_silence_sees_it(
     company: Company, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -27,6 +27,7 @@ def buys(world: World, user: str, hours: float, **properties: Any) -> None:
     world.event(user, "bought", START + hours * HOUR, load=int(hours) + 2, **properties)
 
 
+@pytest.mark.torture
 def test_who_is_in_flight_is_refused_and_enters_again_after_the_exit(buyers: World) -> None:
     buyers.campaigns = [campaign(trigger=event_trigger("bought"), repeat=AFTER_EXIT, steps=WAITS)]
     said = []
@@ -40,6 +41,7 @@ def test_who_is_in_flight_is_refused_and_enters_again_after_the_exit(buyers: Wor
     assert said[3] == [("ada", "hello", "send", None)]
 
 
+@pytest.mark.torture
 def test_a_second_event_restarts_the_pass_when_the_campaign_says_so(buyers: World) -> None:
     spec = campaign(trigger=event_trigger("bought"), repeat=AFTER_EXIT, in_flight="restart", steps=WAITS)
     buyers.campaigns = [spec]
@@ -56,6 +58,7 @@ def test_a_second_event_restarts_the_pass_when_the_campaign_says_so(buyers: Worl
     assert last == [[], [("ada", "bye", "send", None)]]
 
 
+@pytest.mark.torture
 def test_the_pass_that_a_second_event_restarts_reaches_no_goal_in_the_same_run(buyers: World) -> None:
     hope = goal(event="paid", exit=False)
     spec = campaign(trigger=event_trigger("bought"), repeat=AFTER_EXIT, in_flight="restart", steps=WAITS, goal=hope)
@@ -74,6 +77,7 @@ def test_the_pass_that_a_second_event_restarts_reaches_no_goal_in_the_same_run(b
     ]
 
 
+@pytest.mark.torture
 def test_who_was_there_a_short_time_ago_is_told_when_they_may_enter_again(buyers: World) -> None:
     weekly = {"kind": "every", "seconds": 7 * 86_400}
     buyers.campaigns = [campaign(trigger=event_trigger("bought"), repeat=weekly)]
@@ -141,6 +145,7 @@ def test_whom_the_filter_does_not_let_in_is_filtered(buyers: World, condition: d
     ]
 
 
+@pytest.mark.torture
 def test_the_first_reason_of_the_order_is_the_one_that_stands(buyers: World) -> None:
     nobody = {"in": "seg_vip"}
     late = event_trigger("bought", late=60)

@@ -41,6 +41,7 @@ def said(world: World, plan: Any) -> list[tuple[Any, ...]]:
     return sorted((slug, step, key, names[person]) for slug, step, key, person in rows)
 
 
+@pytest.mark.torture
 def test_campaigns_of_equal_steps_keep_their_people_and_their_messages_apart(both: World) -> None:
     both.campaigns = [on("seg_trial", "first"), on("seg_vip", "second")]
 
@@ -58,6 +59,7 @@ def test_campaigns_of_equal_steps_keep_their_people_and_their_messages_apart(bot
     ]
 
 
+@pytest.mark.torture
 def test_of_campaigns_of_equal_steps_only_those_who_are_due_move(both: World) -> None:
     both.campaigns = [on("seg_trial", "first")]
     both.plan(START + DAY)
@@ -68,6 +70,7 @@ def test_of_campaigns_of_equal_steps_only_those_who_are_due_move(both: World) ->
     assert [row[:2] for row in said(both, both.plan(START + 4 * DAY))] == [("second", "bye")] * 2
 
 
+@pytest.mark.torture
 @pytest.mark.usefixtures("asked")
 def test_goals_of_one_event_are_reached_within_each_campaigns_own_time(both: World) -> None:
     both.campaigns = [
@@ -119,6 +122,7 @@ def test_an_exit_that_one_campaign_has_ends_nobody_in_another(both: World) -> No
     assert left == {"first": ["active", "exited"], "second": ["active", "exited"], "third": ["active", "active"]}
 
 
+@pytest.mark.torture
 def test_equal_splits_draw_by_their_campaign(tmp_path: Path) -> None:
     arms = [{"name": name, "weight": 1, "steps": []} for name in ("a", "b")]
     specs = [on("seg_trial", slug, steps=[{"id": "half", "split": arms}, *STEPS]) for slug in ("first", "second")]

@@ -253,6 +253,7 @@ def test_sunset_stops_marketing_after_so_many_unanswered_or_so_long_and_only_whi
 # -- order ---------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.torture
 def test_the_first_reason_in_the_order_of_the_engine_is_the_one_that_is_said(court: Court) -> None:
     """Everything stands against the candidate; each reason taken away shows the next."""
     other = campaign("first", topic="tips", priority=90)
@@ -454,6 +455,7 @@ def test_a_smaller_message_slips_past_one_that_its_own_channels_cap_stops(court:
     assert {intent for intent, verdict in court.reasons().items() if verdict == SEND} == {"a", "c"}
 
 
+@pytest.mark.torture
 def test_what_was_said_counts_until_it_is_as_old_as_the_limit_or_was_taken_back(court: Court) -> None:
     court.rules = Rules(limits=[Limit("marketing", None, 1, 86_400)])
     court.asks("first", 1)
@@ -734,6 +736,7 @@ def set_up(court: Court, case: Case, order: random.Random | None) -> None:
     court.parent = plan_of(NOW - DAY, {"said": (court.store.put(court.connection, "select * from said_given"),)})
 
 
+@pytest.mark.torture
 @settings(max_examples=examples(40))
 @given(case=cases, seed=st.integers(0, 99))
 def test_no_order_of_campaigns_limits_or_rows_changes_a_verdict(shared: Court, case: Case, seed: int) -> None:
@@ -744,6 +747,7 @@ def test_no_order_of_campaigns_limits_or_rows_changes_a_verdict(shared: Court, c
     assert shared.judge() == expected
 
 
+@pytest.mark.torture
 @settings(max_examples=examples(40))
 @given(case=cases)
 def test_caps_are_what_going_through_each_persons_messages_one_by_one_gives(shared: Court, case: Case) -> None:

@@ -128,6 +128,7 @@ def check_whole(world: World, open_plans: Mapping[str, Any]) -> None:
     assert last.parent is None or last.parent in gone
 
 
+@pytest.mark.torture
 def test_without_a_retention_all_plans_stay_and_only_orphans_go(days: World) -> None:
     orphan = days.settings.plans / "objects" / f"{'0' * 64}.parquet"
     orphan.write_bytes(b"of a run that was killed before its plan was saved")
@@ -223,6 +224,7 @@ def test_a_dry_run_changes_nothing_and_says_what_the_real_one_does(days: World) 
     assert content(days) == after
 
 
+@pytest.mark.torture
 def test_the_next_plan_on_what_is_left_is_the_one_that_would_have_been(twelve_days: World, tmp_path: Path) -> None:
     made = []
     for name in ("all", "collected"):

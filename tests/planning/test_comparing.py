@@ -33,6 +33,7 @@ def difference(world: World, one: str, other: str, **options: Any) -> Comparison
         return compare(connection, world.store, one, other, **options)
 
 
+@pytest.mark.torture
 def test_a_plan_counts_drafts_goals_acts_and_places_of_steps(trial: World) -> None:
     steps = [{"id": "zero", "send": "hello"}, {"id": "act", "update": {"stage": 1}}, {"id": "last", "send": "bye"}]
     trial.campaigns = [campaign(steps=steps, sending="draft", goal=goal(event="bought", exit=False))]
@@ -48,6 +49,7 @@ def test_a_plan_counts_drafts_goals_acts_and_places_of_steps(trial: World) -> No
     assert trial.plan(START + 3 * DAY).campaigns["welcome"]["goals"] == 0
 
 
+@pytest.mark.torture
 def test_who_reaches_the_goal_as_they_enter_has_entered_in_the_funnel_the_sample_and_the_difference(
     trial: World,
 ) -> None:
@@ -121,6 +123,7 @@ def test_a_changed_priority_or_status_is_named(trial: World) -> None:
     assert Shift("(entry)", Decision("enter", ""), Decision("skip", "paused"), 5, []) in only.shifts
 
 
+@pytest.mark.torture
 def test_a_parked_campaign_says_which_of_the_two_plans_parked_it(trial: World) -> None:
     trial.campaigns = [campaign()]
     free = trial.plan_id(START + DAY, apply=False)

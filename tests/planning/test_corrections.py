@@ -89,6 +89,7 @@ def test_the_message_is_considered_in_the_next_plan_with_the_id_that_it_would_ha
     assert plan.campaigns["welcome"]["enrolled"] == 1
 
 
+@pytest.mark.torture
 def test_the_rest_of_the_way_follows_from_there_and_nothing_is_said_twice(late: World) -> None:
     choose(late, chosen("ada"))
     late.plan(NOW)
@@ -141,6 +142,7 @@ def test_a_campaign_that_would_not_send_it_today_refuses_it(late: World, changes
     assert plan.inputs.choices == (1,)
 
 
+@pytest.mark.torture
 @pytest.mark.parametrize("repeat", [NEVER, AFTER_EXIT, {"kind": "every", "seconds": 86_400}])
 def test_who_has_entered_since_it_would_have_begun_is_refused(late: World, repeat: dict[str, Any]) -> None:
     late.campaigns = [spec(repeat=repeat, steps=[{"id": "hello", "send": "hello"}])]
@@ -154,6 +156,7 @@ def test_who_has_entered_since_it_would_have_begun_is_refused(late: World, repea
     ]
 
 
+@pytest.mark.torture
 def test_who_entered_before_and_is_still_there_is_refused_as_in_flight(late: World) -> None:
     late.campaigns = [spec(repeat=AFTER_EXIT)]
     late.event("ada", "bought", START + HOUR, load=2)
@@ -174,6 +177,7 @@ def test_whom_the_trigger_names_in_the_same_plan_enters_by_it_alone(late: World)
     assert late.rows(plan, "enrollments:welcome", "step") == [("pause",)]
 
 
+@pytest.mark.torture
 def test_each_occurrence_stands_for_itself_and_of_others_only_the_newest_begins(late: World) -> None:
     two = [chosen("ada", occurrence=f"order-{n}", entered_at=(START + n * HOUR).replace(tzinfo=None)) for n in (0, 1)]
     choose(late, *two)
@@ -198,6 +202,7 @@ def test_each_occurrence_stands_for_itself_and_of_others_only_the_newest_begins(
     ]
 
 
+@pytest.mark.torture
 def test_consent_caps_holdout_and_expiry_are_asked_as_of_any_message(late: World) -> None:
     choose(late, chosen("ada"), chosen("ben"))
     late.rules = Rules(limits=(Limit("marketing", None, 1, WEEK),))
@@ -238,6 +243,7 @@ def test_who_reached_the_goal_or_meets_an_exit_by_now_hears_nothing(late: World)
     assert late.rows(plan, "transitions", "why") == [("converted",), ("exited",)]
 
 
+@pytest.mark.torture
 def test_of_merged_people_the_one_who_is_left_gets_it_and_only_once(late: World) -> None:
     choose(late, chosen("ada"), chosen("ben", choice=2))
     late.merge("ada", "ben")

@@ -68,6 +68,7 @@ def said_anywhere(world: World, word: bytes) -> list[str]:
     ]
 
 
+@pytest.mark.torture
 def test_no_object_says_anything_of_them_and_no_plan_has_another_id(company: World) -> None:
     plans = sorted(path.parent.name for path in company.settings.plans.glob("*/plan.json"))
     before = {name: company.rows(company.store.read(plans[0]), name, "person_id") for name in ("verdicts",)}
@@ -91,6 +92,7 @@ def test_no_object_says_anything_of_them_and_no_plan_has_another_id(company: Wor
     assert forget(company, is_dry=True).rows == {}
 
 
+@pytest.mark.torture
 def test_their_pass_is_over_and_nobody_elses_is(company: World) -> None:
     head = company.store.read("HEAD")
     ben = passes(company, head)["ben"]
@@ -121,6 +123,7 @@ def test_the_next_plan_is_as_if_they_had_never_been(company: World) -> None:
     assert company.plan(START + 3 * DAY).segments["seg_trial"]["size"] == 1
 
 
+@pytest.mark.torture
 def test_who_goes_without_being_erased_stops_the_run_as_before(company: World) -> None:
     company.people_left_share = 0.1
     forget(company, "ada")
@@ -129,6 +132,7 @@ def test_who_goes_without_being_erased_stops_the_run_as_before(company: World) -
         company.plan(START + 2 * DAY)
 
 
+@pytest.mark.torture
 def test_two_erasures_one_after_the_other_are_both_counted(company: World) -> None:
     company.people_left_share = 0.1
     forget(company, "ada")
@@ -140,6 +144,7 @@ def test_two_erasures_one_after_the_other_are_both_counted(company: World) -> No
     assert said_anywhere(company, b"kanarie-ben")
 
 
+@pytest.mark.torture
 def test_a_plan_that_nobody_applied_goes_and_it_is_said(company: World) -> None:
     head = company.store.head()
     stray = company.plan_id(START + 2 * DAY, apply=False)
@@ -151,12 +156,14 @@ def test_a_plan_that_nobody_applied_goes_and_it_is_said(company: World) -> None:
         company.store.read(stray)
 
 
+@pytest.mark.torture
 def test_one_that_was_applied_stays_though_no_head_leads_there(company: World) -> None:
     stray = company.plan_id(START + 2 * DAY, apply=False)
     assert forget(company, "ada", applied={stray}).plans == 0
     assert company.store.read(stray).plan_id == stray
 
 
+@pytest.mark.torture
 def test_a_damaged_record_is_named(company: World, tmp_path: Path) -> None:
     forget(company, "ada")
     (company.settings.plans / "erased.json").write_text("{")

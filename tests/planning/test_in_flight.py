@@ -36,6 +36,7 @@ def where(world: World, plan: Any) -> list[tuple[Any, ...]]:
 NO_PLAN = {"where_sql": "coalesce(json_extract_string(customer, '$.plan') = 'none', false)", "columns": ["plan"]}
 
 
+@pytest.mark.torture
 @pytest.mark.usefixtures("asked_both_ways")
 @pytest.mark.parametrize(
     "condition",
@@ -82,6 +83,7 @@ def test_the_goal_goes_before_the_exit(trial: World) -> None:
     assert where(trial, trial.plan(START + 3 * DAY)) == [("converted", None), ("exited", None)]
 
 
+@pytest.mark.torture
 @pytest.mark.usefixtures("asked_both_ways")
 def test_a_goal_by_segment_is_reached_by_entering_it_in_time(trial: World) -> None:
     trial.campaigns = [campaign(steps=STEPS, goal=goal(segment="seg_vip", within=3 * 86_400))]
@@ -98,6 +100,7 @@ def test_a_goal_by_segment_is_reached_by_entering_it_in_time(trial: World) -> No
     assert where(trial, late) == [("completed", None), ("converted", None)]
 
 
+@pytest.mark.torture
 @pytest.mark.usefixtures("asked")
 def test_a_goal_by_segment_is_reached_up_to_the_last_second_of_its_window(trial: World) -> None:
     trial.campaigns = [campaign(steps=STEPS[:2], goal=goal(segment="seg_vip", within=86_400))]
@@ -111,6 +114,7 @@ def test_a_goal_by_segment_is_reached_up_to_the_last_second_of_its_window(trial:
     assert where(trial, late) == [("active", "rest"), ("converted", None)]
 
 
+@pytest.mark.torture
 @pytest.mark.usefixtures("asked")
 def test_an_edit_of_a_goals_segment_reaches_nothing_though_the_same_person_reaches_another_goal(trial: World) -> None:
     trial.campaigns = [
@@ -129,6 +133,7 @@ def test_an_edit_of_a_goals_segment_reaches_nothing_though_the_same_person_reach
     assert trial.rows(plan, "enrollments:welcome", "status", "goal_at") == [("active", None)] * 2
 
 
+@pytest.mark.torture
 @pytest.mark.usefixtures("asked")
 def test_a_goal_by_segment_is_not_reached_by_an_edit_of_the_segment_nor_by_a_backfill(trial: World) -> None:
     trial.campaigns = [campaign(steps=STEPS, goal=goal(segment="seg_vip"))]
@@ -160,6 +165,7 @@ def test_a_goal_counts_after_the_last_step_and_only_with_its_condition(trial: Wo
     assert reached == [((START + 2 * DAY).replace(tzinfo=None),)]
 
 
+@pytest.mark.torture
 @pytest.mark.usefixtures("asked_both_ways")
 def test_an_event_reaches_the_goal_after_the_entry_and_up_to_the_last_second_of_its_window(world: World) -> None:
     entry, second = START + DAY, timedelta(seconds=1)
@@ -191,6 +197,7 @@ EDITED = [
 ]
 
 
+@pytest.mark.torture
 @pytest.mark.parametrize(
     ("on_edit", "said"),
     [
@@ -251,6 +258,7 @@ def test_who_rests_at_a_step_that_is_gone_or_of_another_kind_stays_on_the_versio
     assert plan.campaigns["welcome"]["migration"][0]["move"] is None
 
 
+@pytest.mark.torture
 def test_a_step_added_at_the_end_reaches_people_in_flight_by_the_authors_choice(trial: World) -> None:
     trial.campaigns = [campaign(steps=STEPS)]
     trial.plan(START + DAY)
@@ -262,6 +270,7 @@ def test_a_step_added_at_the_end_reaches_people_in_flight_by_the_authors_choice(
     assert said == [("ada", "more", "send", None), ("ben", "more", "send", None)]
 
 
+@pytest.mark.torture
 @pytest.mark.parametrize("on_edit", ["keep", "move"])
 def test_an_edited_filter_neither_empties_nor_floods_a_campaign(trial: World, on_edit: str) -> None:
     nobody = {"where_sql": "coalesce(json_extract_string(customer, '$.plan') = 'none', false)", "columns": ["plan"]}
@@ -283,6 +292,7 @@ def test_an_edited_filter_neither_empties_nor_floods_a_campaign(trial: World, on
     ]
 
 
+@pytest.mark.torture
 def test_ten_missed_runs_take_each_person_past_one_message_and_name_what_expired(trial: World) -> None:
     days = [{"id": f"w{n}", "wait": 86_400} for n in range(4)]
     sends = [{"id": f"m{n}", "send": f"m{n}"} for n in range(5)]
@@ -307,6 +317,7 @@ def test_two_messages_in_a_row_are_considered_in_two_runs(trial: World) -> None:
     assert where(trial, plans[1]) == [("completed", None), ("completed", None)]
 
 
+@pytest.mark.torture
 @pytest.mark.parametrize(
     ("holdout_bp", "said"),
     [
@@ -331,6 +342,7 @@ def test_who_rests_in_an_exclusive_campaign_waits_unless_it_writes_to_them_never
     assert trial.verdicts(gone) == ([("ada", "hi", "send", None)] if holdout_bp == 0 else [])
 
 
+@pytest.mark.torture
 def test_what_stands_beyond_a_capped_message_is_taken_back_and_done_once_it_is_sent(trial: World) -> None:
     trial.rules = Rules(limits=(Limit("marketing", None, 1, 2 * 86_400),))
     steps = [
@@ -384,6 +396,7 @@ def test_the_same_request_is_the_same_plan_whatever_the_thread_count(world: Worl
     assert len(found) == 1
 
 
+@pytest.mark.torture
 def test_a_run_that_moves_few_writes_few_and_reads_back_all(world: World) -> None:
     users = [f"u{number}" for number in range(100)]
     for user in users:
@@ -424,6 +437,7 @@ WAITING: list[dict[str, Any]] = [
 ]
 
 
+@pytest.mark.torture
 @pytest.mark.parametrize("target", [None, goal(event="connected", exit=False)])
 def test_a_backfill_moves_nobody_on_and_the_next_run_does(trial: World, target: dict[str, Any] | None) -> None:
     trial.campaigns = [campaign(steps=WAITING, goal=target)]
@@ -443,6 +457,7 @@ def test_a_backfill_moves_nobody_on_and_the_next_run_does(trial: World, target: 
     assert trial.verdicts(after) == [("ada", "well_done", "send", None)]
 
 
+@pytest.mark.torture
 def test_a_message_that_waits_for_the_next_run_does_not_go_out_with_a_backfill(trial: World) -> None:
     trial.campaigns = [campaign(steps=WAITING[1:])]
     trial.plan(START + DAY)

@@ -24,6 +24,7 @@ def trial(world: World) -> World:
     return world
 
 
+@pytest.mark.torture
 def test_a_wait_is_measured_from_arrival_and_passed_once(trial: World) -> None:
     trial.campaigns = [campaign(steps=TWO_STEPS)]
     trial.segment("seg_trial", "ada")
@@ -33,6 +34,7 @@ def test_a_wait_is_measured_from_arrival_and_passed_once(trial: World) -> None:
     assert seen == [[("ada", "hello", "send", None)], [], [("ada", "again", "send", None)], []]
 
 
+@pytest.mark.torture
 def test_a_step_reached_after_its_time_is_expired_not_sent_late(trial: World) -> None:
     trial.campaigns = [campaign(steps=TWO_STEPS)]
     trial.segment("seg_trial", "ada")
@@ -113,6 +115,7 @@ def test_a_condition_on_the_event_decides(trial: World) -> None:
     assert trial.verdicts(trial.plan(START + DAY)) == [("ada", "hello", "send", None)]
 
 
+@pytest.mark.torture
 def test_nobody_enters_twice(trial: World) -> None:
     trial.campaigns = [campaign()]
     trial.segment("seg_trial", "ada")
@@ -124,6 +127,7 @@ def test_nobody_enters_twice(trial: World) -> None:
     assert trial.verdicts(trial.plan(START + 3 * DAY)) == [("ada", "(entry)", "skip", "already_enrolled")]
 
 
+@pytest.mark.torture
 def test_a_goal_with_exit_ends_the_journey_before_anything_is_sent(trial: World) -> None:
     target = goal(event="subscribed")
     trial.campaigns = [campaign(steps=TWO_STEPS, goal=target)]
@@ -240,6 +244,7 @@ def test_a_draft_says_who_would_enter_and_enrols_nobody(trial: World) -> None:
     assert trial.rows(plan, "enrollments:welcome", "status") == []
 
 
+@pytest.mark.torture
 def test_a_pause_that_expires_defers_and_sends_when_it_is_live_again(trial: World) -> None:
     trial.campaigns = [campaign(steps=TWO_STEPS)]
     trial.segment("seg_trial", "ada")
@@ -257,6 +262,7 @@ def test_a_pause_that_expires_defers_and_sends_when_it_is_live_again(trial: Worl
     assert trial.verdicts(live) == [("ada", "again", "send", None)]
 
 
+@pytest.mark.torture
 def test_a_message_that_a_pause_held_past_its_time_is_expired_and_the_person_moves_on(trial: World) -> None:
     trial.campaigns = [campaign(steps=TWO_STEPS)]
     trial.segment("seg_trial", "ada")
@@ -270,6 +276,7 @@ def test_a_message_that_a_pause_held_past_its_time_is_expired_and_the_person_mov
     assert trial.rows(late, "enrollments:welcome", "status") == [("completed",)]
 
 
+@pytest.mark.torture
 def test_a_pause_holds_the_clocks_and_shifts_them_by_its_length(trial: World) -> None:
     trial.campaigns = [campaign(steps=TWO_STEPS)]
     trial.segment("seg_trial", "ada")
@@ -285,6 +292,7 @@ def test_a_pause_holds_the_clocks_and_shifts_them_by_its_length(trial: World) ->
     assert after == [[], [("ada", "again", "send", None)]]
 
 
+@pytest.mark.torture
 def test_a_wait_goes_on_through_a_pause_that_expires(trial: World) -> None:
     trial.campaigns = [campaign(steps=TWO_STEPS, on_pause="expire")]
     trial.segment("seg_trial", "ada")
@@ -357,6 +365,7 @@ def test_people_in_flight_stay_on_their_version(trial: World) -> None:
     assert trial.verdicts(plan) == [("ada", "again", "send", None), ("ben", "hello", "send", None)]
 
 
+@pytest.mark.torture
 def test_a_campaign_whose_folder_is_gone_forgets_nobody(trial: World) -> None:
     spec = campaign(steps=TWO_STEPS, expires=30 * 86_400)
     trial.campaigns = [spec]
@@ -369,6 +378,7 @@ def test_a_campaign_whose_folder_is_gone_forgets_nobody(trial: World) -> None:
     assert trial.verdicts(trial.plan(START + 4 * DAY)) == [("ada", "again", "send", None)]
 
 
+@pytest.mark.torture
 def test_existing_members_enrol_when_the_campaign_says_so_and_only_once(trial: World) -> None:
     trial.segment("seg_trial", "ada")
     trial.plan(START + DAY)

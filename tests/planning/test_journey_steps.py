@@ -178,6 +178,7 @@ def test_who_rests_within_a_branch_goes_on_behind_it(ground: Ground) -> None:
     }
 
 
+@pytest.mark.torture
 def test_a_split_follows_the_bucket_and_assigns_each_person_once(ground: Ground) -> None:
     edges = [next(n for n in count() if ids.bucket(n, "split:welcome:s") == place) for place in (7_499, 7_500)]
     people = {*range(400), *edges}
@@ -354,6 +355,7 @@ def test_a_version_of_wait_untils_only_runs(ground: Ground) -> None:
     assert ground.story([until("u", IN_A, DAY, [], [])]) == {"e1": ["over completed"]}
 
 
+@pytest.mark.torture
 def test_a_hundred_steps_and_eight_nested_branches_do_not_explode(ground: Ground) -> None:
     def nested(depth: int) -> list[dict[str, Any]]:
         if depth == 0:

@@ -125,6 +125,7 @@ def test_no_segments_at_all_leave_nobody() -> None:
         assert held(connection) == []
 
 
+@pytest.mark.torture
 @pytest.mark.parametrize("order", ["person_id", "person_id desc", "hash(person_id)"])
 def test_the_objects_are_the_same_bytes_whatever_the_threads_and_the_order_of_rows(tmp_path: Path, order: str) -> None:
     """Several row groups, several of DuckDB's batches, and more strangers than one batch holds."""

@@ -64,6 +64,7 @@ def test_nobody_enters_or_leaves_a_segment_because_two_ids_became_one(trial: Wor
     assert len(trial.rows(plan, "memberships", "person_id")) == 2
 
 
+@pytest.mark.torture
 def test_what_moves_a_merged_person_in_that_plan_starts_nothing_and_the_next_plan_is_as_ever(trial: World) -> None:
     """Together the two have done enough for one segment and too much for the other."""
     trial.campaigns = [
@@ -94,6 +95,7 @@ def test_what_moves_a_merged_person_in_that_plan_starts_nothing_and_the_next_pla
     assert sent(trial, trial.plan(START + 4 * DAY)) == [("ben", "bye"), ("new", "hello")]
 
 
+@pytest.mark.torture
 def test_what_a_merge_moves_in_a_segment_that_was_parked_starts_nothing_once_it_is_not(trial: World) -> None:
     """Together the two have done enough; the segment did not build in the plan that first saw it, nor in the next."""
     trial.person("newest")
@@ -120,6 +122,7 @@ def test_what_a_merge_moves_in_a_segment_that_was_parked_starts_nothing_once_it_
     assert "merged_waiting" not in again.relations
 
 
+@pytest.mark.torture
 def test_who_is_under_way_goes_on_as_the_person_they_are_now_and_enters_no_second_time(trial: World) -> None:
     trial.segment("seg_trial", "old")
     first = trial.plan(START + DAY)
@@ -165,6 +168,7 @@ def test_of_two_who_are_under_way_the_one_who_is_further_goes_on_and_nothing_goe
     assert trial.rows(first, "verdicts", "step") == trial.rows(second, "verdicts", "step") == [("hello",)]
 
 
+@pytest.mark.torture
 def test_who_is_further_goes_on_also_when_they_entered_later(trial: World) -> None:
     connected = {"event": "connected", "where_sql": None, "since": "entry"}
     then = [{"id": "bye", "send": "bye"}, {"id": "later", "wait": 30 * 86_400}]
@@ -185,6 +189,7 @@ def test_who_is_further_goes_on_also_when_they_entered_later(trial: World) -> No
     assert sent(trial, plan) == []
 
 
+@pytest.mark.torture
 def test_who_has_been_through_as_one_does_not_go_on_as_the_other_where_nobody_passes_twice(trial: World) -> None:
     trial.segment("seg_trial", "old")
     trial.plan(START + DAY)
@@ -199,6 +204,7 @@ def test_who_has_been_through_as_one_does_not_go_on_as_the_other_where_nobody_pa
     assert sent(trial, *plans) == []
 
 
+@pytest.mark.torture
 def test_a_pass_that_an_earlier_merge_ended_ends_no_other(trial: World) -> None:
     """`newest` is further than the two who became one before: one of the three goes on, and says what is left."""
     steps = [*STEPS[:2], {"id": "more", "send": "more"}, {"id": "later", "wait": 86_400}, STEPS[2]]
@@ -219,6 +225,7 @@ def test_a_pass_that_an_earlier_merge_ended_ends_no_other(trial: World) -> None:
     assert sent(trial, *[trial.plan(START + day * DAY) for day in (4, 5, 6)]) == [("new", "bye")]
 
 
+@pytest.mark.torture
 def test_passes_of_a_campaign_that_was_away_are_brought_together_when_it_is_back(trial: World) -> None:
     """Its folder was gone, or its programme off, in the plan that first saw the merge, and in the next one."""
     trial.segment("seg_trial", "old")
@@ -241,6 +248,7 @@ def test_passes_of_a_campaign_that_was_away_are_brought_together_when_it_is_back
     assert effects(trial, later[0]) == []
 
 
+@pytest.mark.torture
 def test_passes_of_several_occurrences_go_on_side_by_side_and_those_of_one_do_not(trial: World) -> None:
     trial.campaigns = [campaign(steps=STEPS, trigger=event_trigger("viewed", occurrence="cart"), repeat=EACH)]
     trial.plan(START + HOUR)
@@ -273,6 +281,7 @@ def alike(world: World, plan: Plan, *earlier: Plan) -> set[tuple[str, str, str, 
     return {(one[0], other[0], one[1], once) for one, other, once in known}
 
 
+@pytest.mark.torture
 @pytest.mark.parametrize(("repeat", "is_once"), [(NEVER, True), ({"kind": "after_exit", "seconds": None}, False)])
 def test_what_both_ids_were_to_be_told_is_told_to_be_the_same_also_of_passes_that_are_over(
     trial: World, repeat: dict[str, Any], is_once: bool
@@ -291,6 +300,7 @@ def test_what_both_ids_were_to_be_told_is_told_to_be_the_same_also_of_passes_tha
     assert "merged_messages" not in again.relations
 
 
+@pytest.mark.torture
 def test_occurrences_are_compared_each_with_its_own(trial: World) -> None:
     trial.campaigns = [campaign(trigger=event_trigger("viewed", occurrence="cart"), repeat=EACH, steps=[STEPS[0]])]
     trial.plan(START + HOUR)
@@ -305,6 +315,7 @@ def test_occurrences_are_compared_each_with_its_own(trial: World) -> None:
     assert alike(trial, plan, first) == {("old", "new", "hello", True), ("new", "old", "hello", True)}
 
 
+@pytest.mark.torture
 @pytest.mark.parametrize("is_held_out", [True, False])
 def test_who_was_in_the_campaign_as_themself_keeps_their_arm(trial: World, is_held_out: bool) -> None:
     """The holdout is as large as it takes for one of the two ids to be in it."""
@@ -324,6 +335,7 @@ def test_who_was_in_the_campaign_as_themself_keeps_their_arm(trial: World, is_he
     assert trial.verdicts(plan) == [(survivor, *verdict)]
 
 
+@pytest.mark.torture
 def test_a_holdout_whom_another_id_brings_along_stays_one(trial: World) -> None:
     trial.campaigns = [campaign(steps=STEPS, holdout_bp=10_000)]
     trial.segment("seg_trial", "old")
@@ -334,6 +346,7 @@ def test_a_holdout_whom_another_id_brings_along_stays_one(trial: World) -> None:
     assert trial.verdicts(trial.plan(START + 3 * DAY)) == [("new", "bye", "skip", "holdout")]
 
 
+@pytest.mark.torture
 def test_an_arm_of_a_split_is_kept_where_only_the_other_id_has_one(trial: World) -> None:
     arms = [{"name": name, "weight": 1, "steps": [{"id": name, "send": name}]} for name in ("short", "long")]
     steps = [{"id": "copy", "split": arms}]
@@ -353,6 +366,7 @@ def test_an_arm_of_a_split_is_kept_where_only_the_other_id_has_one(trial: World)
     assert sent(trial, trial.plan(START + 5 * HOUR)) == [("new", arm)]
 
 
+@pytest.mark.torture
 def test_what_was_said_to_both_counts_for_the_caps_of_one(trial: World) -> None:
     trial.rules = Rules(limits=[Limit("marketing", None, 1, 7 * 86_400)])
     trial.campaigns = [
@@ -369,6 +383,7 @@ def test_what_was_said_to_both_counts_for_the_caps_of_one(trial: World) -> None:
     assert trial.verdicts(trial.plan(START + 3 * DAY)) == [("new", "hello", "defer", "frequency_cap")]
 
 
+@pytest.mark.torture
 def test_what_waits_for_delivery_to_the_old_id_is_held_to_the_consent_of_the_new(trial: World) -> None:
     trial.segment("seg_trial", "old")
     trial.plan(START + DAY)
@@ -382,6 +397,7 @@ def test_what_waits_for_delivery_to_the_old_id_is_held_to_the_consent_of_the_new
     assert {row[1:] for row in forbidden} == {("email", "tips", "unsubscribed_topic")}
 
 
+@pytest.mark.torture
 def test_an_attribute_that_changes_by_a_merge_starts_nothing(trial: World) -> None:
     trigger = {"kind": "attribute", "attribute": "plan", "from": None, "to": "pro"}
     trial.campaigns = [campaign(trigger=trigger)]
@@ -399,6 +415,7 @@ def test_an_attribute_that_changes_by_a_merge_starts_nothing(trial: World) -> No
     assert trial.plan(START + 3 * DAY).counts["considered"] == 0
 
 
+@pytest.mark.torture
 def test_a_merge_that_the_first_plan_sees_changes_nothing(trial: World, tmp_path: Path) -> None:
     world = replace(trial, root=tmp_path / "other")
     world.segment("seg_trial", "old", "ben")
@@ -413,6 +430,7 @@ def test_a_merge_that_the_first_plan_sees_changes_nothing(trial: World, tmp_path
     assert sent(world, world.plan(START + 2 * DAY)) == [("new", "hello")]
 
 
+@pytest.mark.torture
 def test_a_person_who_becomes_another_and_then_a_third_takes_everything_along(trial: World) -> None:
     trial.person("newest")
     trial.segment("seg_trial", "old")
@@ -428,6 +446,7 @@ def test_a_person_who_becomes_another_and_then_a_third_takes_everything_along(tr
     assert trial.rows(plan, "changes", "segment") == []
 
 
+@pytest.mark.torture
 def test_a_merge_that_is_none_any_more_gives_back_what_began_under_the_old_id(trial: World) -> None:
     """The load with the alias went, or an earlier one came that counts instead."""
     trial.segment("seg_trial", "old", "new")
@@ -447,6 +466,7 @@ def test_a_merge_that_is_none_any_more_gives_back_what_began_under_the_old_id(tr
     assert [step for _, step in sent(trial, plan)] == ["bye"]
 
 
+@pytest.mark.torture
 def test_people_who_became_others_are_not_missing(trial: World) -> None:
     trial.event("old", "signed_up", START)
     trial.plan(START + HOUR)
@@ -491,6 +511,7 @@ def test_the_same_merges_make_the_same_plan_in_any_order_of_rows(trial: World, t
     assert [status for _, status, _ in passes(trial, plan)] == ["active", "merged", "merged"]
 
 
+@pytest.mark.torture
 def test_where_nobody_was_merged_a_plan_says_nothing_of_it(trial: World) -> None:
     trial.segment("seg_trial", "old")
     plan = trial.plan(START + DAY)

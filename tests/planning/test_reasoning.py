@@ -225,6 +225,7 @@ def test_what_a_person_lacks_is_what_it_takes(trial: World, facts: dict[str, Any
     assert (found.verdict, found.shut, found.change) == ("skip", shut, change)
 
 
+@pytest.mark.torture
 @pytest.mark.parametrize(("cart", "seen"), [({}, "cart.total"), ({"total": 7}, None), (None, "cart")])
 def test_what_lacks_below_a_field_is_a_gate_before_the_message_is_due_and_skips_when_it_is(
     trial: World, cart: dict[str, Any] | None, seen: str | None
@@ -256,6 +257,7 @@ def test_consent_names_the_topic_to_opt_in_to(trial: World) -> None:
     assert (explain(trial, "ada").shut, explain(trial, "ada").change) == ("consent", "to opt in to the topic tips")
 
 
+@pytest.mark.torture
 @pytest.mark.parametrize(
     ("since", "channel", "seen", "change"),
     [
@@ -359,6 +361,7 @@ def shop(trial: World) -> World:
     return trial
 
 
+@pytest.mark.torture
 def test_what_is_to_be_the_same_is_shown_with_the_value_that_it_is_compared_with(shop: World) -> None:
     see = {"id": "see", "wait_until": BOUGHT, "timeout": WAIT, "then": [], "else": []}
     shop.campaigns = [walking(see, exit=[BOUGHT | {"since": "entry"}], **CARTS)]

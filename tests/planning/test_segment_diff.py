@@ -35,6 +35,7 @@ def test_a_first_appearance_is_a_baseline_that_sends_nothing(world: World) -> No
     assert plan.counts["send"] == 0
 
 
+@pytest.mark.torture
 def test_who_enters_by_behaviour_gets_the_message_once(trial: World) -> None:
     trial.segment("seg_trial", "ada", "ben")
 
@@ -81,6 +82,7 @@ def test_a_segment_that_failed_and_was_edited_is_held_when_it_builds_again(trial
     assert trial.verdicts(trial.plan(START + 2 * DAY)) == [("ben", "(entry)", "skip", "held_definition")]
 
 
+@pytest.mark.torture
 def test_everyone_leaving_parks_the_segment_until_it_is_released(trial: World) -> None:
     for number in range(20):
         trial.person(f"p{number}")
@@ -115,6 +117,7 @@ def test_a_release_does_not_cover_more_than_the_person_saw(trial: World) -> None
     assert trial.plan(START + 2 * DAY).segments["seg_trial"]["parked"] == "guard"
 
 
+@pytest.mark.torture
 def test_more_people_entering_than_the_guard_allows_park_the_segment_and_as_many_do_not(trial: World) -> None:
     everyone = [f"p{number}" for number in range(20)]
     for user in everyone:
@@ -194,6 +197,7 @@ def test_a_segment_that_comes_back_is_a_baseline_again(trial: World) -> None:
     assert plan.counts["send"] == 0
 
 
+@pytest.mark.torture
 def test_more_segments_than_a_word_holds_are_told_apart(world: World) -> None:
     for user in ("ada", "ben"):
         world.person(user)
@@ -223,6 +227,7 @@ SNAPSHOTS = st.lists(
 )
 
 
+@pytest.mark.torture
 @settings(max_examples=examples(15), suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(SNAPSHOTS)
 def test_the_changes_are_what_set_arithmetic_says(tmp_path_factory, snapshots) -> None:  # type: ignore[no-untyped-def]

@@ -124,6 +124,7 @@ def test_a_row_whose_answer_is_not_known_is_removed_when_it_is_no_longer_wanted(
     assert (plan.syncs[NAME]["acknowledged"], plan.syncs[NAME]["unknown"]) == (1, 1)
 
 
+@pytest.mark.torture
 def test_a_removal_whose_answer_is_not_known_is_said_again(audience: World) -> None:
     _hold(audience, "ada")
     _answer(audience, audience.plan(START), "accepted")
@@ -133,6 +134,7 @@ def test_a_removal_whose_answer_is_not_known_is_said_again(audience: World) -> N
     assert _ops(audience, audience.plan(START + 2 * DAY)) == [("remove", _key("ada"))]
 
 
+@pytest.mark.torture
 def test_a_refused_row_is_left_alone_until_it_changes(audience: World) -> None:
     _hold(audience, "ada", "ben")
     first = audience.plan(START)
@@ -244,6 +246,7 @@ def _let_go(*users: str) -> LetGo:
     return LetGo("salt", {NAME: frozenset(ids.salted("salt", "key", _key(user)) for user in users)})
 
 
+@pytest.mark.torture
 def test_who_was_erased_is_let_go_of_and_is_no_part_of_what_the_guard_measures(audience: World) -> None:
     _hold(audience, "ada", "ben", "cem", "dia")
     _answer(audience, audience.plan(START), "accepted")
@@ -309,6 +312,7 @@ def test_a_row_that_an_upsert_left_and_that_comes_back_is_an_update_if_it_change
     assert _ops(audience, audience.plan(START + 2 * DAY)) == [("update", _key("ben"))]
 
 
+@pytest.mark.torture
 def test_an_upsert_that_becomes_a_mirror_takes_out_what_it_had_left(audience: World) -> None:
     _keep(audience, "upsert")
     _hold(audience, "ada", "ben")
@@ -333,6 +337,7 @@ def test_an_update_only_adds_and_removes_nothing(audience: World) -> None:
     assert _ops(audience, plan) == [("update", _key("ben"))]
 
 
+@pytest.mark.torture
 def test_a_row_that_is_not_there_to_update_is_no_refused_row_and_is_asked_again_after_a_day(audience: World) -> None:
     _keep(audience, "update_only")
     _hold(audience, "ada", "ben")
@@ -346,6 +351,7 @@ def test_a_row_that_is_not_there_to_update_is_no_refused_row_and_is_asked_again_
     assert _ops(audience, later) == [("update", _key("ben"))]
 
 
+@pytest.mark.torture
 def test_a_row_that_somebody_deleted_there_is_added_again(audience: World) -> None:
     _hold(audience, "ada")
     _answer(audience, audience.plan(START), "accepted")
@@ -355,6 +361,7 @@ def test_a_row_that_somebody_deleted_there_is_added_again(audience: World) -> No
     assert _ops(audience, audience.plan(START + 3 * DAY)) == [("add", _key("ada"))]
 
 
+@pytest.mark.torture
 def test_a_removal_of_a_row_that_is_not_there_has_happened(audience: World) -> None:
     _hold(audience, "ada", "ben")
     _answer(audience, audience.plan(START), "accepted")
@@ -367,6 +374,7 @@ def test_a_removal_of_a_row_that_is_not_there_has_happened(audience: World) -> N
     assert (plan.syncs[NAME]["acknowledged"], plan.syncs[NAME]["removals_refused"]) == (1, 0)
 
 
+@pytest.mark.torture
 def test_an_append_says_each_key_once_and_counts_what_changed_since(audience: World) -> None:
     _keep(audience, "append")
     _hold(audience, "ada", "ben")
@@ -403,6 +411,7 @@ def test_what_an_append_may_have_said_it_says_again_only_to_who_recognises_it(
     assert plan.syncs[NAME]["unknown"] == 1
 
 
+@pytest.mark.torture
 @pytest.mark.parametrize("mode", ["upsert", "update_only", "append"])
 def test_a_sync_that_removes_nothing_does_not_remove_who_was_erased_either(audience: World, mode: str) -> None:
     _keep(audience, mode)
@@ -418,6 +427,7 @@ def test_a_sync_that_removes_nothing_does_not_remove_who_was_erased_either(audie
     assert _ops(audience, audience.plan(START + 2 * DAY)) == []
 
 
+@pytest.mark.torture
 def test_a_refused_removal_is_held_there_counted_and_tried_again_after_a_day(audience: World) -> None:
     _hold(audience, "ada", "ben", "cem")
     _answer(audience, audience.plan(START), "accepted")
@@ -437,6 +447,7 @@ def test_a_refused_removal_is_held_there_counted_and_tried_again_after_a_day(aud
     assert [plan.syncs[NAME]["acknowledged"] for plan in (soon, again, over)] == [3, 3, 1]
 
 
+@pytest.mark.torture
 def test_who_comes_back_before_a_refused_removal_is_tried_again_is_simply_there(audience: World) -> None:
     _hold(audience, "ada", "ben")
     _answer(audience, audience.plan(START), "accepted")
@@ -447,6 +458,7 @@ def test_who_comes_back_before_a_refused_removal_is_tried_again_is_simply_there(
     assert _ops(audience, audience.plan(START + 3 * DAY)) == []
 
 
+@pytest.mark.torture
 def test_a_resync_says_everything_again_and_removes_what_it_would_have(audience: World) -> None:
     _hold(audience, "ada", "ben", "cem", "dia")
     said = {"ada": "accepted", "ben": "accepted", "cem": "rejected", "dia": "accepted"}
@@ -470,6 +482,7 @@ def test_a_resync_says_everything_again_and_removes_what_it_would_have(audience:
     assert [guard["measured"] for guard in plan.guards] == [0.3333]
 
 
+@pytest.mark.torture
 def test_what_a_resync_did_not_get_to_say_it_says_with_the_next_plan(audience: World) -> None:
     _hold(audience, "ada", "ben", "cem")
     _answer(audience, audience.plan(START), "accepted")
@@ -510,6 +523,7 @@ def test_a_column_more_changes_that_column_of_every_row(audience: World) -> None
     assert audience.plan(START + DAY).syncs[NAME]["columns"] == {"plan": 1}
 
 
+@pytest.mark.torture
 def test_under_other_rules_of_what_is_hashed_every_row_is_said_again(audience: World) -> None:
     def under(rules: str) -> Plan:
         audience.syncs = [SyncSpec(Sync(NAME), batch_size=9, segments=(), rules=rules)]
@@ -525,6 +539,7 @@ def test_under_other_rules_of_what_is_hashed_every_row_is_said_again(audience: W
     assert _ops(audience, under("google-2026-08")) == []
 
 
+@pytest.mark.torture
 def test_what_an_earlier_version_kept_is_read_and_its_columns_are_not_known(audience: World) -> None:
     _hold(audience, "ada", "ben")
     first = audience.plan(START)

@@ -93,6 +93,7 @@ def test_a_changed_attribute_names_its_person_and_the_first_sight_names_nobody(p
     assert people.verdicts(again) == []
 
 
+@pytest.mark.torture
 def test_an_attribute_that_is_gone_has_changed_to_nothing_and_back(people: World) -> None:
     people.person("ada", plan="free")
     people.campaigns = [campaign(trigger=attribute(to="free"), repeat={"kind": "after_exit", "seconds": None})]
@@ -135,6 +136,7 @@ def test_a_backfill_refuses_a_changed_attribute_with_history(people: World) -> N
     assert people.verdicts(people.plan(START + DAY, cause="backfill")) == [("ada", "(entry)", "skip", "history")]
 
 
+@pytest.mark.torture
 def test_an_edited_model_changes_an_attribute_and_its_people_are_held(people: World) -> None:
     people.people["ada"]["plan"] = "free"
     people.people["ben"]["plan"] = "free"
@@ -166,6 +168,7 @@ def at(text: str) -> datetime:
     return datetime.fromisoformat(text).replace(tzinfo=UTC)
 
 
+@pytest.mark.torture
 def test_a_birthday_campaign_goes_on_after_the_birthday(world: World) -> None:
     world.person("ada", born_on=date(1990, 3, 10))
     steps = [{"id": "happy", "send": "happy"}, {"id": "later", "wait": 86_400}, {"id": "gift", "send": "gift"}]
@@ -247,6 +250,7 @@ def test_nothing_is_celebrated_before_the_day_itself(world: World) -> None:
     assert entered(world, world.plan(at("2026-03-11T12:00"))) == []
 
 
+@pytest.mark.torture
 def test_a_broadcast_reaches_the_segment_once_in_the_first_plan_after_its_time(people: World) -> None:
     people.segment("seg_trial", "ada")
     trigger = {"kind": "broadcast", "segment": "seg_trial", "at": "2026-01-02T12:00:00Z"}
@@ -368,6 +372,7 @@ def test_ten_thousand_people_of_one_account_are_all_reached_and_each_knows_it(pe
     assert [json.loads(each)["objects"]["account"][0]["name"] for each in said] == ["Acme Ltd"]
 
 
+@pytest.mark.torture
 def test_an_account_that_enters_an_object_segment_reaches_its_people(people: World) -> None:
     people.person("cleo")
     people.belongs = [("account", "acme", "ada"), ("account", "old", "ben"), ("team", "acme", "cleo")]
@@ -407,6 +412,7 @@ def test_an_account_that_leaves_reaches_its_people_when_the_campaign_says_left(p
     assert people.verdicts(people.plan(START + 2 * DAY)) == [("ada", "hello", "send", None)]
 
 
+@pytest.mark.torture
 def test_an_object_segment_that_did_not_build_names_nobody_and_is_not_forgotten(people: World) -> None:
     people.belongs = [("account", "acme", "ada"), ("account", "new", "ben")]
     people.object_members = {"seg_big": {"acme"}}
@@ -422,6 +428,7 @@ def test_an_object_segment_that_did_not_build_names_nobody_and_is_not_forgotten(
     assert people.verdicts(people.plan(START + 3 * DAY)) == [("ben", "hello", "send", None)]
 
 
+@pytest.mark.torture
 @pytest.mark.parametrize(("on", "before", "after"), [("entered", set(), {"acme"}), ("left", {"acme"}, set())])
 def test_an_edited_object_segment_moves_accounts_and_their_people_are_held(
     people: World, on: str, before: set[str], after: set[str]

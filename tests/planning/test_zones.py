@@ -116,6 +116,7 @@ moments = st.one_of(
 )
 
 
+@pytest.mark.torture
 @settings(max_examples=examples(100))
 @given(as_of=moments, zone=st.sampled_from(ZONES), window=st.none() | hours, quiet=st.none() | hours)
 def test_the_first_open_moment_is_the_one_that_walking_the_minutes_finds(

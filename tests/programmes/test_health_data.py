@@ -64,10 +64,12 @@ def problems(installation: Installation) -> list[str]:
     return [str(problem) for problem in check_project(installation.settings, (), {}).problems]
 
 
+@pytest.mark.torture
 def test_nothing_leaves_by_the_outbox_so_it_needs_no_contract(clinic: Installation) -> None:
     assert problems(clinic) == []
 
 
+@pytest.mark.torture
 def test_a_destination_with_a_contract_may_have_it(clinic: Installation, mails: Callable[[str], None]) -> None:
     mails(RELAY + ", baa: true")
     assert problems(clinic) == []
@@ -93,6 +95,7 @@ def test_without_one_each_campaign_of_the_programme_is_refused_with_the_way_and_
     assert "campaign care_visit_before → segment seg_visits_tomorrow (marked in" in before
 
 
+@pytest.mark.torture
 def test_a_sync_of_it_and_a_message_that_prints_it_are_refused(
     clinic: Installation, mails: Callable[[str], None]
 ) -> None:
@@ -128,6 +131,7 @@ def test_a_sync_of_it_and_a_message_that_prints_it_are_refused(
     assert not [text for text in without if "campaign `renewal_reminder`" in text]
 
 
+@pytest.mark.torture
 def test_where_it_is_health_data_to_be_a_person_every_campaign_is_and_where_an_address_is_its_channel(
     clinic: Installation, mails: Callable[[str], None]
 ) -> None:
@@ -156,6 +160,7 @@ def test_where_it_is_health_data_to_be_a_person_every_campaign_is_and_where_an_a
     assert "campaign onboarding → dim_people (marked in models/core/dim_people.sql:1)" in found
 
 
+@pytest.mark.torture
 def test_where_it_is_health_data_whose_object_is_whose_a_campaign_to_the_people_of_objects_is(
     clinic: Installation, mails: Callable[[str], None]
 ) -> None:
@@ -174,6 +179,7 @@ def test_where_it_is_health_data_whose_object_is_whose_a_campaign_to_the_people_
     assert "campaign account_growth → fct_object_people (marked in models/core/fct_object_people.sql" in refused
 
 
+@pytest.mark.torture
 def test_what_a_campaign_of_the_programme_did_is_health_data_too(
     clinic: Installation, mails: Callable[[str], None]
 ) -> None:
@@ -218,6 +224,7 @@ def test_what_a_campaign_of_the_programme_did_is_health_data_too(
     assert ways["staged"].endswith("what campaigns that are health data changed (onboarding_stage)")
 
 
+@pytest.mark.torture
 def test_plan_and_run_refuse_before_anything_is_made(clinic: Installation, mails: Callable[[str], None]) -> None:
     mails(RELAY)
     for command in ("plan", "run"):
@@ -238,6 +245,7 @@ def drafts(clinic: Installation, mails: Callable[[str], None]) -> Installation:
     return clinic
 
 
+@pytest.mark.torture
 def test_check_speaks_of_a_draft_though_it_sends_nothing(drafts: Installation) -> None:
     assert len(problems(drafts)) == len(CAMPAIGNS)
 
@@ -247,6 +255,7 @@ def test_a_draft_stops_no_plan(drafts: Installation) -> None:
     assert call(drafts, "plan", "--as-of", "2026-03-01").code == 0
 
 
+@pytest.mark.torture
 def test_a_plan_made_for_the_outbox_is_neither_applied_nor_delivered_for_a_relay(
     clinic: Installation, mails: Callable[[str], None]
 ) -> None:

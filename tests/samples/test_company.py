@@ -86,6 +86,7 @@ def read(sample: Sample) -> Read:
     return found
 
 
+@pytest.mark.torture
 def test_every_file_holds_the_lines_events_duplicates_and_bad_lines_it_claims(sample: Sample, read: Read) -> None:
     for file in sample.files:
         name = file.path.name
@@ -228,6 +229,7 @@ def test_weekends_are_quiet_and_the_company_grows(read: Read) -> None:
     assert months["2025-07"] + months["2025-08"] > months["2025-04"] + months["2025-05"]
 
 
+@pytest.mark.torture
 def test_the_same_arguments_make_the_same_bytes_in_another_process(sample: Sample, tmp_path: Path) -> None:
     program = (
         "import sys; from datetime import date; from pathlib import Path\n"

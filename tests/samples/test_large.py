@@ -46,6 +46,7 @@ def test_the_rows_are_as_many_as_asked_in_order_of_time_and_distinct(tmp_path: P
         assert low <= str(row[3])[:10] <= str(row[4])[:10] <= high
 
 
+@pytest.mark.torture
 def test_the_same_arguments_make_the_same_rows_on_any_thread_count(tmp_path: Path) -> None:
     one, two = make(tmp_path, "one", 1, "jsonl"), make(tmp_path, "two", 2, "jsonl")
     for left, right in zip(one, two, strict=True):

@@ -88,6 +88,7 @@ def test_building_again_by_increments_equals_building_from_nothing(parsed: Setti
     assert everything(parsed) == everything(whole)
 
 
+@pytest.mark.torture
 def test_a_late_event_counts_on_its_own_day(started: Built, tmp_path: Path) -> None:
     assert "leo-late" in started.members("seg_dormant_30d")
     loads = [*started.loads, land_late(tmp_path / "landing")]
@@ -100,6 +101,7 @@ def test_a_late_event_counts_on_its_own_day(started: Built, tmp_path: Path) -> N
     ) == [(date(2026, 2, 18),), (date(2026, 2, 19),), (date(2026, 2, 20),)]
 
 
+@pytest.mark.torture
 def test_a_build_with_nothing_new_leaves_event_models_alone_and_moves_with_as_of(
     started: Built, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -130,6 +132,7 @@ def test_a_build_with_nothing_new_leaves_event_models_alone_and_moves_with_as_of
     ) == [(2, 0)]
 
 
+@pytest.mark.torture
 def test_a_rollup_that_was_left_behind_is_healed(started: Built) -> None:
     settings = started.settings
     before = everything(settings)
@@ -330,12 +333,14 @@ def test_a_parquet_file_that_is_gone_stops_the_build(settings: Settings, tmp_pat
         build(settings, AS_OF, [load])
 
 
+@pytest.mark.torture
 def test_no_loads_at_all_build_an_empty_warehouse(parsed: Settings) -> None:
     generation = build(parsed, AS_OF, [])
     assert generation.failed == {}
     assert rows(parsed, "core", "dim_people") == []
 
 
+@pytest.mark.torture
 def test_a_broken_segment_keeps_its_table_and_only_what_needs_it_goes_without(
     started: Built, project: Callable[[dict[str, str]], Path]
 ) -> None:
@@ -385,6 +390,7 @@ def test_a_key_that_two_users_share_stops_the_build(
     assert read_generation(blind) is None
 
 
+@pytest.mark.torture
 def test_a_person_who_is_two_users_stops_the_build(started: Built) -> None:
     connection = duckdb.connect(str(started.settings.warehouse))
     connection.execute(
@@ -396,6 +402,7 @@ def test_a_person_who_is_two_users_stops_the_build(started: Built) -> None:
     assert read_generation(started.settings) is None
 
 
+@pytest.mark.torture
 def test_an_event_id_that_is_landed_twice_or_a_landing_that_does_not_add_up_stops_the_build(
     parsed: Settings, tmp_path: Path
 ) -> None:
@@ -407,6 +414,7 @@ def test_an_event_id_that_is_landed_twice_or_a_landing_that_does_not_add_up_stop
         build(parsed, AS_OF, loads)
 
 
+@pytest.mark.torture
 def test_a_project_that_dbt_cannot_read_names_the_file(
     parsed: Settings, project: Callable[[dict[str, str]], Path]
 ) -> None:
@@ -417,6 +425,7 @@ def test_a_project_that_dbt_cannot_read_names_the_file(
     assert read_generation(broken) is None
 
 
+@pytest.mark.torture
 def test_a_load_of_which_a_model_makes_nothing_has_been_read_all_the_same(started: Built, tmp_path: Path) -> None:
     silent = land(tmp_path / "landing", [track("leo-late", "logged_in", "2026-02-27T08:00:00Z")], seq=9)
 
@@ -437,6 +446,7 @@ def test_a_load_of_which_a_model_makes_nothing_has_been_read_all_the_same(starte
     ]
 
 
+@pytest.mark.torture
 def test_of_a_day_that_is_written_again_only_the_people_who_differ_are(started: Built, tmp_path: Path) -> None:
     days = "select count(distinct person_id) from core.fct_person_days where event_on = date '2026-02-20'"
     assert started.ask(days)[0][0] > 1, "others were there on that day"

@@ -67,6 +67,7 @@ def without(attributes: Sequence[str], *gone: str) -> list[str]:
     return [name for name in attributes if name not in gone]
 
 
+@pytest.mark.torture
 def test_every_model_of_the_project_can_be_told_and_traced(cast: Built) -> None:
     """Else it would depend on everything, and the paths would say little."""
     graph = read_graph(cast.settings)
@@ -77,6 +78,7 @@ def test_every_model_of_the_project_can_be_told_and_traced(cast: Built) -> None:
     assert [model.name for model in graph.models.values() if model.known.columns is None] == []
 
 
+@pytest.mark.torture
 def test_the_columns_that_are_traced_are_those_that_were_built(cast: Built) -> None:
     built = cast.ask(
         "select schema_name || '.' || table_name, list(column_name order by column_index) from duckdb_columns()"
@@ -94,10 +96,12 @@ def way(name: str) -> str:
     return " → ".join([*(f"{model}.{name}" for model in ("dim_people", *kept)), f"attribute {name}"])
 
 
+@pytest.mark.torture
 def test_while_no_source_owns_an_attribute_nothing_has_to_be_owned(own: Settings) -> None:
     assert check_project(own, (), {}).problems == []
 
 
+@pytest.mark.torture
 def test_with_an_owner_for_all_of_them_nothing_is_wrong(own: Settings) -> None:
     assert owned(own, *EVERYTHING).problems == []
 
@@ -133,6 +137,7 @@ def test_a_message_depends_on_the_address_that_it_goes_to(found: Findings) -> No
     assert "dim_people.email" in said(found, "campaigns/onboarding/welcome.email.md:1:")[0]
 
 
+@pytest.mark.torture
 def test_a_text_message_depends_on_the_number_that_it_goes_to(own: Settings) -> None:
     people = own.project_dir / "models" / "core" / "dim_people.sql"
     text = people.read_text(encoding="utf-8")
@@ -155,6 +160,7 @@ def test_a_condition_on_an_attribute_is_named_with_its_line(found: Findings) -> 
     assert f"campaign onboarding → {way('country')}" in condition
 
 
+@pytest.mark.torture
 def test_an_update_of_what_a_source_owns_is_refused_with_both_places(own: Settings) -> None:
     path = own.project_dir / "campaigns" / "onboarding" / "campaign.yml"
     text = path.read_text(encoding="utf-8")

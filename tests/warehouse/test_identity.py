@@ -181,6 +181,7 @@ def stages(cast: Built, tmp_path_factory: pytest.TempPathFactory) -> Stages:
     return Stages(*found)
 
 
+@pytest.mark.torture
 def test_who_says_their_name_after_as_of_is_nobody_yet(stages: Stages, tmp_path: Path) -> None:
     people = "select count(*) from {} where person_id = ?"
     tables = ("core.dim_people", "core.dim_person_features")

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
 from tailrace.warehouse.build import build
 from tailrace.warehouse.catalog import read_catalog
 from tests.warehouse.cast import call, land, track
@@ -27,6 +29,7 @@ def of_segment(built: Built) -> dict[str, int]:
     return dict(built.ask(f"select object_id, n_active_people from object_segments.{SEGMENT}"))
 
 
+@pytest.mark.torture
 def test_accounts_and_their_people_grow_with_each_load(started: Built, tmp_path: Path) -> None:
     first = land(
         tmp_path / "landing",
@@ -94,6 +97,7 @@ def test_accounts_and_their_people_grow_with_each_load(started: Built, tmp_path:
     assert of_segment(started) == {"acct_a": 3, "acct_b": 3}
 
 
+@pytest.mark.torture
 def test_of_an_object_that_was_deleted_nothing_is_left_until_it_is_spoken_of_again(
     started: Built, tmp_path: Path
 ) -> None:
@@ -149,6 +153,7 @@ def test_of_an_object_that_was_deleted_nothing_is_left_until_it_is_spoken_of_aga
     assert of_accounts() == before
 
 
+@pytest.mark.torture
 def test_a_segment_can_ask_what_is_said_of_a_person_and_their_account(
     started: Built, project: Callable[[dict[str, str]], Path], tmp_path: Path
 ) -> None:
@@ -178,6 +183,7 @@ def test_a_segment_can_ask_what_is_said_of_a_person_and_their_account(
     assert replace(started, settings=own).ask(f"{said} where user_id = 'bob'") == [('{"role":"member","seat":2}',)]
 
 
+@pytest.mark.torture
 def test_an_object_segment_of_another_shape_keeps_its_table_and_stops_nothing(
     started: Built, project: Callable[[dict[str, str]], Path]
 ) -> None:

@@ -93,6 +93,7 @@ def test_an_attribute_is_taken_from_its_owner_alone_and_other_words_for_it_are_c
     ]
 
 
+@pytest.mark.torture
 def test_another_owner_counts_for_what_landed_long_before_him_and_without_one_all_is_as_it_was(
     told: Built, owned: Built, tmp_path: Path
 ) -> None:

@@ -153,6 +153,7 @@ def test_dbt_is_given_what_it_knows_of_the_project_while_that_is_current(
     assert given == [(cache, True), (cache, False)]
 
 
+@pytest.mark.torture
 def test_what_dbt_makes_of_a_known_project_is_what_it_makes_of_one_that_it_reads(
     copied: Settings, asked: list[list[str]]
 ) -> None:
@@ -163,6 +164,7 @@ def test_what_dbt_makes_of_a_known_project_is_what_it_makes_of_one_that_it_reads
     assert [arguments[5] for arguments in asked] == ["compile"] * 2
 
 
+@pytest.mark.torture
 def test_a_project_that_dbt_could_not_read_is_read_again(copied: Settings, asked: list[list[str]]) -> None:
     segment = copied.project_dir / "models/segments/seg_activated.sql"
     text = segment.read_text()
@@ -177,6 +179,7 @@ def test_a_project_that_dbt_could_not_read_is_read_again(copied: Settings, asked
     assert len(asked) == 3
 
 
+@pytest.mark.torture
 def test_the_parse_cache_of_a_copy_is_good(copied: Settings) -> None:
     def parsed_at() -> dict[str, float]:
         manifest = json.loads(runner.manifest_path(copied).read_bytes())
@@ -189,6 +192,7 @@ def test_the_parse_cache_of_a_copy_is_good(copied: Settings) -> None:
     assert {name for name, moment in parsed_at().items() if moment != before[name]} == set()
 
 
+@pytest.mark.torture
 def test_a_profile_that_an_earlier_version_wrote_is_written_anew(copied: Settings) -> None:
     profile = runner.directory(copied) / "profiles.yml"
     readable = (runner.directory(copied) / "readable.json").read_text()

@@ -110,6 +110,7 @@ for _ in range(2):
 """
 
 
+@pytest.mark.torture
 def test_garbage_is_looked_for_again_when_all_is_imported_and_not_in_what_was() -> None:
     done = subprocess.run(
         [sys.executable, "-c", SAYS_ITS_VERSION], env=child_environment(), capture_output=True, text=True, check=False
@@ -178,12 +179,14 @@ def read(folder: Path, *arguments: str) -> tuple[int, str]:
     return warm.run(["--quiet", "--no-partial-parse", *arguments, "parse"], child_environment(), folder)
 
 
+@pytest.mark.torture
 def test_what_a_model_prints_is_said_and_what_dbt_tells_of_itself_is_not(tmp_path: Path) -> None:
     (tmp_path / "models").mkdir()
     (tmp_path / "models" / "m.sql").write_text(MODEL)
     assert read(tmp_path) == (0, "said by a model\n")
 
 
+@pytest.mark.torture
 def test_a_warning_that_is_to_be_an_error_is_one(tmp_path: Path) -> None:
     (tmp_path / "models").mkdir()
     (tmp_path / "models" / "m.sql").write_text(MODEL)
@@ -291,6 +294,7 @@ for said in sys.stdin:
 """
 
 
+@pytest.mark.torture
 def test_a_template_is_made_into_code_once_by_text_and_environment(tmp_path: Path) -> None:
     process = subprocess.Popen(
         [sys.executable, "-c", TEMPLATES, str(tmp_path / "partial_parse.msgpack")],
@@ -318,6 +322,7 @@ def test_a_template_is_made_into_code_once_by_text_and_environment(tmp_path: Pat
     assert (process.communicate()[1], process.returncode) == ("", 0)
 
 
+@pytest.mark.torture
 def test_the_copy_moves_with_the_data_directory(started: Built, tmp_path: Path, settings: Settings) -> None:
     runner.compile_model(started.settings, AS_OF, "seg_activated")
     copy = runner.manifest_path(started.settings).with_name("partial_parse.pickle")

@@ -79,6 +79,7 @@ def wait_for_fork(server: psutil.Process) -> psutil.Process:
     return server.children()[0]
 
 
+@pytest.mark.torture
 def test_every_run_comes_from_one_server_which_has_one_thread_and_has_not_opened_duckdb(server: psutil.Process) -> None:
     for _ in range(2):
         code, said = warm.run(HELP, child_environment(), HERE)
@@ -94,6 +95,7 @@ def test_what_dbt_starts_does_not_hold_the_servers_end_of_the_socket(server: psu
     assert Path(f"/proc/{server.pid}/fd/0").readlink() == Path(os.devnull)
 
 
+@pytest.mark.torture
 def test_a_run_has_its_own_environment_and_folder_and_leaves_nothing_to_the_next(
     server: psutil.Process, tmp_path: Path
 ) -> None:
@@ -137,6 +139,7 @@ def test_the_server_outlives_the_thread_that_started_it() -> None:
     assert warm._servers[0].process.pid == pid
 
 
+@pytest.mark.torture
 def test_an_idle_server_that_was_killed_is_started_again(server: psutil.Process) -> None:
     server.kill()
     assert gone(server.pid)
@@ -170,6 +173,7 @@ runner.parse(Settings(data_dir=Path(sys.argv[1]), project_dir=Path(sys.argv[2]))
 """
 
 
+@pytest.mark.torture
 def test_killing_the_one_who_asked_ends_dbt_and_the_server(tmp_path: Path) -> None:
     asker = subprocess.Popen([sys.executable, "-c", PARSES, str(tmp_path / "data"), str(PROJECT)])
     ours = psutil.Process(asker.pid)
@@ -183,6 +187,7 @@ def test_killing_the_one_who_asked_ends_dbt_and_the_server(tmp_path: Path) -> No
     assert gone(server.pid)
 
 
+@pytest.mark.torture
 def test_a_request_whose_sender_is_dead_is_not_run(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-c", DIES_HAVING_ASKED, str(tmp_path)], stdout=subprocess.PIPE, text=True, check=False
@@ -193,6 +198,7 @@ def test_a_request_whose_sender_is_dead_is_not_run(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.torture
 def test_the_server_ends_with_a_process_that_ends_well() -> None:
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", STARTS_AND_ENDS], capture_output=True, text=True, check=False
