@@ -95,6 +95,12 @@ def test_what_is_theirs_goes_and_nothing_else(world_of_two: World) -> None:
         ("CORP\\bob", rb"CORP\bob,2026-10-01"),
         ("u1", b"{'userId': 'u1', "),
         ("user-17", b"'user-17',\xff"),
+        ("user-17", '{"userId": "user-17", '.encode("utf-16")),
+        ("user-17", '{"userId": "user-17", '.encode("utf-16-le")),
+        ("user-17", "2026-10-01;user-17;ü".encode("utf-16-be")),
+        ("user:17/ü", b"GET /?id=user%3A17%2F%C3%BC&n=1 HTTP/1.1"),
+        ("50%off", b"50%off,2026-10-01"),
+        ("50%/off", rb'{"userId":"50%\/off", '),
     ],
 )
 def test_a_line_nobody_could_read_is_told_by_an_id_however_it_is_written(world: World, user: str, line: bytes) -> None:

@@ -15,12 +15,14 @@ create or replace temp macro erased_inboxes(properties, traits, context) as
         ))
         else []
     end;
--- A line as text; of one that is no UTF-8, what is not ASCII stays escaped.
+-- A line as text; of one that is no UTF-8, what is not ASCII stays escaped. Of UTF-16, ASCII is every other byte.
 create or replace temp macro erased_text(raw) as coalesce(
-    try(decode(raw)), replace(replace(replace(raw::varchar, '\x22', '"'), '\x27', ''''), '\x5C', '\')
+    replace(try(decode(raw)), chr(0), ''),
+    replace(replace(replace(replace(raw::varchar, '\x00', ''), '\x22', '"'), '\x27', ''''), '\x5C', '\')
 );
 -- What could be an id or an address on a line that nobody could read: texts in quotes, fields, words. An id may have a
 -- stroke, a colon or white space in it; where there is a backslash, JSON may mean something else by it: `\/`, `\u00e9`.
+-- In a URL `%40` is a stroke of an address, too.
 create or replace temp macro erased_words(line) as list_distinct(flatten(list_transform(
     list_concat(
         regexp_extract_all(line, '"((?:[^"\\]|\\.)*)"', 1),
@@ -29,11 +31,14 @@ create or replace temp macro erased_words(line) as list_distinct(flatten(list_tr
         regexp_split_to_array(line, '[\s,;"{}\[\]<>()]+'),
         regexp_split_to_array(line, '[\s,;|"{}\[\]:<>()=&?]+')
     ),
-    lambda x: case
-        when not contains(x, '\') then [trim(x, '''')]
-        when json_valid(concat('"', x, '"')) then [x, concat('"', x, '"') ->> '$']
-        else [x, replace(x, '\/', '/')]
-    end
+    lambda x: list_concat(
+        case
+            when not contains(x, '\') then [trim(x, '''')]
+            when json_valid(concat('"', x, '"')) then [x, concat('"', x, '"') ->> '$']
+            else [x, replace(x, '\/', '/')]
+        end,
+        case when contains(x, '%') then [trim(try(url_decode(x)), '''')] else [] end
+    )
 )));
 -- Of a JSON line, a short text is taken for an id only where a key says so: 17 is an amount as well.
 create or replace temp macro erased_ids(line) as case
