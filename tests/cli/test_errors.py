@@ -31,6 +31,7 @@ MISTAKES = {
     "an intent that is none": ("unknown settle 00 --outcome accepted --reason r", 1, "`tailrace unknown list`"),
     "an outcome that is none": ("unknown settle 00 --outcome sent --reason r", 2, "retry_later"),
     "a line that is none": ("quarantine show 00", 1, "`quarantine list`"),
+    "a reason that is none": ("quarantine list --reason not_jsn", 1, "Did you mean `not_json`?"),
     "a source of no contract": ("quarantine list --source ap", 2, "Did you mean `app`?"),
     "no reason": ("live acquire", 2, "--reason"),
     "an empty reason": ("live acquire --reason=", 1, "reason"),

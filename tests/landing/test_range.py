@@ -13,7 +13,7 @@ from tailrace.landing import backfills
 from tailrace.landing.backfills import Asked
 from tailrace.landing.land import Landed
 from tailrace.landing.loads import loads
-from tailrace.landing.quarantine import list_quarantine
+from tailrace.landing.quarantine import counts, list_quarantine
 from tailrace.landing.retry import retry
 from tests.landing.conftest import AS_OF, World, call, compact
 
@@ -45,12 +45,16 @@ def test_what_happened_outside_of_the_range_is_quarantined_with_its_line_and_a_r
     assert (done.landed, done.quarantined) == (2, 4)
     assert done.reasons == {"not_json": 1, "outside_range": 2, "time_implausible": 1}
     assert [row[0] for row in world.events("event_id")] == [BEGIN, INSIDE]
-    outside = [line for line in list_quarantine(world.settings) if line.reason == "outside_range"]
+    outside = list_quarantine(world.settings, reason="outside_range")
     assert [(line.file, line.line) for line in outside] == [("in.jsonl", 1), ("in.jsonl", 4)]
     assert outside[0].detail == (
         "of 2026-04-30T23:59:59Z; the backfill is from 2026-05-01T00:00:00Z to 2026-06-01T00:00:00Z"
     )
     assert outside[0].explanation == "a time outside the range that the backfill was asked for"
+    # They may be most of a file, and hide nothing that somebody has to mend.
+    assert [line.reason for line in list_quarantine(world.settings)] == ["time_implausible", "not_json"]
+    assert counts(world.settings) == {"not_json": 1, "outside_range": 2, "time_implausible": 1}
+    assert (counts(world.settings, "app"), counts(world.settings, "elsewhere")) == (counts(world.settings), {})
 
 
 @pytest.mark.parametrize(
@@ -101,7 +105,7 @@ def test_two_ranges_that_keep_out_the_same_lines_are_two_loads(world: World) -> 
 def test_a_retry_lands_what_a_range_kept_out_only_when_its_line_is_named(world: World) -> None:
     backfill(world, world.file("in.jsonl", *of(*MONTHS)))
     assert retry(world.settings, as_of=AS_OF).lines == 0
-    line = list_quarantine(world.settings)[0]
+    line = list_quarantine(world.settings, reason="outside_range")[0]
     assert retry(world.settings, as_of=AS_OF, ids=[line.id]).landed == 1
     assert loads(world.settings)[-1].is_history
 

@@ -208,6 +208,16 @@ def test_a_range_is_asked_for_by_instants_and_shown(company: Company, tmp_path: 
     assert record.last_event_at < at(day.last_on, 12)
     assert record.reasons["outside_range"] > 10
     assert f"asked for – to {noon[:10]}" in call(installation, "backfills", "show", record.id).out
+    # What the range left out is there for who asks; it hides no line that somebody has to mend.
+    left_out = record.reasons["outside_range"]
+    listed = call(installation, "quarantine", "list", "--limit", "100000")
+    assert "outside_range" not in listed.out
+    assert f"{left_out:,} lines that the range of a backfill left out" in listed.err
+    asked = call(installation, "quarantine", "list", "--reason", "outside_range", "--limit", "100000", "--json").json
+    assert {line["reason"] for line in asked} == {"outside_range"}
+    assert len(asked) == left_out
+    held = len(listed.out.splitlines()) - 1
+    assert f"{held:,} lines are in quarantine (" in call(installation, "doctor").out
 
 
 @pytest.mark.torture

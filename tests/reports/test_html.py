@@ -176,6 +176,11 @@ def test_what_needs_a_person_comes_first_with_the_command_that_settles_it(view: 
     assert not any("sync_deletions_share" in text for text in texts), "a released guard needs nobody"
     assert sum("seg_win_back" in text for text in texts) == 1
     assert "app: 165 lines in quarantine" in texts
+    # What the range of a backfill left out is as its file has it.
+    ranged = dataclasses.replace(view.sources[0], reasons=view.sources[0].reasons | {"outside_range": 100})
+    ranged = dataclasses.replace(ranged, lines=295698, quarantined=265)
+    of_range = dataclasses.replace(view, sources=(ranged, view.sources[1]))
+    assert [note.text for note in notes(of_range)] == texts
 
 
 def test_sums_that_do_not_hold_are_told(view: ReportView) -> None:

@@ -23,13 +23,18 @@ OfSource = Annotated[str | None, typer.Option("--source", help="Only of this sou
 @quarantine.command(name="list")
 def quarantine_list(
     source: OfSource = None,
+    reason: Annotated[str | None, typer.Option("--reason", help="Only for this reason.")] = None,
     limit: Limit = 50,
     data_dir: DataDir = None,
     project_dir: ProjectDir = None,
     json_: Json = False,
 ) -> None:
-    """List the quarantined lines: where they stood and why they could not be landed."""
-    rows = operations.quarantined(settings(data_dir, project_dir), source, limit)
+    """List the quarantined lines: where they stood and why they could not be landed.
+
+    Lines that only the range of a backfill left out are listed with `--reason outside_range`.
+    """
+    chosen = settings(data_dir, project_dir)
+    rows = operations.quarantined(chosen, source, limit, reason)
     if json_:
         output.document(rows)
         return
@@ -38,6 +43,9 @@ def quarantine_list(
         [[row.id, row.source, row.file, row.line, row.reason, row.detail] for row in rows],
         empty="Nothing is in quarantine.",
     )
+    left_out = operations.left_out(chosen, source) if reason is None else 0
+    if left_out:
+        output.note(f"{left_out:,} lines that the range of a backfill left out: `--reason outside_range`")
 
 
 @quarantine.command(name="show")

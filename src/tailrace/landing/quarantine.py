@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from tailrace import engine
 from tailrace.errors import DataError
+from tailrace.landing.backfills import OUTSIDE
 from tailrace.landing.loads import loads, loads_dir, quarantine_files
 from tailrace.settings import Settings
 
@@ -72,6 +74,14 @@ class QuarantinedLine(Quarantined):
     raw: str
 
 
+# What is read of a line, but for the line itself.
+_FIELDS = ("id", "load_id", "source", "file", "line", "reason", "detail", "n_bytes", "is_open")
+_COLUMNS = (
+    "q.quarantine_id, q.load_id, q.source, q.file, q.line, q.reason, q.detail, octet_length(q.raw),"
+    " r.quarantine_id is null"
+)
+
+
 def resolved_sql(settings: Settings) -> str:
     """Return a relation (quarantine_id, outcome) of the lines that retries took out of quarantine."""
     files = [str(path) for path in sorted(loads_dir(settings).glob("[0-9a-f]*/resolved.parquet"))]
@@ -80,54 +90,26 @@ def resolved_sql(settings: Settings) -> str:
     return f"read_parquet([{', '.join(engine.literal(name) for name in files)}])"
 
 
-def _lines(settings: Settings, where: str, limit: int | None) -> list[QuarantinedLine]:
-    files = quarantine_files(settings, loads(settings))
-    if not files:
-        return []
-    listed = ", ".join(engine.literal(str(path)) for path in files)
-    connection = engine.connect(settings)
-    try:
-        rows = connection.execute(
-            "select q.quarantine_id, q.load_id, q.source, q.file, q.line, q.reason, q.detail,"
-            " octet_length(q.raw), r.quarantine_id is null as is_open, q.raw"
-            f" from read_parquet([{listed}]) as q left join {resolved_sql(settings)} as r using (quarantine_id)"
-            f" where {where} order by q.load_seq, q.file, q.line, q.part" + (f" limit {int(limit)}" if limit else "")
-        ).fetchall()
-    finally:
-        connection.close()
-    return [
-        QuarantinedLine(
-            id=row[0],
-            load_id=row[1],
-            source=row[2],
-            file=row[3],
-            line=row[4],
-            reason=row[5],
-            explanation=REASONS.get(row[5], row[5]),
-            detail=row[6],
-            n_bytes=row[7],
-            is_open=row[8],
-            raw=row[9].decode("utf-8", "backslashreplace"),
-        )
-        for row in rows
-    ]
-
-
 def list_quarantine(
-    settings: Settings, source: str | None = None, limit: int | None = 100, *, resolved: bool = False
+    settings: Settings,
+    source: str | None = None,
+    limit: int | None = 100,
+    *,
+    reason: str | None = None,
+    resolved: bool = False,
 ) -> list[Quarantined]:
     """Return the lines in quarantine, oldest load first, at most `limit`; open ones only unless `resolved`.
 
-    The lines themselves are left out: `show` gives one.
+    Without a reason, not those that only the range of a backfill left out: they may be most of a file, and nothing is
+    wrong with them. The lines themselves are left out: `show` gives one.
     """
     where = ["true" if resolved else "r.quarantine_id is null"]
+    where.append(f"q.reason <> {engine.literal(OUTSIDE)}" if reason is None else f"q.reason = {engine.literal(reason)}")
     if source is not None:
         where.append(f"q.source = {engine.literal(source)}")
-    names = list(Quarantined.__dataclass_fields__)
-    return [
-        Quarantined(**{name: getattr(line, name) for name in names})
-        for line in _lines(settings, " and ".join(where), limit)
-    ]
+    most = "" if limit is None else f" limit {int(limit)}"
+    rest = f"where {' and '.join(where)} order by q.load_seq, q.file, q.line, q.part{most}"
+    return [Quarantined(**_said(row)) for row in _read(settings, _COLUMNS, rest)]
 
 
 def show(settings: Settings, quarantine_id: str) -> QuarantinedLine:
@@ -135,15 +117,34 @@ def show(settings: Settings, quarantine_id: str) -> QuarantinedLine:
 
     Raises DataError when there is none with this id.
     """
-    found = _lines(settings, f"q.quarantine_id = {engine.literal(quarantine_id)}", 1)
-    if not found:
+    rest = f"where q.quarantine_id = {engine.literal(quarantine_id)}"
+    found = next(iter(_read(settings, f"{_COLUMNS}, q.raw", rest)), None)
+    if found is None:
         raise DataError(f"there is no quarantined line `{quarantine_id}`; expected an id from `quarantine list`")
-    return found[0]
+    return QuarantinedLine(**_said(found), raw=found[-1].decode("utf-8", "backslashreplace"))
 
 
-def counts(settings: Settings) -> dict[str, int]:
-    """Return how many lines are open per reason."""
-    found: dict[str, int] = {}
-    for line in list_quarantine(settings, limit=None):
-        found[line.reason] = found.get(line.reason, 0) + 1
-    return dict(sorted(found.items()))
+def counts(settings: Settings, source: str | None = None) -> dict[str, int]:
+    """Return how many lines are open, by reason."""
+    of_source = "" if source is None else f" and q.source = {engine.literal(source)}"
+    rest = f"where r.quarantine_id is null{of_source} group by q.reason order by q.reason"
+    return dict(_read(settings, "q.reason, count(*)", rest))
+
+
+def _read(settings: Settings, columns: str, rest: str) -> list[tuple[Any, ...]]:
+    """Return columns of quarantined lines (`q`, and `r` for what took them out), of those that the rest of it says."""
+    files = quarantine_files(settings, loads(settings))
+    if not files:
+        return []
+    listed = ", ".join(engine.literal(str(path)) for path in files)
+    lines = f"read_parquet([{listed}]) as q left join {resolved_sql(settings)} as r using (quarantine_id)"
+    connection = engine.connect(settings)
+    try:
+        return connection.execute(f"select {columns} from {lines} {rest}").fetchall()
+    finally:
+        connection.close()
+
+
+def _said(row: tuple[Any, ...]) -> dict[str, Any]:
+    said = dict(zip(_FIELDS, row, strict=False))
+    return said | {"explanation": REASONS.get(said["reason"], said["reason"])}

@@ -15,15 +15,15 @@ from tailrace.errors import Busy, TailraceError
 from tailrace.journal.journal import Journal
 from tailrace.journal.opening import is_made
 from tailrace.landing import erased
+from tailrace.landing.backfills import OUTSIDE
 from tailrace.landing.loads import Load, loads
-from tailrace.landing.quarantine import list_quarantine
+from tailrace.landing.quarantine import counts
 from tailrace.pipeline.published import published
 from tailrace.planning.store import Store
 from tailrace.settings import Settings
 from tailrace.warehouse.build import read_generation
 
 LOW_SPACE = 1_000_000_000
-MANY = 1_000
 
 
 @dataclass(frozen=True)
@@ -72,10 +72,10 @@ def _landing(settings: Settings) -> Iterator[tuple[str, str]]:
     landed = loads(settings)
     lines, rows = sum(load.lines for load in landed), sum(load.landed for load in landed)
     yield "ok", f"{len(landed):,} loads: {lines:,} lines read, {rows:,} landed"
-    held = len(list_quarantine(settings, limit=MANY))
+    held = {reason: n for reason, n in counts(settings).items() if reason != OUTSIDE}
     if held:
-        many = f"{held:,}" + (" or more" if held == MANY else "")
-        yield "note", f"{many} lines are in quarantine: `tailrace quarantine list`"
+        reasons = ", ".join(f"{n:,} {reason}" for reason, n in held.items())
+        yield "note", f"{sum(held.values()):,} lines are in quarantine ({reasons}): `tailrace quarantine list`"
     waiting = _waiting(settings, landed)
     if waiting:
         yield "note", f"{waiting:,} files in {settings.inbox} are in no load: the next run lands what is new in them"

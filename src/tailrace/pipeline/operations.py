@@ -14,6 +14,7 @@ from tailrace.journal import moving
 from tailrace.journal.journal import Journal
 from tailrace.journal.records import Lease, Release, Unknown
 from tailrace.landing import quarantine
+from tailrace.landing.backfills import OUTSIDE
 from tailrace.landing.contract import load_contract
 from tailrace.landing.land import Landed
 from tailrace.landing.retry import kinds
@@ -30,6 +31,7 @@ __all__ = [
     "give_up",
     "guards",
     "lease",
+    "left_out",
     "move_journal",
     "quarantined",
     "quarantined_line",
@@ -40,15 +42,26 @@ __all__ = [
 ]
 
 
-def quarantined(settings: Settings, source: str | None, limit: int) -> list[quarantine.Quarantined]:
-    """Return the lines that are in quarantine, without what stands in them.
+def quarantined(
+    settings: Settings, source: str | None, limit: int, reason: str | None = None
+) -> list[quarantine.Quarantined]:
+    """Return the lines that are in quarantine: of one reason, or of all but that of a backfill's range.
 
-    Raises DefinitionError for a source that has neither such a line nor a contract.
+    Raises DefinitionError for a source that has neither such a line nor a contract, DataError for a reason that is
+    none.
     """
-    found = quarantine.list_quarantine(settings, source=source, limit=limit)
+    if reason is not None and reason not in quarantine.REASONS:
+        hint = nearest(reason, quarantine.REASONS)
+        raise DataError(f"`{reason}` is no reason; expected one that `quarantine list` shows.{hint}")
+    found = quarantine.list_quarantine(settings, source=source, limit=limit, reason=reason)
     if source is not None and not found:
         load_contract(settings, source)
     return found
+
+
+def left_out(settings: Settings, source: str | None) -> int:
+    """Return how many lines are in quarantine for the range of a backfill alone."""
+    return quarantine.counts(settings, source).get(OUTSIDE, 0)
 
 
 def quarantined_line(settings: Settings, line_id: str) -> quarantine.QuarantinedLine:

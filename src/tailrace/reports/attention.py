@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from tailrace.landing.backfills import OUTSIDE
 from tailrace.reports.figures import amount
 from tailrace.reports.measured import mismatch_in_words
 from tailrace.reports.view import CampaignView, GuardView, ReportView, SourceView
@@ -177,8 +178,10 @@ def _parked(view: ReportView) -> Iterator[Note]:
 
 def _sources(sources: Sequence[SourceView]) -> Iterator[Note]:
     for source in sources:
-        if source.quarantined:
-            text = f"{source.name}: {amount(source.quarantined)} lines in quarantine"
+        # What only the range of a backfill left out is nobody's to mend.
+        held = (source.quarantined or 0) - source.reasons.get(OUTSIDE, 0)
+        if held:
+            text = f"{source.name}: {amount(held)} lines in quarantine"
             yield Note("look", text, "data", "tailrace quarantine list")
 
 
