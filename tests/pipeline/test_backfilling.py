@@ -20,7 +20,7 @@ from tailrace.planning.store import Store
 from tests.conftest import Company
 from tests.installation import PROJECT, Installation, at, call
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.torture]
 
 EVERYBODY = """-- One row per person.
 {{ config(meta={'owner': 'growth@example.com', 'summary': 'Everybody'}) }}
@@ -76,7 +76,6 @@ def _state(installation: Installation) -> dict[str, Any]:
     return {"head": Store(installation.settings).head(), "landed": landed, "said": said}
 
 
-@pytest.mark.torture
 @pytest.mark.parametrize("point", ["land.recorded", "land.moved", "apply.moved", "publish.copied"])
 def test_killed_at_any_point_the_same_command_does_the_rest_and_says_what_it_found(
     behind: Company, done: tuple[Installation, dict[str, Any]], tmp_path: Path, point: str
@@ -95,7 +94,6 @@ def test_killed_at_any_point_the_same_command_does_the_rest_and_says_what_it_fou
     assert Store(installation.settings).head() == again["plan_id"]
 
 
-@pytest.mark.torture
 def test_killed_and_left_alone_the_next_run_takes_it_for_history(behind: Company, tmp_path: Path) -> None:
     installation = behind.copy(tmp_path / "data")
     first, second = behind.sample.daily[:2]
@@ -115,7 +113,6 @@ def test_killed_and_left_alone_the_next_run_takes_it_for_history(behind: Company
     assert (record.plan_before, record.plan_after) == (plans[2].plan_id, plans[1].plan_id)
 
 
-@pytest.mark.torture
 def test_it_is_a_plan_of_its_own_that_says_nothing_to_anybody(
     behind: Company, done: tuple[Installation, dict[str, Any]]
 ) -> None:
@@ -190,7 +187,6 @@ def test_it_is_shown_to_people(behind: Company, done: tuple[Installation, dict[s
     assert f"this backfill was done before: nothing was changed; `tailrace backfills show {load}`" in again.err
 
 
-@pytest.mark.torture
 def test_a_range_is_asked_for_by_instants_and_shown(company: Company, tmp_path: Path) -> None:
     installation = company.copy(tmp_path / "data")
     day = company.sample.daily[0]
@@ -220,7 +216,6 @@ def test_a_range_is_asked_for_by_instants_and_shown(company: Company, tmp_path: 
     assert f"{held:,} lines are in quarantine (" in call(installation, "doctor").out
 
 
-@pytest.mark.torture
 def test_a_backfill_of_one_day_writes_the_rows_of_no_other_day_again(company: Company, tmp_path: Path) -> None:
     installation = company.copy(tmp_path / "data")
     day = company.sample.daily[2]

@@ -30,7 +30,7 @@ from tailrace.warehouse.build import read_generation
 from tests.conftest import Company, once
 from tests.installation import Installation, at, call
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.torture]
 
 USER = "kanarie-user-1"
 ADDRESS = "kanarie@vogel.example"
@@ -262,7 +262,6 @@ def test_the_receipt_says_what_there_was_by_hashes_and_ids(days: Days, gone: tup
     assert receipt["erasure_id"] in call(installation, "erasures", "list").out
 
 
-@pytest.mark.torture
 def test_everybody_else_is_as_before_and_the_loads_add_up(days: Days, gone: tuple[Installation, Any]) -> None:
     rows = []
     for installation in (days.installation, gone[0]):
@@ -353,7 +352,6 @@ def _removed(installation: Installation) -> list[str]:
 KEY = json.dumps({"user_id": USER}, separators=(",", ":"))
 
 
-@pytest.mark.torture
 def test_the_next_plan_lets_go_of_them_and_says_nothing_of_them(
     days: Days, next_day: Installation, tmp_path: Path
 ) -> None:
@@ -374,7 +372,6 @@ def test_the_next_plan_lets_go_of_them_and_says_nothing_of_them(
     assert [one["words"] for one in row["destinations"] if one["sync"]] == ["removed there"]
 
 
-@pytest.mark.torture
 def test_of_all_others_the_next_plan_says_what_it_would_have_said(
     days: Days, next_day: Installation, tmp_path: Path
 ) -> None:
@@ -390,7 +387,6 @@ def test_of_all_others_the_next_plan_says_what_it_would_have_said(
     assert ours.segments["seg_power_users"]["left"] == theirs.segments["seg_power_users"]["left"]
 
 
-@pytest.mark.torture
 def test_an_open_batch_with_a_row_of_theirs_never_leaves_and_the_others_rows_come_again(
     days: Days, tmp_path: Path
 ) -> None:
@@ -428,7 +424,6 @@ POINTS = (
 )  # fmt: skip
 
 
-@pytest.mark.torture
 def test_killed_step_after_step_it_ends_as_one_that_was_not(
     days: Days, gone: tuple[Installation, Any], tmp_path: Path
 ) -> None:
@@ -473,7 +468,6 @@ def _shape(installation: Installation) -> dict[str, Any]:
     }
 
 
-@pytest.mark.torture
 def test_a_run_finishes_what_was_killed_before_it_decides_anything(days: Days, tmp_path: Path) -> None:
     installation = days.installation.copy(tmp_path / "data")
     installation.drop(days.next_file)
@@ -499,7 +493,6 @@ def test_it_waits_for_nobody_and_says_who_works(days: Days, tmp_path: Path) -> N
     assert not (installation.settings.erasures).exists()
 
 
-@pytest.mark.torture
 def test_nobody_is_erased_while_the_journal_does_not_know_what_was_claimed(days: Days, tmp_path: Path) -> None:
     installation = days.installation.copy(tmp_path / "data")
     installation.drop(days.next_file)
@@ -517,7 +510,6 @@ def test_nobody_is_erased_while_the_journal_does_not_know_what_was_claimed(days:
     assert not installation.settings.erasures.exists()
 
 
-@pytest.mark.torture
 def test_a_dry_run_says_the_same_and_changes_nothing(
     days: Days, gone: tuple[Installation, Any], tmp_path: Path
 ) -> None:
@@ -545,7 +537,6 @@ def test_nobody_unknown_is_erased_and_nobody_twice(days: Days, gone: tuple[Insta
     assert {**again, "state": 0} == {**by_address, "state": 0} == {**gone[1], "state": 0}
 
 
-@pytest.mark.torture
 def test_by_the_number_that_an_alias_gave_up_it_is_the_same_person(days: Days, tmp_path: Path) -> None:
     installation = days.installation.copy(tmp_path / "data")
 
@@ -558,7 +549,6 @@ def test_by_the_number_that_an_alias_gave_up_it_is_the_same_person(days: Days, t
     assert by_number["found"] == by_id["found"]
 
 
-@pytest.mark.torture
 def test_by_address_everybody_goes_who_has_or_had_it(days: Days, tmp_path: Path) -> None:
     installation = days.installation.copy(tmp_path / "data")
     extra = tmp_path / "extra.jsonl"
@@ -582,7 +572,6 @@ def test_by_address_everybody_goes_who_has_or_had_it(days: Days, tmp_path: Path)
     assert places_of(installation.data_dir, ("shared@vogel", "mine@vogel", "Shared@vogel")) == {}
 
 
-@pytest.mark.torture
 def test_without_the_salt_nothing_lands(days: Days, gone: tuple[Installation, Any], tmp_path: Path) -> None:
     installation = gone[0].copy(tmp_path / "data")
     salt = installation.settings.erasures / "salt"
@@ -598,7 +587,6 @@ def test_without_the_salt_nothing_lands(days: Days, gone: tuple[Installation, An
     assert told.code == 0, told.err
 
 
-@pytest.mark.torture
 def test_finish_leaves_the_warehouse_at_the_instant_of_the_last_run(
     days: Days, next_day: Installation, tmp_path: Path
 ) -> None:
@@ -625,7 +613,6 @@ def test_a_plan_that_was_made_before_cannot_be_applied_after(days: Days, gone: t
     assert (done.code, "removed by an erasure on" in done.err) == (1, True)
 
 
-@pytest.mark.torture
 def test_after_an_old_backup_of_the_landing_finish_makes_it_true_again(
     days: Days, gone: tuple[Installation, Any], tmp_path: Path
 ) -> None:

@@ -14,6 +14,8 @@ from tailrace.planning.reader import PlanReader
 from tailrace.planning.store import Store
 from tests.installation import PROJECT, Done, Installation, at, call
 
+pytestmark = pytest.mark.torture
+
 CARE = """purpose: Ask how the treatment goes
 owner: care@example.com
 status: live
@@ -118,7 +120,6 @@ def marked_in_head(clinic: Installation) -> frozenset[tuple[str, str]]:
     return PlanReader(store).health(head)
 
 
-@pytest.mark.torture
 def test_a_plan_says_which_of_its_messages_are_health_data(clinic: Installation) -> None:
     assert marked_in_head(clinic) == {("care", "how_is_it"), ("care", "and_now")}
 
@@ -147,7 +148,6 @@ def test_what_was_planned_before_an_edit_is_held_back_though_the_project_has_no_
     assert codes(deliver(clinic)) == {"blocked:no_baa": 2}
 
 
-@pytest.mark.torture
 def test_whoever_is_on_a_version_that_is_health_data_stops_the_plan_until_the_edit_ends_that(
     clinic: Installation,
 ) -> None:
@@ -166,7 +166,6 @@ def test_whoever_is_on_a_version_that_is_health_data_stops_the_plan_until_the_ed
     assert planned(clinic) == REFUSED
 
 
-@pytest.mark.torture
 def test_what_a_campaign_did_is_health_data_after_its_edit_and_without_its_folder(clinic: Installation) -> None:
     (clinic.project_dir / "models" / "syncs").mkdir()
     (clinic.project_dir / "models" / "syncs" / "sync_crm__asked.sql").write_text(SYNC, encoding="utf-8")

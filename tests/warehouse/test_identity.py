@@ -192,6 +192,7 @@ def test_who_says_their_name_after_as_of_is_nobody_yet(stages: Stages, tmp_path:
     assert [after.ask(people.format(table), ids.person_id("zoe")) for table in tables] == [[(1,)]] * 2
 
 
+@pytest.mark.torture
 def test_a_load_that_goes_takes_its_links_with_it(stages: Stages) -> None:
     assert whose(stages.told.settings, "phone") == [("08:01", "ann"), ("08:02", "ann")]
 
@@ -238,6 +239,7 @@ def merges(built: Built) -> dict[str, str]:
     return dict(built.ask("select user_id, into_user_id from core.fct_person_merges"))  # type: ignore[arg-type]
 
 
+@pytest.mark.torture
 def test_a_chain_of_aliases_ends_at_its_last_and_of_a_circle_the_last_call_is_left_out(stages: Stages) -> None:
     assert merges(stages.before) == (
         dict.fromkeys((f"c{number}" for number in range(20)), "c20")
@@ -248,6 +250,7 @@ def test_a_chain_of_aliases_ends_at_its_last_and_of_a_circle_the_last_call_is_le
     assert people == [(user,) for user in ("c20", "eva", "hal", "jim", "kit")]
 
 
+@pytest.mark.torture
 def test_two_user_ids_of_one_person_have_one_history_attributes_and_consent(stages: Stages) -> None:
     """The alias comes last; an e-mail address that two people have had merges nobody."""
     built = stages.told
@@ -271,6 +274,7 @@ def test_two_user_ids_of_one_person_have_one_history_attributes_and_consent(stag
     assert merges(stages.taken_back) == merges(stages.before) != merges(built)
 
 
+@pytest.mark.torture
 def test_what_was_sent_to_or_set_of_an_id_is_the_persons_whose_it_is_now(stages: Stages) -> None:
     """The journal's mirror names whom it was sent to then; an alias that goes gives it back."""
     old, new = ids.person_id("formerly"), ids.person_id("nowadays")
