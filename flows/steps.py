@@ -6,51 +6,83 @@ once. Delivery is never retried here: what may be sent again is decided by the j
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from functools import wraps
+from typing import Any, ParamSpec, TypeVar
 
 from prefect import task
 from prefect.artifacts import create_table_artifact
 from prefect.cache_policies import NO_CACHE
 from prefect.futures import wait
 
-from tailrace import clock
+from tailrace import clock, unforeseen
 from tailrace.delivery.tally import Delivered
 from tailrace.delivery.worker import Share
+from tailrace.errors import TailraceError
 from tailrace.landing.backfills import Asked
 from tailrace.pipeline import backfills, sending, spine
 from tailrace.pipeline.result import Result
 from tailrace.planning.store import Store
-from tailrace.settings import Settings
+from tailrace.settings import Settings, is_debugging
 
 SAFE: dict[str, Any] = {"retries": 2, "retry_delay_seconds": 30, "persist_result": False, "cache_policy": NO_CACHE}
 ONCE: dict[str, Any] = {"retries": 0, "persist_result": False, "cache_policy": NO_CACHE}
 
+Given = ParamSpec("Given")
+Made = TypeVar("Made")
+
+
+def discreet(step: Callable[Given, Made]) -> Callable[Given, Made]:
+    """Have the step fail with words of ours only, and without the errors that led to it.
+
+    Prefect logs, keeps and perhaps sends away what a step fails with, its causes too; their texts may hold a person's
+    data, as the values that DuckDB could not read do.
+    """
+
+    @wraps(step)
+    def told(*args: Given.args, **kwargs: Given.kwargs) -> Made:
+        try:
+            return step(*args, **kwargs)
+        except TailraceError as error:
+            raise error from None
+        except Exception as error:
+            if is_debugging():
+                raise
+            words = unforeseen.refusal_of_the_system(error) or unforeseen.kind_and_place(error)
+            raise TailraceError(words) from None
+
+    return told
+
 
 @task(name="plan", **SAFE)
+@discreet
 def plan(settings: Settings, as_of: str) -> dict[str, Any]:
     """Land the inbox, build and plan."""
     return spine.plan(settings, clock.parse(as_of)).document()
 
 
 @task(name="apply", **SAFE)
+@discreet
 def apply(settings: Settings, plan_id: str) -> dict[str, Any]:
     """Move HEAD and write the intents."""
     return spine.apply(settings, plan_id).document()
 
 
 @task(name="deliver", **ONCE)
+@discreet
 def deliver(settings: Settings, as_of: str, budget_seconds: float | None) -> dict[str, Any]:
     """Hand over what is pending."""
     return spine.deliver(settings, clock.parse(as_of), budget_seconds=budget_seconds).document()
 
 
 @task(name="deliver share", **ONCE)
+@discreet
 def deliver_share(settings: Settings, as_of: str, share: Share, budget_seconds: float | None) -> Delivered:
     """Hand over one worker's share of what is pending, and return counts."""
     return sending.deliver_share(settings, clock.parse(as_of), share, budget_seconds)
 
 
+@discreet
 def deliver_shared(settings: Settings, as_of: str, budget_seconds: float | None, workers: int) -> dict[str, Any]:
     """Hand over what is pending, a task for each worker's share; the flow that calls this holds the epoch."""
 
@@ -65,12 +97,14 @@ def deliver_shared(settings: Settings, as_of: str, budget_seconds: float | None,
 
 
 @task(name="publish", **SAFE)
+@discreet
 def publish(settings: Settings) -> None:
     """Swap in the readers' copy of the warehouse."""
     spine.publish_copy(settings)
 
 
 @task(name="backfill", **SAFE)
+@discreet
 def backfill(
     settings: Settings, paths: list[str], source: str, reason: str, since: str | None, until: str | None
 ) -> dict[str, Any]:
@@ -82,6 +116,7 @@ def backfill(
 
 
 @task(name="show backfill", **ONCE)
+@discreet
 def show_backfill(settings: Settings, load_id: str) -> None:
     """Make what the backfill did an artifact: counts by segment and campaign, no person in it."""
     done = backfills.backfill(settings, load_id)
@@ -95,6 +130,7 @@ def show_backfill(settings: Settings, load_id: str) -> None:
 
 
 @task(name="show", **ONCE)
+@discreet
 def show(settings: Settings, plan_id: str) -> None:
     """Make the plan's table an artifact: counts by campaign and message, no person in it."""
     made = Store(settings).read(plan_id)

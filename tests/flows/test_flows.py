@@ -15,6 +15,7 @@ from tailrace.clock import iso
 from tailrace.journal.journal import Journal
 from tailrace.pipeline.backfills import backfills
 from tailrace.planning.store import Store
+from tailrace.settings import PREFECT
 from tests.conftest import Company
 from tests.installation import ROOT, Installation, at, call
 
@@ -126,6 +127,63 @@ def test_the_deployments_name_flows_that_exist() -> None:
     assert {deployment["name"] for deployment in deployments} == {
         name for name in ("hourly", "between-runs", "by-hand") if f'name="{name}"' in served
     }
+
+
+def test_what_a_worker_runs_leaves_no_logs_and_no_results_with_prefect() -> None:
+    deployments = YAML(typ="safe").load((ROOT / "prefect.yaml").read_text(encoding="utf-8"))["deployments"]
+
+    for deployment in deployments:
+        told = deployment["work_pool"]["job_variables"]["env"]
+        assert told == {name: value for name, value in PREFECT.items() if value == "false"}
+
+
+FAIL = """
+import sys
+from tailrace.errors import DataError
+from tailrace.pipeline import spine
+
+def fail(*_, **__):
+    try:
+        int("ada@example.com")
+    except ValueError as error:
+        if sys.argv[1] == "foreseen":
+            raise DataError("line 3 has no number") from error
+        raise
+
+spine.deliver = fail
+from flows.deliver import deliver
+
+try:
+    deliver(sys.argv[3], workers=int(sys.argv[2]))
+finally:
+    import asyncio
+    from prefect.client.orchestration import get_client
+
+    async def show():
+        async with get_client() as client:
+            for flow_run in await client.read_flow_runs():
+                print("state", flow_run.state.name, flow_run.state.message)
+
+    asyncio.run(show())
+"""
+
+
+@pytest.mark.torture
+@pytest.mark.parametrize(("kind", "workers"), [("foreseen", "1"), ("unforeseen", "1"), ("unforeseen", "2")])
+def test_prefect_learns_of_a_failure_only_what_we_say_and_not_the_values_that_led_to_it(
+    kind: str, workers: str, tmp_path: Path
+) -> None:
+    installation = Installation(tmp_path / "data")
+
+    failed = _prefect(installation, tmp_path / "prefect", "-c", FAIL, kind, workers, str(installation.data_dir))
+
+    assert failed.returncode == 1
+    expected = {"foreseen": "line 3 has no number", "unforeseen": "ValueError at <string>:8; its text is kept back"}
+    assert expected[kind] in failed.stderr
+    assert expected[kind] in failed.stdout, "the flow run's state"
+    content = b"".join(path.read_bytes() for path in (tmp_path / "prefect").rglob("*") if path.is_file())
+    assert content
+    assert b"ada@" not in content + failed.stdout.encode() + failed.stderr.encode()
 
 
 @pytest.mark.torture

@@ -49,7 +49,7 @@ EVERYTHING = """
 def write(path: Path, query: str) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     with duckdb.connect() as connection:
-        (rows,) = connection.execute(f"select count(*) from ({query})").fetchone() or (0,)
+        ((rows,),) = connection.execute(f"select count(*) from ({query})").fetchall()
         assert rows
         connection.sql(query).write_parquet(str(path))
     return path

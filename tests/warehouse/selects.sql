@@ -10,7 +10,7 @@ select p.* exclude (dx), n.event from core.people as p join core.notes as n usin
 with a as (select * exclude (dx), age as dx from core.people) select dx from a
 select columns('d.*') from core.people
 with a as (select columns('d.*') from core.people) select dx from a
-with a as (select columns(c -> c like 'd%') from core.people) select * from a
+with a as (select columns(lambda c: c like 'd%') from core.people) select * from a
 with a as (select columns('d.*'), age as q from core.people) select a.dx from a
 select columns(* exclude (dx)) from core.people
 select max(columns(*)) from core.people

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import errno
-import os
 import sys
-import traceback
-from pathlib import Path
 from typing import Annotated
 
-import duckdb
 import typer
 
-from tailrace import __version__
+from tailrace import __version__, unforeseen
 from tailrace.cli import (
     backfills,
     broadcasting,
@@ -65,16 +60,6 @@ app.add_typer(operations.unknown, name="unknown")
 app.add_typer(operations.live, name="live")
 app.add_typer(journals.app, name="journal")
 
-_REFUSALS = {
-    errno.ENOSPC: "make room",
-    errno.EDQUOT: "make room",
-    errno.EROFS: "mount it so that it can be written to",
-    errno.EACCES: "give this user the right to",
-    errno.EPERM: "give this user the right to",
-    errno.EIO: "look after the disk",
-}
-"""What a system may answer to any read or write, and what a person does then."""
-
 
 def _version(wanted: bool) -> None:
     if wanted:
@@ -91,23 +76,6 @@ def root(
     """Lifecycle messaging and reverse ETL as a batch job beside your own data."""
 
 
-def _refusal_of_the_system(error: Exception) -> str | None:
-    """Return what to say when the system did not let a file be written or read, or None when it is another error.
-
-    DuckDB's errors say it in their text; of that only the system's own words are repeated.
-    """
-    number = error.errno if isinstance(error, OSError) else None
-    if number is None and isinstance(error, duckdb.IOException):
-        number = next((known for known in _REFUSALS if os.strerror(known) in str(error)), None)
-    if number not in _REFUSALS:
-        return None
-    place = error.filename if isinstance(error, OSError) and error.filename else "the data directory"
-    return (
-        f"{place}: {os.strerror(number)}; expected to read and write there, and room: {_REFUSALS[number]}, then run"
-        " again. What was complete before stands, and the next run goes on from there."
-    )
-
-
 def run() -> None:
     """Run the command line. Exit codes: 0 done, 1 failed, 2 a file you own is wrong, 3 a guard, or a source unread."""
     try:
@@ -119,16 +87,12 @@ def run() -> None:
         output.note("interrupted; the next run goes on from here")
         sys.exit(1)
     except Exception as error:
-        refusal = _refusal_of_the_system(error)
+        refusal = unforeseen.refusal_of_the_system(error)
         if refusal is not None:
             output.note(refusal)
             sys.exit(1)
         # The border: an error that nobody foresaw may carry a person's data in its text.
         if is_debugging():
             raise
-        place = traceback.extract_tb(error.__traceback__)[-1]
-        output.note(
-            f"an error that tailrace did not foresee: {type(error).__name__} at {Path(place.filename).name}:"
-            f"{place.lineno}; its text is kept back because it may hold personal data: set TAILRACE_DEBUG=1 to see it"
-        )
+        output.note(unforeseen.kind_and_place(error))
         sys.exit(1)
