@@ -6,11 +6,14 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from unittest.mock import patch
 
 import pyarrow as pa
 import pytest
+from prefect.deployments.runner import RunnerDeployment
 from ruamel.yaml import YAML
 
+from flows import serve as serving
 from tailrace.clock import iso
 from tailrace.journal.journal import Journal
 from tailrace.pipeline.backfills import backfills
@@ -123,10 +126,18 @@ def test_the_deployments_name_flows_that_exist() -> None:
     for deployment in deployments:
         path, _, name = deployment["entrypoint"].partition(":")
         assert f"def {name}(" in (ROOT / path).read_text(encoding="utf-8")
-    served = (ROOT / "flows" / "serve.py").read_text(encoding="utf-8")
-    assert {deployment["name"] for deployment in deployments} == {
-        name for name in ("hourly", "between-runs", "by-hand") if f'name="{name}"' in served
-    }
+
+
+def test_no_slot_at_prefect_can_keep_a_run_from_starting() -> None:
+    deployments = YAML(typ="safe").load((ROOT / "prefect.yaml").read_text(encoding="utf-8"))["deployments"]
+
+    served: list[RunnerDeployment] = []
+    with patch.object(serving, "serve", lambda *made, **_: served.extend(made)):
+        serving.main()
+
+    assert [deployment for deployment in deployments if "concurrency_limit" in deployment] == []
+    assert [made.name for made in served if made.concurrency_limit is not None] == []
+    assert {made.name for made in served} == {deployment["name"] for deployment in deployments}
 
 
 def test_what_a_worker_runs_leaves_no_logs_and_no_results_with_prefect() -> None:
