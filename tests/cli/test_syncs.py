@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
+from collections import Counter
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import duckdb
+import orjson
 import pytest
 
 from tailrace import clock
@@ -249,6 +251,38 @@ def test_an_append_says_what_is_new_lists_what_changed_and_is_not_said_again(
     assert [(row["kind"], row["key"]) for row in one["sample"]] == [("add", "one-more"), ("changed", events[0])]
     assert (done.code, done.out) == (1, "")
     assert "says each key once, ever" in done.err
+
+
+@pytest.mark.torture
+def test_an_append_says_each_row_once_when_a_delivery_came_between_its_plan_and_the_plans_application(
+    synced: Installation, next_day: str, tmp_path: Path
+) -> None:
+    installation = synced.copy(tmp_path / "data", synced.project_dir)
+    shutil.rmtree(installation.settings.outbox)
+    with sqlite3.connect(installation.settings.journal) as journal:
+        mine = (f"{_head(installation)}/{EVENTS}/%",)
+        journal.execute("delete from outcomes where kind = 'batch' and item_id like ?", mine)
+        journal.execute("update states set state = 'pending' where item_id like ?", mine)
+    journal.close()
+    later = clock.iso(clock.parse(next_day) + timedelta(hours=1))
+
+    plan = call(installation, "plan", "--as-of", later, "--json").json["plan_id"]
+    assert call(installation, "deliver", "--as-of", later).code == 0
+    said = _appended(installation)
+    assert call(installation, "apply", plan).code == 0
+    assert call(installation, "deliver", "--as-of", later).code == 0
+
+    assert said
+    assert set(said.values()) == {1}
+    assert _appended(installation) == said
+    (after,) = call(installation, "sync", "plan", EVENTS, "--json").json
+    assert after["numbers"]["add"] == 0
+
+
+def _appended(installation: Installation) -> Counter[str]:
+    """Return how often each event was said, by the files that the outbox has of the sync."""
+    batches = (orjson.loads(file.read_bytes()) for file in installation.settings.outbox.rglob(f"{EVENTS}/*.json"))
+    return Counter(row["key"]["event_id"] for batch in batches for row in batch["rows"])
 
 
 def test_a_sync_that_is_not_built_as_it_is_written_says_nothing(synced: Installation, tmp_path: Path) -> None:

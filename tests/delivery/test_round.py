@@ -13,7 +13,7 @@ from tests.planning.world import DAY, HOUR, START, World, campaign, event_trigge
 
 from tailrace.delivery.send import deliver
 from tailrace.journal import Journal
-from tailrace.pipeline import spine
+from tailrace.pipeline import applying
 from tailrace.planning.enrollment import MessageSpec
 from tailrace.planning.reader import PlanReader
 
@@ -55,7 +55,7 @@ def run(world: World, as_of, renderer: CallRenderer) -> None:
             for row in journal.responses(0).to_pylist()
         ]
         plan_id = world.plan_id(as_of)
-        spine._write_intents(settings, journal, world.store, plan_id, as_of)
+        applying.write_intents(settings, journal, world.store, plan_id, as_of)
         deliver(settings, journal, PlanReader(world.store), now=lambda: as_of, renderer=renderer)
 
 

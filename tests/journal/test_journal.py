@@ -15,6 +15,7 @@ from tailrace.journal.choices import CHOSEN
 from tailrace.journal.readings import MIRRORS
 from tailrace.journal.records import Choice
 from tailrace.pipeline import operations
+from tailrace.pipeline.request import heard
 
 IN_A_FILE = pytest.mark.parametrize("kind", ["sqlite"], indirect=True)
 
@@ -191,6 +192,74 @@ def test_row_outcomes_come_back_by_position_after_a_number(journal, intents, at)
     assert journal.acknowledged_rows(seq).num_rows == 0
     journal.record(epoch, at, [Record(second, "retry_later", "busy", next_at=at)])
     assert journal.acknowledged_rows(seq).num_rows == 0, "still to be tried again"
+
+
+@pytest.mark.parametrize(
+    ("said", "is_held"),
+    [
+        (None, False),
+        ("accepted", True),
+        ("unknown", True),
+        ("rejected", True),
+        ("being said", True),
+        ("put off", False),
+        ("put off but for a row", True),
+    ],
+)
+def test_what_is_said_once_is_not_said_by_a_plan_that_knows_less_than_was_said(journal, intents, at, said, is_held):
+    first = [SyncBatch("s", 0, 2, "hook", is_once=True), SyncBatch("t", 0, 2, "hook")]
+    journal.apply_plan("p1", None, at, at, intents(), first, heard_until=0)
+    epoch = journal.start_epoch(at)
+    if said is not None:
+        items = journal.due_batches("hook", "p1", at, 9).items
+        claims = journal.claim(epoch, at, items, destination="hook", is_idempotent=False).claims
+        rows = (RowOutcome(1, "accepted", "ok"),) if said == "put off but for a row" else ()
+        outcome, later = ("retry_later", at + timedelta(hours=1)) if said.startswith("put off") else (said, None)
+        if said != "being said":
+            journal.record(epoch, at, [Record(claim, outcome, "so", next_at=later, rows=rows) for claim in claims])
+
+    second = [SyncBatch("s", 0, 2, "hook", is_once=True), SyncBatch("t", 0, 2, "hook")]
+    journal.apply_plan("p2", "p1", at, at, intents(), second, heard_until=0)
+
+    after = journal.start_epoch(at)
+    due = [item.sync for item in journal.due_batches("hook", "p2", at, 9).items]
+    assert due == (["t"] if is_held else ["s", "t"])
+    if is_held:
+        assert ("p2/s/0", "cancelled", "said_meanwhile") in [
+            (row["item_id"], row["outcome"], row["code"])
+            for row in journal._db.all("select item_id, outcome, code from outcomes")
+        ]
+    assert after > epoch
+
+
+def test_a_plan_that_knows_all_that_was_said_says_the_rest(journal, intents, at):
+    journal.apply_plan("p1", None, at, at, intents(), [SyncBatch("s", 0, 2, "hook", is_once=True)], heard_until=0)
+    epoch = journal.start_epoch(at)
+    items = journal.due_batches("hook", "p1", at, 9).items
+    (claim,) = journal.claim(epoch, at, items, destination="hook", is_idempotent=False).claims
+    journal.record(epoch, at, [Record(claim, "accepted", "ok")])
+    heard = max(journal.acknowledged_rows(0).column("seq").to_pylist())
+    journal.apply_plan("p2", "p1", at, at, intents(), [SyncBatch("s", 0, 2, "hook", is_once=True)], heard_until=heard)
+    assert [item.sync for item in journal.due_batches("hook", "p2", at, 9).items] == ["s"]
+
+
+def test_what_is_answered_while_a_plan_reads_is_heard_by_the_next_one(journal, intents, at, monkeypatch):
+    journal.apply_plan("p1", None, at, at, intents("mail"), [SyncBatch("s", 0, 1, "hook")])
+    epoch = journal.start_epoch(at)
+    read, times = journal.message_outcomes, iter(range(2))
+
+    def read_while_somebody_sends(since_seq):
+        if next(times) == 0:
+            say_batch(journal, epoch, "p1", at)
+            (claim,) = claim_all(journal, epoch, at)
+            journal.record(epoch, at, [Record(claim, "accepted", "ok")])
+        return read(since_seq)
+
+    monkeypatch.setattr(journal, "message_outcomes", read_while_somebody_sends)
+    rows, messages, until = heard(journal, 0)
+    more_rows, more_messages, _ = heard(journal, until)
+    assert rows.num_rows + more_rows.num_rows == 1
+    assert messages.num_rows + more_messages.num_rows == 1
 
 
 def test_the_mirror_is_typed_when_empty_and_goes_on_after_a_number(journal, intents, at):

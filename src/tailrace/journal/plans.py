@@ -46,6 +46,7 @@ class Plans(Epochs):
         used_choices: Sequence[int] = (),
         used_resyncs: Sequence[int] = (),
         merged_messages: pa.Table | None = None,
+        heard_until: int | None = None,
     ) -> int:
         """Write the plan's intents, acts and batches in one transaction and return how many intents are new.
 
@@ -57,6 +58,10 @@ class Plans(Epochs):
 
         `merged_messages` (intent_id, other_intent_id, is_once) say the same to one person: of those only one goes, and
         what waits beside it becomes `cancelled`, as `merged`.
+
+        `heard_until` is the last outcome that the plan knew; None: all of them. Of a sync whose rows are to be said
+        once nothing goes when something of it was said after that, or is being said: the plan's batches of it become
+        `cancelled`, as `said_meanwhile`, and the next plan knows what is left to say.
         """
         rows = _rows(intents, plan_id)
         with self._db.transaction():
@@ -88,6 +93,8 @@ class Plans(Epochs):
                 self._withdraw_doubles(merged_messages, micros(at))
             self._cancel_batches(plan_id, micros(at))
             self._add_batches(plan_id, sync_batches, micros(at))
+            if heard_until is not None:
+                self._hold_what_was_said(plan_id, sync_batches, heard_until, micros(at))
             self._db.many(
                 "insert into guard_uses (release_seq, plan_id) values (?, ?)", [(n, plan_id) for n in used_releases]
             )
@@ -145,16 +152,28 @@ class Plans(Epochs):
             [(key, b.destination, int(b.removes), place, at) for place, (key, _, b) in enumerate(rows, start=1)],
         )
 
+    def _hold_what_was_said(self, plan_id: str, batches: Sequence[SyncBatch], heard_until: int, at: int) -> None:
+        once = {batch.sync for batch in batches if batch.is_once}
+        if once:
+            values = {"after": heard_until, "plan": plan_id}
+            said = {row["sync"] for row in self._db.all(statement("tailrace.journal", "said_meanwhile"), values)}
+            for sync in sorted(once & said):
+                self._close_batches("said_meanwhile", "plan_id = $plan and sync = $sync", plan_id, at, sync=sync)
+
     def _cancel_batches(self, plan_id: str, at: int) -> int:
         """Cancel the unclaimed batches of every plan but `plan_id`, inside a transaction; return how many rows."""
+        return self._close_batches("newer_plan", "plan_id <> $plan", plan_id, at)
+
+    def _close_batches(self, code: str, which: str, plan_id: str, at: int, **values: str) -> int:
+        """Cancel those unclaimed batches, inside a transaction; return how many rows they had."""
         stale = (
             "from states where kind = 'batch' and state = 'pending'"
-            " and item_id in (select batch_id from batches where plan_id <> $plan)"
+            f" and item_id in (select batch_id from batches where {which})"
         )
-        params = {"plan": plan_id, "at": at}
+        params = {"plan": plan_id, "at": at, "code": code, **values}
         self._db.run(
             "insert into outcomes (item_id, kind, attempt, outcome, code, destination, recorded_at)"
-            f" select item_id, kind, attempt, 'cancelled', 'newer_plan', lane, $at {stale}",
+            f" select item_id, kind, attempt, 'cancelled', $code, lane, $at {stale}",
             params,
         )
         n_rows: int = self._db.value(

@@ -125,6 +125,11 @@ class Readings:
             raise JournalError(f"`{table}` is not mirrored; expected one of: {', '.join(MIRRORS)}")
         return self._arrow(statement(_PACKAGE, f"mirror_{table}"), {"after": after_seq}, MIRRORS[table])
 
+    def last_outcome(self) -> int:
+        """Return the highest `seq` of all outcomes, 0 when there is none; those below it can be read."""
+        with self._db.settled():
+            return int(self._db.value("select max(seq) from outcomes") or 0)
+
     def acknowledged_rows(self, since_seq: int) -> pa.Table:
         """Return what destinations said of each row of each sync batch, in batch outcomes with a `seq` above it.
 

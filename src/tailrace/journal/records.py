@@ -41,7 +41,7 @@ class State(StrEnum):
 class SyncBatch:
     """One batch of a plan's sync operations: `n_rows` rows, positions 0 to n_rows - 1, for one destination.
 
-    `removes`: it removes its rows. The other batches of its sync wait for it.
+    `removes`: it removes its rows. The other batches of its sync wait for it. `is_once`: each row is to be said once.
     """
 
     sync: str
@@ -50,6 +50,7 @@ class SyncBatch:
     destination: str
     target: str = ""
     removes: bool = False
+    is_once: bool = False
 
 
 @dataclass(frozen=True)

@@ -98,6 +98,10 @@ class Hindsight:
         query += " (select intent_id from was_intents)"
         return int(engine.row(self._connection, query, {"campaign": campaign})[0])
 
+    def last_outcome(self) -> int:
+        """Return what `Journal.last_outcome` would have at the instant."""
+        return int(engine.row(self._connection, "select coalesce(max(seq), 0) from outcomes")[0])
+
     def acknowledged_rows(self, since_seq: int) -> pa.Table:
         """Return nothing: a branch does not plan syncs."""
         return _NO_ANSWERS

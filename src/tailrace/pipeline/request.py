@@ -43,6 +43,9 @@ from tailrace.warehouse.landed import LoadFiles
 class Word(Protocol):
     """What a plan is told of effects so far: a Journal, or what one knew at an instant of the past (`hindsight`)."""
 
+    def last_outcome(self) -> int:
+        """See `Journal.last_outcome`."""
+
     def acknowledged_rows(self, since_seq: int) -> pa.Table:
         """See `Journal.acknowledged_rows`."""
 
@@ -167,6 +170,19 @@ def loads_fingerprint(landed: Sequence[Load]) -> str:
     return ids.digest(*sorted(load.load_id for load in landed))
 
 
+def heard(journal: Word, since_seq: int) -> tuple[pa.Table, pa.Table, int]:
+    """Return what destinations said of rows, what became of messages, and the last outcome of those: all up to it.
+
+    A sender may be at work beside: what it records between the two readings is left to the next plan.
+    """
+    last = journal.last_outcome()
+    both = [
+        table.filter(pc.less_equal(table.column("seq"), last))
+        for table in (journal.acknowledged_rows(since_seq), journal.message_outcomes(since_seq))
+    ]
+    return both[0], both[1], max(since_seq, *(pc.max(table.column("seq")).as_py() or 0 for table in both))
+
+
 def gather(
     settings: Settings,
     *,
@@ -181,10 +197,7 @@ def gather(
     journal: Word,
 ) -> Request:
     """Return the request for the next plan."""
-    seq = parent.inputs.journal_seq if parent else 0
-    answers = journal.acknowledged_rows(seq)
-    outcomes = journal.message_outcomes(seq)
-    newest = max(seq, *(pc.max(table.column("seq")).as_py() or 0 for table in (answers, outcomes)))
+    answers, outcomes, heard_until = heard(journal, parent.inputs.journal_seq if parent else 0)
     policy = definitions.policy
     limits = {f"segment:{name}": guard_limits(policy, name) for name in catalog.segments}
     limits |= {f"sync:{name}": guard_limits(policy, name) for name in catalog.syncs}
@@ -209,7 +222,7 @@ def gather(
         source_hours=source_hours(settings, policy, landed),
         releases=journal.releases(),
         answers=answers,
-        journal_seq=newest,
+        journal_seq=heard_until,
         people_left_share=policy.guards.people_left_share,
         minimum_members=policy.guards.minimum_members,
         rules=rules(policy),

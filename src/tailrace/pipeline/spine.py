@@ -15,27 +15,25 @@ from functools import partial
 from importlib import import_module
 from pathlib import Path
 
-import pyarrow as pa
-
-from tailrace import clock, crash, durable, engine
+from tailrace import clock, durable, engine
 from tailrace.checks.health import require_baa
 from tailrace.delivery.send import FanOut
 from tailrace.errors import DataError, StalePlan
 from tailrace.journal.journal import Journal
 from tailrace.journal.readings import MIRRORS
-from tailrace.journal.records import SyncBatch
 from tailrace.landing.backfills import Asked
 from tailrace.landing.census import breaches
 from tailrace.landing.inbox import land_inbox
 from tailrace.landing.land import Landed, land
 from tailrace.landing.loads import Load, loads
 from tailrace.landing.mirror import mirror, mirrored
+from tailrace.pipeline.applying import heal, move_head
 from tailrace.pipeline.erasing import finish_begun
 from tailrace.pipeline.refusals import tell
 from tailrace.pipeline.request import Definitions, gather, load_definitions, load_files, loads_fingerprint
 from tailrace.pipeline.result import Balance, Result, quiet
 from tailrace.pipeline.sending import clock_from, hand_over
-from tailrace.planning import relations, syncs
+from tailrace.planning import relations
 from tailrace.planning.plan import make_plan
 from tailrace.planning.store import Plan, Store
 from tailrace.settings import Settings
@@ -44,8 +42,6 @@ from tailrace.warehouse.build import build
 from tailrace.warehouse.catalog import project_fingerprint, read_catalog
 from tailrace.warehouse.ownership import violations
 from tailrace.warehouse.publish import publish
-
-_NO_ACTS = pa.table({"intent_id": pa.array([], pa.string())})
 
 
 def run(
@@ -118,7 +114,7 @@ def deliver(
     """
     result = Result(as_of)
     with Journal.open(settings) as journal:
-        _heal(settings, journal)
+        heal(settings, journal)
         with _timed(result, "deliver"):
             _deliver(settings, journal, result, clock_from(as_of), budget_seconds, workers, fan_out)
         with _timed(result, "mirror"):
@@ -139,7 +135,7 @@ def backfill(
     """
     store = Store(settings)
     with durable.exclusive(settings.run_lock, "a run"), Journal.open(settings) as journal:
-        _heal(settings, journal)
+        heal(settings, journal)
         finish_begun(settings, journal, clock.now())
         head = store.head()
         if head is None:
@@ -182,7 +178,7 @@ def land_files(settings: Settings, paths: Sequence[Path | str], source: str, as_
 
 def _prepare(settings: Settings, journal: Journal, result: Result) -> None:
     """Finish what a crash left, land the inbox, give waiting history a plan of its own, and plan."""
-    _heal(settings, journal)
+    heal(settings, journal)
     finish_begun(settings, journal, result.as_of)
     _require_time(settings, result.as_of)
     # dbt is imported while files are landed.
@@ -375,41 +371,8 @@ def _require_inputs(settings: Settings, found: Plan) -> None:
 
 
 def _apply(settings: Settings, journal: Journal, result: Result, at: datetime) -> None:
-    """Move HEAD, then write the intents; a crash between the two is healed by whoever comes next."""
-    store = Store(settings)
     assert result.plan_id is not None
-    store.advance(result.plan_id)
-    crash.here("apply.moved")
-    new = _write_intents(settings, journal, store, result.plan_id, at)
-    result.steps["apply"] = {"intents": new}
-
-
-def _heal(settings: Settings, journal: Journal) -> None:
-    """Write the intents of an applied plan that a crash kept out of the journal."""
-    store = Store(settings)
-    head = store.head()
-    if head is not None and not journal.is_applied(head):
-        _write_intents(settings, journal, store, head, store.read(head).as_of)
-
-
-def _write_intents(settings: Settings, journal: Journal, store: Store, plan_id: str, at: datetime) -> int:
-    found = store.read(plan_id)
-    acts = store.table(found, "acts")
-    with engine.connect(settings) as connection:
-        source = store.source(found, "verdicts", relations.VERDICTS)
-        connection.register("acts", acts if acts is not None else _NO_ACTS)
-        query = engine.statement("tailrace.pipeline", "intents").format(verdicts=source)
-        intents = connection.sql(query).to_arrow_table()
-        batches = [
-            SyncBatch(sync, batch_no, n_rows, found.syncs[sync]["destination"], found.syncs[sync]["target"], removes)
-            for sync in sorted(found.syncs)
-            for batch_no, n_rows, removes in syncs.batches(
-                connection, store.source(found, f"sync_ops:{sync}", relations.SYNC_OPS)
-            )
-        ]
-    releases = list(found.inputs.releases)
-    decided = (found.inputs.choices, found.inputs.resyncs, store.table(found, "merged_messages"))
-    return journal.apply_plan(plan_id, found.parent, found.as_of, at, intents, batches, releases, acts, *decided)
+    result.steps["apply"] = {"intents": move_head(settings, journal, result.plan_id, at)}
 
 
 def _deliver(
