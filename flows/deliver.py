@@ -27,12 +27,16 @@ def deliver(
 ) -> dict[str, Any]:
     """Deliver until it is done or the time budget is spent, and return the counts.
 
-    With several workers the flow itself is the coordinator, and each share a task.
+    With several workers the flow itself is the coordinator, and each share a task. While another process delivers there
+    is nothing to do; raises SenderBusy when that one is stuck.
     """
     settings, instant = Settings.load(data_dir, project_dir), clock.iso(clock.now())
     if workers == 1:
-        return steps.deliver(settings, instant, budget_seconds)
-    return steps.deliver_shared(settings, instant, budget_seconds, workers)
+        delivered = steps.deliver(settings, instant, budget_seconds)
+    else:
+        delivered = steps.deliver_shared(settings, instant, budget_seconds, workers)
+    steps.require_sign(delivered)
+    return delivered
 
 
 if __name__ == "__main__":

@@ -26,7 +26,7 @@ def run(
     """Do everything once for `as_of` (now, unless told) and return the counts of each step.
 
     Raises, after all the rest was done, SourceUnread when a table could not be read, GuardStop when a guard parked
-    something.
+    something, SenderBusy when the delivery of another process is stuck.
     """
     settings = Settings.load(data_dir, project_dir)
     instant = as_of or clock.iso(clock.now())
@@ -40,6 +40,7 @@ def run(
     if planned["tripped"]:
         parked = ", ".join(f"{reading['guard']} on {reading['subject']}" for reading in planned["tripped"])
         raise GuardStop(f"parked: {parked}; the rest was done. Look with `tailrace guard list`.")
+    steps.require_sign(delivered)
     return {
         "plan_id": planned["plan_id"],
         "steps": planned["steps"] | applied["steps"] | delivered["steps"],

@@ -18,7 +18,7 @@ from prefect.futures import wait
 from tailrace import clock, unforeseen
 from tailrace.delivery.tally import Delivered
 from tailrace.delivery.worker import Share
-from tailrace.errors import TailraceError
+from tailrace.errors import SenderBusy, TailraceError
 from tailrace.landing.backfills import Asked
 from tailrace.pipeline import backfills, sending, spine
 from tailrace.pipeline.result import Result
@@ -72,7 +72,8 @@ def apply(settings: Settings, plan_id: str) -> dict[str, Any]:
 @discreet
 def deliver(settings: Settings, as_of: str, budget_seconds: float | None) -> dict[str, Any]:
     """Hand over what is pending."""
-    return spine.deliver(settings, clock.parse(as_of), budget_seconds=budget_seconds).document()
+    now = clock.parse(as_of)
+    return spine.deliver(settings, now, budget_seconds=budget_seconds, may_be_elsewhere=True).document()
 
 
 @task(name="deliver share", **ONCE)
@@ -92,8 +93,21 @@ def deliver_shared(settings: Settings, as_of: str, budget_seconds: float | None,
         wait(futures)
         return [future.result() for future in futures]
 
-    done = spine.deliver(settings, clock.parse(as_of), budget_seconds=budget_seconds, workers=workers, fan_out=fan_out)
+    done = spine.deliver(
+        settings,
+        clock.parse(as_of),
+        budget_seconds=budget_seconds,
+        workers=workers,
+        fan_out=fan_out,
+        may_be_elsewhere=True,
+    )
     return done.document()
+
+
+def require_sign(delivered: dict[str, Any]) -> None:
+    """Raise SenderBusy when the delivery was elsewhere, and nothing was heard of it for long."""
+    if delivered["exit_code"]:
+        raise SenderBusy(delivered["delivery_elsewhere"])
 
 
 @task(name="publish", **SAFE)

@@ -20,7 +20,7 @@ else `dbt_project`), `--json` (results as one object, or one list) and `--help`.
 Times are ISO 8601, UTC without a zone.
 
 Exit codes: 0 done, 1 failed, 2 something you wrote is wrong (a file, or the command), 3 done but for what a
-guard parked or a source that could not be read."""
+guard parked, a source that could not be read, or a delivery elsewhere that is stuck."""
 
 
 def text() -> str:

@@ -7,6 +7,7 @@
     ├─ BuildError              dbt failed                                                 exit 1
     ├─ GuardStop               the plan looks wrong; what was guarded is parked           exit 3
     ├─ Busy                    another process holds what this one needs                  exit 1
+    │  └─ SenderBusy           another process delivers; a run goes on without it         exit 0 or 3 of that run
     ├─ StalePlan               HEAD or an input moved since the plan was made             exit 1
     ├─ JournalError            the memory of what was sent is locked, behind or damaged   exit 1
     └─ DestinationError        a destination cannot be used as configured                 exit 1
@@ -79,6 +80,10 @@ class GuardStop(TailraceError):
 
 class Busy(TailraceError):
     """Another process holds what this one needs; the message says who."""
+
+
+class SenderBusy(Busy):
+    """Another process delivers by this journal; only one does at a time."""
 
 
 class StalePlan(TailraceError):

@@ -58,6 +58,26 @@ def test_the_newest_plans_word_counts_for_a_message_of_an_older_plan(world, post
     assert world.states() == {KIM: "cancelled", LEE: "accepted"}
 
 
+def test_who_takes_their_consent_back_while_a_delivery_goes_on_hears_nothing_more(world, post):
+    world.smtp(post.port, ", slots: 1")
+    world.apply([KIM, LEE])
+    world.go_live()
+    render = world.renderer.render
+
+    def render_while_a_run_applies_its_plan(*args, **kwargs):
+        if not (world.settings.plans / "plan2").exists():
+            world.apply(["sam@people.test"], "plan2", consents=(withdrawn(LEE),))
+        return render(*args, **kwargs)
+
+    world.renderer.render = render_while_a_run_applies_its_plan
+    done = world.deliver()
+
+    assert post.inbox.taken[KIM] == 1
+    assert post.inbox.taken[LEE] == 0
+    assert done.messages.codes["cancelled:unsubscribed"] == 1
+    assert world.states()[LEE] == "cancelled"
+
+
 def test_a_draft_is_asked_about_when_it_is_sent_not_when_it_is_approved(world, post):
     world.smtp(post.port)
     world.apply([KIM], is_draft=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from datetime import timedelta
 from pathlib import Path
 from unittest.mock import patch
 
@@ -14,6 +15,7 @@ from prefect.deployments.runner import RunnerDeployment
 from ruamel.yaml import YAML
 
 from flows import serve as serving
+from tailrace import clock
 from tailrace.clock import iso
 from tailrace.journal.journal import Journal
 from tailrace.pipeline.backfills import backfills
@@ -146,6 +148,21 @@ def test_what_a_worker_runs_leaves_no_logs_and_no_results_with_prefect() -> None
     for deployment in deployments:
         told = deployment["work_pool"]["job_variables"]["env"]
         assert told == {name: value for name, value in PREFECT.items() if value == "false"}
+
+
+@pytest.mark.torture
+def test_a_delivery_by_flow_that_finds_one_under_way_fails_only_when_that_one_is_silent(tmp_path: Path) -> None:
+    installation = Installation(tmp_path / "data")
+    asked = ("-m", "flows.deliver", "--data-dir", str(installation.data_dir))
+
+    with Journal.open(installation.settings) as journal, journal.sender(clock.now()):
+        beside = _prefect(installation, tmp_path / "prefect", *asked)
+    with Journal.open(installation.settings) as journal, journal.sender(clock.now() - timedelta(hours=2)):
+        silent = _prefect(installation, tmp_path / "prefect", *asked)
+
+    assert beside.returncode == 0, beside.stderr
+    assert silent.returncode == 1
+    assert "SenderBusy: the delivery that is under way in another process has noted nothing since" in silent.stderr
 
 
 FAIL = """

@@ -77,7 +77,7 @@ def root(
 
 
 def run() -> None:
-    """Run the command line. Exit codes: 0 done, 1 failed, 2 a file you own is wrong, 3 a guard, or a source unread."""
+    """Run the command line. Exit codes: 0 done, 1 failed, 2 a file you own is wrong, 3 done but for what is named."""
     try:
         app()
     except TailraceError as error:

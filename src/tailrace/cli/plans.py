@@ -236,6 +236,8 @@ def _say_what_waits(result: Result) -> None:
     if any("no_baa" in code for code in codes):
         output.note("what was held back is health data and waits until its destination has `baa: true`, or expires")
     say_unread(result)
+    if result.elsewhere:
+        output.note(result.elsewhere)
     if result.tripped:
         output.note(f"guards that parked what they guard: {len(result.tripped)}; look with `tailrace guard list`")
 

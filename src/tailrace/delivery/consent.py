@@ -2,22 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from tailrace.delivery.messages import PlanReader
 from tailrace.journal import Due
 
 EXEMPT = frozenset({"staff", "action"})
 """Classes that nobody consents to: word to our own people, and calls that are no message."""
 
 
-class Consents:
-    """What people have withdrawn: person_id, channel ('' is all), topic ('' is all), class ('' is every), reason."""
+class NewestWord:
+    """What people have withdrawn by the plan that is HEAD now: a run may apply another while a delivery goes on.
 
-    def __init__(self, table: pa.Table | None = None) -> None:
-        self._table = table
+    Several threads may ask: what is kept is replaced, and never changed.
+    """
+
+    def __init__(self, store: PlanReader) -> None:
+        self._store = store
+        self._known: tuple[str | None, pa.Table | None] = (None, None)
+
+    def __call__(self) -> pa.Table | None:
+        """Return HEAD's relation `consents`, None when there is no HEAD."""
+        head = self._store.head()
+        known = self._known
+        if known[0] != head:
+            known = self._known = (head, None if head is None else self._store.consents(head))
+        return known[1]
+
+
+class Consents:
+    """What people have withdrawn: person_id, channel ('' is all), topic ('' is all), class ('' is every), reason.
+
+    `newest` returns the table that counts at this moment: the same object as long as that is the same.
+    """
+
+    def __init__(self, newest: Callable[[], pa.Table | None]) -> None:
+        self._newest = newest
+        self._table = newest()
         self._page: tuple[frozenset[int], dict[int, list[tuple[str, str, str, str]]]] = (frozenset(), {})
 
     def withdrawn(self, items: Sequence[Due]) -> dict[str, str]:
@@ -39,6 +63,7 @@ class Consents:
 
     def load(self, items: Sequence[Due]) -> None:
         """Look up the people of a page of items at once: a search per claim would cost more than its calls."""
+        self._table = self._newest()
         people = _people(items)
         by_person: dict[int, list[tuple[str, str, str, str]]] = {}
         if people and self._table is not None and self._table.num_rows:
@@ -50,7 +75,7 @@ class Consents:
 
     def _of(self, items: Sequence[Due]) -> dict[int, list[tuple[str, str, str, str]]]:
         """Return what people have withdrawn, those of the items among them."""
-        if not _people(items) <= self._page[0]:
+        if self._newest() is not self._table or not _people(items) <= self._page[0]:
             self.load(items)
         return self._page[1]
 

@@ -17,6 +17,7 @@ from functools import partial
 
 from tailrace import clock
 from tailrace.delivery import pace
+from tailrace.delivery.consent import NewestWord
 from tailrace.delivery.follow_up import follow_up
 from tailrace.delivery.messages import PlanReader, Renderer
 from tailrace.delivery.tally import Delivered
@@ -111,9 +112,8 @@ def _ground(
     moment: Callable[[], datetime] | None,
     sleep: Callable[[float], None],
 ) -> Ground:
-    head = store.head()
-    consents = None if head is None else store.consents(head)
-    return Ground(settings, store, renderer, connections, now, moment or _fine(now()), sleep, budget, head, consents)
+    word, fine = NewestWord(store), moment or _fine(now())
+    return Ground(settings, store, renderer, connections, now, fine, sleep, budget, store.head(), word)
 
 
 def _fine(begins: datetime) -> Callable[[], datetime]:

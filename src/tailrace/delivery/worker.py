@@ -8,10 +8,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
 
-import pyarrow as pa
-
 from tailrace.delivery import pace
-from tailrace.delivery.consent import Consents
+from tailrace.delivery.consent import Consents, NewestWord
 from tailrace.delivery.handover import HandOver
 from tailrace.delivery.messages import Messages, PlanReader, Renderer
 from tailrace.delivery.sync import make_batch
@@ -65,7 +63,7 @@ class Ground:
     sleep: Callable[[float], None]
     budget: pace.Budget
     head: str | None
-    consents: pa.Table | None
+    consents: NewestWord
     breakers: dict[tuple[str, str], pace.Breaker] = field(default_factory=dict)
     pauses: dict[str, datetime] = field(default_factory=dict)
 

@@ -11,11 +11,12 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
+from tailrace.engine import statement
 from tailrace.errors import JournalError
 from tailrace.journal.copy import Copy
 from tailrace.journal.database import Database
 from tailrace.journal.place import host_id
-from tailrace.journal.records import micros
+from tailrace.journal.records import micros, moment
 
 _FAR = 100_000
 """How far the numbering jumps after numbers were lost, beyond what a run could have used since the copy's last line."""
@@ -49,6 +50,11 @@ class Epochs:
                 "insert into epochs (host, pid, started_at) values ($host, $pid, $now)",
                 {"host": host_id(), "pid": os.getpid(), "now": micros(now)},
             )
+
+    def last_sign(self) -> datetime | None:
+        """Return when a sender began, claimed or noted something last; None when there never was one."""
+        newest = self._db.value(statement("tailrace.journal", "last_sign"))
+        return None if newest is None else moment(newest)
 
     def fence(self, epoch: int) -> None:
         """Raise JournalError when a later sender has begun: this one may not hand anything over any more."""

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import datetime
 from types import TracebackType
 from typing import Self
 
 from tailrace import clock, durable, ids
+from tailrace.errors import Busy, SenderBusy
 from tailrace.journal.broadcasts import Broadcasts
 from tailrace.journal.choices import Choices
 from tailrace.journal.copy import Copy
@@ -82,9 +83,14 @@ class Journal(
 
         Workers that the sender starts open the journal too, and claim and record with that epoch.
 
-        Raises Busy when another process sends, JournalError when the journal is behind its copy.
+        Raises SenderBusy when another process sends, JournalError when the journal is behind its copy.
         """
-        with durable.exclusive(self._settings.deliver_lock, "delivery"), self._db.exclusive("delivery"):
+        with ExitStack() as held:
+            try:
+                held.enter_context(durable.exclusive(self._settings.deliver_lock, "delivery"))
+                held.enter_context(self._db.exclusive("delivery"))
+            except Busy as error:
+                raise SenderBusy(str(error)) from error
             yield self.start_epoch(now)
 
     @property

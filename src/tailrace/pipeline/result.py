@@ -35,7 +35,8 @@ class Result:
 
     `ignored` are the writes of attributes by sources that do not own them, as the warehouse counts them.
     `broken` are the rules of events' contracts that loads new to the plan broke, by property and source.
-    `unread` says, by source, why a table could not be read. `tell` hears the name of each step as it begins.
+    `unread` says, by source, why a table could not be read. `elsewhere` says that another process delivers, which is
+    `is_silent` when nothing was heard of it for long. `tell` hears the name of each step as it begins.
     """
 
     as_of: datetime
@@ -49,12 +50,14 @@ class Result:
     ignored: list[dict[str, Any]] = field(default_factory=list)
     broken: list[dict[str, Any]] = field(default_factory=list)
     unread: dict[str, str] = field(default_factory=dict)
+    elsewhere: str | None = None
+    is_silent: bool = False
     tell: Callable[[str], None] = field(default=quiet, repr=False, compare=False)
 
     @property
     def exit_code(self) -> int:
-        """Return 3 when a guard parked something or a source could not be read, else 0."""
-        return 3 if self.tripped or self.unread else 0
+        """Return 3 when a guard parked something, a source could not be read or a delivery is stuck, else 0."""
+        return 3 if self.tripped or self.unread or self.is_silent else 0
 
     def add(self, balance: Balance) -> None:
         """Note the balance.
@@ -83,5 +86,6 @@ class Result:
             "ownership_violations": self.ignored,
             "contract_breaches": self.broken,
             "unread_sources": self.unread,
+            "delivery_elsewhere": self.elsewhere,
             "exit_code": self.exit_code,
         }

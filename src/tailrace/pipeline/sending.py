@@ -22,6 +22,9 @@ from tailrace.planning.reader import PlanReader
 from tailrace.planning.store import Store
 from tailrace.settings import Settings, secret
 
+_LONG_SILENCE = timedelta(hours=1)
+"""After which a delivery elsewhere is taken for one that is stuck."""
+
 
 def clock_from(as_of: datetime) -> Callable[[], datetime]:
     """Return a clock that shows `as_of` now and goes on from there, in whole seconds."""
@@ -39,8 +42,8 @@ def hand_over(
 ) -> Delivered:
     """Hand over everything that is due and return the counts (`delivery.send`).
 
-    Raises DefinitionError, having handed nothing over, when a campaign or sync of the project is health data and goes
-    to a destination without `baa: true`.
+    Raises SenderBusy when another process delivers, DefinitionError, having handed nothing over, when a campaign or
+    sync of the project is health data and goes to a destination without `baa: true`.
     """
     if is_to_be_asked(settings, load_connections(settings)):
         definitions = load_definitions(settings)
@@ -55,6 +58,18 @@ def hand_over(
         workers=workers,
         fan_out=fan_out,
     )
+
+
+def elsewhere(journal: Journal, now: datetime) -> tuple[str, bool]:
+    """Return in words that another process delivers, and whether nothing has been heard of it for long."""
+    sign = journal.last_sign()
+    if sign is None or now - sign <= _LONG_SILENCE:
+        return "a delivery is under way in another process: what is pending waits for it, or for the next one", False
+    words = (
+        f"the delivery that is under way in another process has noted nothing since {clock.iso(sign)}; expected it to"
+        " live: look (deliver.lock has its pid) and end it if it does not. What is pending waits."
+    )
+    return words, True
 
 
 def deliver_share(settings: Settings, as_of: datetime, share: Share, budget_seconds: float | None = None) -> Delivered:

@@ -18,7 +18,7 @@ from pathlib import Path
 from tailrace import clock, durable, engine
 from tailrace.checks.health import require_baa
 from tailrace.delivery.send import FanOut
-from tailrace.errors import DataError, StalePlan
+from tailrace.errors import DataError, SenderBusy, StalePlan
 from tailrace.journal.journal import Journal
 from tailrace.journal.readings import MIRRORS
 from tailrace.landing.backfills import Asked
@@ -32,7 +32,7 @@ from tailrace.pipeline.erasing import finish_begun
 from tailrace.pipeline.refusals import tell
 from tailrace.pipeline.request import Definitions, gather, load_definitions, load_files, loads_fingerprint
 from tailrace.pipeline.result import Balance, Result, quiet
-from tailrace.pipeline.sending import clock_from, hand_over
+from tailrace.pipeline.sending import clock_from, elsewhere, hand_over
 from tailrace.planning import relations
 from tailrace.planning.plan import make_plan
 from tailrace.planning.store import Plan, Store
@@ -53,8 +53,9 @@ def run(
 ) -> Result:
     """Do everything once for `as_of`: afterwards what should have been said by then has been, or is listed.
 
-    The run's clock starts at `as_of` and goes on from there. Raises Busy when another run is under way, StalePlan when
-    `as_of` is before HEAD's, and the rooms' errors. `tell` hears the name of each step as it begins.
+    The run's clock starts at `as_of` and goes on from there. While another process delivers, what the run wants to
+    leave waits for that delivery or the next one. Raises Busy when another run is under way, StalePlan when `as_of` is
+    before HEAD's, and the rooms' errors. `tell` hears the name of each step as it begins.
     """
     result = Result(as_of, tell=tell)
     now = clock_from(as_of)
@@ -63,7 +64,7 @@ def run(
         with _timed(result, "apply"):
             _apply(settings, journal, result, as_of)
         with _timed(result, "deliver"):
-            _deliver(settings, journal, result, now, budget_seconds)
+            _deliver(settings, journal, result, now, budget_seconds, may_be_elsewhere=True)
         with _timed(result, "mirror"):
             _mirror_delivered(settings, journal, result)
         with _timed(result, "publish"):
@@ -107,16 +108,21 @@ def deliver(
     budget_seconds: float | None = None,
     workers: int = 1,
     fan_out: FanOut | None = None,
+    may_be_elsewhere: bool = False,
 ) -> Result:
     """Deliver what is pending, until it is done or the time budget is spent. Its clock starts at `as_of`.
 
-    `workers` share it, in threads, or wherever `fan_out` has the shares done (`sending.deliver_share`).
+    `workers` share it, in threads, or wherever `fan_out` has the shares done (`sending.deliver_share`). Raises
+    SenderBusy when another process delivers; the result says so where it `may_be_elsewhere`.
     """
     result = Result(as_of)
     with Journal.open(settings) as journal:
         heal(settings, journal)
         with _timed(result, "deliver"):
-            _deliver(settings, journal, result, clock_from(as_of), budget_seconds, workers, fan_out)
+            now = clock_from(as_of)
+            _deliver(
+                settings, journal, result, now, budget_seconds, workers, fan_out, may_be_elsewhere=may_be_elsewhere
+            )
         with _timed(result, "mirror"):
             _mirror_delivered(settings, journal, result)
     return result
@@ -383,8 +389,16 @@ def _deliver(
     budget_seconds: float | None,
     workers: int = 1,
     fan_out: FanOut | None = None,
+    *,
+    may_be_elsewhere: bool = False,
 ) -> None:
-    delivered = hand_over(settings, journal, now, budget_seconds, workers, fan_out)
+    try:
+        delivered = hand_over(settings, journal, now, budget_seconds, workers, fan_out)
+    except SenderBusy:
+        if not may_be_elsewhere:
+            raise
+        result.elsewhere, result.is_silent = elsewhere(journal, now())
+        return
     result.steps["deliver"] = asdict(delivered)
     for balance in delivered.balances():
         result.add(Balance(*balance))
@@ -397,6 +411,8 @@ def _mirror(settings: Settings, journal: Journal) -> None:
 def _mirror_delivered(settings: Settings, journal: Journal, result: Result) -> None:
     """Mirror, and have the next run land what was refused because people left or their addresses are dead."""
     _mirror(settings, journal)
+    if "deliver" not in result.steps:
+        return
     problem = tell(settings)
     if problem is not None:
         result.steps["deliver"]["problems"].append(problem)
