@@ -243,6 +243,20 @@ def test_a_plan_that_knows_all_that_was_said_says_the_rest(journal, intents, at)
     assert [item.sync for item in journal.due_batches("hook", "p2", at, 9).items] == ["s"]
 
 
+def test_the_last_sign_of_a_sender_is_when_it_began_claimed_or_noted_something(journal, intents, at):
+    assert journal.last_sign() is None
+    journal.apply_plan("p1", None, at, at, intents("a"), [])
+    epoch = journal.start_epoch(at)
+    assert journal.last_sign() == at
+    minutes = [at + timedelta(minutes=n) for n in (1, 2, 3)]
+    (claim,) = claim_all(journal, epoch, minutes[0])
+    assert journal.last_sign() == minutes[0]
+    journal.record(epoch, minutes[1], [Record(claim, "accepted", "ok")])
+    assert journal.last_sign() == minutes[1]
+    journal.start_epoch(minutes[2])
+    assert journal.last_sign() == minutes[2]
+
+
 def test_what_is_answered_while_a_plan_reads_is_heard_by_the_next_one(journal, intents, at, monkeypatch):
     journal.apply_plan("p1", None, at, at, intents("mail"), [SyncBatch("s", 0, 1, "hook")])
     epoch = journal.start_epoch(at)
