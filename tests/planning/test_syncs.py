@@ -395,6 +395,25 @@ def test_an_append_says_each_key_once_and_counts_what_changed_since(audience: Wo
     assert _ops(audience, audience.plan(START + 2 * DAY)) == []
 
 
+@pytest.mark.parametrize("mode", ["mirror", "append"])
+def test_a_sync_that_was_away_goes_on_from_what_its_destination_holds(audience: World, mode: str) -> None:
+    _keep(audience, mode)
+    _hold(audience, "ada", "ben")
+    first = audience.plan(START)
+    specs, audience.syncs = audience.syncs, []
+    # Its answers come while it is away; a plan later nothing is new of it.
+    _answer(audience, first, "accepted")
+    away = [audience.plan(START + DAY), audience.plan(START + 2 * DAY)]
+    audience.syncs = specs
+    _hold(audience, "ada", "cem")
+
+    back = audience.plan(START + 3 * DAY)
+
+    assert [NAME in plan.syncs for plan in away] == [False, False]
+    gone = [("remove", _key("ben"))] if mode == "mirror" else []
+    assert _ops(audience, back) == [("add", _key("cem")), *gone]
+
+
 @pytest.mark.parametrize("is_idempotent", [False, True])
 def test_what_an_append_may_have_said_it_says_again_only_to_who_recognises_it(
     audience: World, is_idempotent: bool

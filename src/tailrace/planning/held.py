@@ -7,7 +7,7 @@ came in since it was made.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import duckdb
 import pyarrow as pa
@@ -56,6 +56,17 @@ class Held:
         if is_new:
             return (self._store.put(self._connection, "select * from acknowledged order by key"),)
         return self._parent.relations.get(f"acknowledged:{sync}", ()) if self._parent else ()
+
+    def of_others(self, syncs: Collection[str]) -> dict[str, tuple[Piece, ...]]:
+        """Return what is kept of every other sync than these: what was answered since is folded in, the rest stays.
+
+        Such a sync is gone from the project, or is off; what its destination holds is still there when it comes back.
+        """
+        parent = self._parent.relations if self._parent else {}
+        held = {name.partition(":")[2]: pieces for name, pieces in parent.items() if name.startswith("acknowledged:")}
+        answered = set(self._answers.column("sync").to_pylist()) if self._answers.num_rows else set()
+        others = sorted((held.keys() | answered) - set(syncs))
+        return {sync: self.keep(sync, is_new=self.show(sync)) if sync in answered else held[sync] for sync in others}
 
     def _fold(self, sync: str) -> bool:
         before = self._before(sync)

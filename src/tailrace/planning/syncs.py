@@ -154,6 +154,10 @@ class SyncPlanner:
         pieces |= {f"sync_ops:{name}": (said,)} if said.rows else {}
         return SyncResult(pieces, found.summary, found.readings)
 
+    def of_others(self, syncs: Collection[str]) -> dict[str, tuple[Piece, ...]]:
+        """Return the relations of every other sync than these: what its destination holds, should it come back."""
+        return {f"acknowledged:{sync}": pieces for sync, pieces in self._held.of_others(syncs).items()}
+
     def look(
         self,
         spec: SyncSpec,
