@@ -116,6 +116,16 @@ def test_a_property_may_have_any_name(world: World, name: str) -> None:
     assert details(world) == {2: f"Paid: `{name}` is not a whole number"}
 
 
+@pytest.mark.parametrize("word", ["{facts}", "{codes}", "{values}", "{events}"])
+def test_a_contract_may_have_words_in_braces_anywhere(world: World, word: str) -> None:
+    asked = f"{{type: string, enum: ['{word}', ok]}}"
+    properties = f"  '{word}': {asked}\n  link: {{type: string, pattern: '(a{word}|b)?'}}\n"
+    contract(world, word, f"on_breach: quarantine\nproperties:\n{properties}")
+    done = world.lines(*(paid(n, {word: value, "link": "b"}, event=word) for n, value in enumerate(["ok", word, "no"])))
+    assert (done.landed, done.quarantined) == (2, 1)
+    assert details(world) == {3: f"{word}: `{word}` is none of {word}, ok"}
+
+
 def test_all_that_is_broken_is_named_and_no_value_is(world: World) -> None:
     contract(
         world,

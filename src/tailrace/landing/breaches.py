@@ -8,6 +8,7 @@ person's.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
@@ -18,6 +19,7 @@ from tailrace.settings import Settings
 
 REASON = "contract_broken"
 _PACKAGE = "tailrace.landing"
+_PLACE = re.compile(r"\{(facts|codes|values|events)\}")
 _IS = {
     "string": "starts_with({x}, '\"')",
     "number": "({x} >= '-' and {x} < ':')",
@@ -89,12 +91,15 @@ class Breaches:
         self._connection.execute(f"create type contracted as enum ({_listed(each.event for each in asked)})")
         self._connection.execute(engine.statement(_PACKAGE, "breaches"))
         self._note_rules()
-        text = engine.statement(_PACKAGE, "broken")
-        for key, whens in (("facts", facts), ("codes", codes)):
-            text = text.replace(f"{{{key}}}", f"case {' '.join(whens)} end")
         n_values = max(len(each.properties) for each in asked)
-        values = ", ".join(f"facts[{place}]::varchar as value_{place}" for place in range(1, n_values + 1))
-        text = text.replace("{values}", values).replace("{events}", _listed(each.event for each in asked))
+        said = {
+            "facts": f"case {' '.join(facts)} end",
+            "codes": f"case {' '.join(codes)} end",
+            "values": ", ".join(f"facts[{place}]::varchar as value_{place}" for place in range(1, n_values + 1)),
+            "events": _listed(each.event for each in asked),
+        }
+        # All at once, for a name, a value or a pattern of a contract may look like one of these places.
+        text = _PLACE.sub(lambda place: said[place[1]], engine.statement(_PACKAGE, "broken"))
         self._connection.execute(text)
         self._connection.execute(
             "delete from verdicts where row_no in"
