@@ -62,6 +62,16 @@ def test_an_event_that_breaks_several_rules_is_one_that_broke_its_contract(world
     assert warned(before) == {"Paid": 3}
 
 
+def test_what_is_kept_out_is_counted_for_its_event_whatever_its_name_has(world: World) -> None:
+    names = ["Order", "Order: `big`", "a`b", "`x`", ": `", '"Order"', '"Order: `x', 'say "so": `x` \\', "a: b", "é: `x"]
+    lines = []
+    for number, name in enumerate(names, 1):
+        contract(world, name, "on_breach: quarantine\nproperties: {'p`: `q': {type: integer}}\n")
+        lines += [paid(10 * number + n, {"p`: `q": "1"}, event=name) for n in range(number)]
+    world.lines(*lines)
+    assert kept_out(world.settings) == {name: number for number, name in enumerate(names, 1)}
+
+
 @pytest.mark.torture
 def test_what_is_kept_out_is_what_is_in_quarantine_whoever_was_erased_meanwhile(world: World) -> None:
     """As many as `quarantine list` has: of lines that an erasure took out, and of those that come again afterwards."""
