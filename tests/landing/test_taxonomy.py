@@ -121,6 +121,22 @@ def test_every_mistake_of_every_file_is_named_at_once(world: World) -> None:
     ]
 
 
+@pytest.mark.parametrize("name", ["visit.yaml", "visit.YML", "care/visit.yml", "care/visit.yaml"])
+def test_a_file_that_would_be_a_contract_by_another_name_is_an_error(world: World, name: str) -> None:
+    write(world, "paid", "late: soon\n")
+    folder = world.settings.project_dir / "contracts" / "events"
+    (folder / "care").mkdir()
+    (folder / name).write_text("sensitivity: health\n")
+    (folder / "README.md").write_text("What there is\n")
+    with pytest.raises(DefinitionError) as caught:
+        load_events(world.settings)
+    assert {problem.path: problem.message for problem in caught.value.problems} == {
+        "contracts/events/paid.yml": "`late` is `soon`; expected a duration such as `24h`, `30m` or `7d`",
+        f"contracts/events/{name}": "this file is not read; expected contracts/events/EVENT.yml: call it"
+        " contracts/events/visit.yml, or remove it",
+    }
+
+
 def test_what_the_project_marks_is_of_the_programme_that_is_health_data() -> None:
     found = load_events(Settings(data_dir=PROJECT, project_dir=PROJECT))
     marked = {name: contract.programme for name, contract in found.items() if contract.sensitivity}

@@ -43,9 +43,17 @@ class EventContract:
 def load_events(settings: Settings) -> dict[str, EventContract]:
     """Return the contract of each event that has one; `path` is relative to the project.
 
-    Raises DefinitionError with every problem of every file and its line.
+    Raises DefinitionError with every problem of every file and its line, and every file that would be read if it were
+    called otherwise.
     """
-    return _read(settings, "", None)
+    problems = [_not_read(settings, path) for path in _strangers(settings)]
+    try:
+        found = _read(settings, "", None)
+    except DefinitionError as error:
+        problems += error.problems
+    if problems:
+        raise DefinitionError(problems)
+    return found
 
 
 def active_events(
@@ -69,6 +77,20 @@ def names_about(settings: Settings, *words: str) -> tuple[str, ...]:
 def events_dir(settings: Settings) -> Path:
     """Return the folder with a file per event."""
     return settings.project_dir / "contracts" / "events"
+
+
+def _strangers(settings: Settings) -> list[Path]:
+    """Return the files that look like contracts of events and are none: `paid.yaml`, `billing/paid.yml`."""
+    folder = events_dir(settings)
+    like = [path for path in sorted(folder.rglob("*")) if path.suffix.lower() in (".yml", ".yaml") and path.is_file()]
+    return [path for path in like if path.parent != folder or path.suffix != ".yml"]
+
+
+def _not_read(settings: Settings, path: Path) -> Problem:
+    folder = events_dir(settings).relative_to(settings.project_dir).as_posix()
+    place = path.relative_to(settings.project_dir).as_posix()
+    what = f"this file is not read; expected {folder}/EVENT.yml: call it {folder}/{path.stem}.yml, or remove it"
+    return Problem(place, None, what)
 
 
 def _read(settings: Settings, about: str, names: Collection[str] | None) -> dict[str, EventContract]:
