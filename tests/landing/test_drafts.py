@@ -105,6 +105,21 @@ def test_no_value_of_a_person_gets_into_a_draft(world: World) -> None:
     assert "left out: 8 properties" in text
 
 
+@pytest.mark.parametrize("trait", ["name", "full_name", "displayName"])
+def test_a_word_of_a_whole_name_is_nobodys_code(world: World, trait: str) -> None:
+    names = ["Zoe Kanarius", "Müller, Ana-Maria", "Pro"]
+    traits = [
+        compact(call(messageId=f"i{n}", type="identify", event=..., userId=f"i{n}", traits={trait: name}))
+        for n, name in enumerate(names)
+    ]
+    bodies = [{"host": ("zoe", "kim")[n % 2], "hero": ("ana-maria", "x")[n % 2]} for n in range(100)]
+    world.lines(*traits, *(act(n, "Met", {**body, "tier": "free"}) for n, body in enumerate(bodies)))
+    text = drafted(world)["Met"]
+    assert "host: {type: string, required: true}  # few values" in text
+    assert "hero: {type: string, required: true}  # few values" in text
+    assert "tier: {type: string, required: true, enum: [free]}" in text
+
+
 def test_codes_of_several_people_are_listed_and_those_of_few_are_not(world: World) -> None:
     world.lines(
         *(act(n, "Paid", {"plan": ("free", "pro")[n % 2]}) for n in range(100)),

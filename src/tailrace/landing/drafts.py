@@ -75,7 +75,7 @@ def drafts(settings: Settings, seen: Sequence[Seen], source: str | None) -> dict
         connection.execute(engine.statement(_PACKAGE, "breaches"))
         properties = _properties(connection, listed, names, source)
         words = {each.name for found in properties.values() for each in found}
-        personal = _personal(connection, listed, words)
+        personal = _personal(connection, listed, words, in_parts=False)
         kept = {event: [each for each in found if _may_be_named(each, personal)] for event, found in properties.items()}
         enums = _enums(connection, listed, kept, source)
     return {
@@ -126,7 +126,7 @@ def _enums(
     for event, name, value, n_people in connection.execute(query, {"source": source}).fetchall():
         values[event, name][value] = n_people
     connection.unregister("candidates")
-    personal = _personal(connection, files, {value for counts in values.values() for value in counts})
+    personal = _personal(connection, files, {value for counts in values.values() for value in counts}, in_parts=True)
     return {
         (event, name): sorted(counts) if _are_codes(name, counts, personal) else None
         for (event, name), counts in values.items()
@@ -142,11 +142,14 @@ def _are_codes(name: str, counts: Mapping[str, int], personal: frozenset[str]) -
     )
 
 
-def _personal(connection: engine.Connection, files: str, words: Iterable[str]) -> frozenset[str]:
-    """Return those of the words that are somebody's id, name or address in what has landed."""
+def _personal(connection: engine.Connection, files: str, words: Iterable[str], *, in_parts: bool) -> frozenset[str]:
+    """Return those of the words that are somebody's id, name or address in what has landed.
+
+    With `in_parts`, also those that are a word of somebody's whole name.
+    """
     connection.register("words", pa.table({"word": pa.array(sorted(words), pa.string())}))
     query = engine.statement(_PACKAGE, "drafts_people").replace("{files}", files)
-    found = frozenset(row[0] for row in connection.execute(query).fetchall())
+    found = frozenset(row[0] for row in connection.execute(query, {"in_parts": in_parts}).fetchall())
     connection.unregister("words")
     return found
 

@@ -11,6 +11,11 @@ personal as (
     select told(pair.value::varchar) as word
     from trait
     where regexp_matches(lower(pair.key), 'name|mail|phone|login|user') and starts_with(pair.value::varchar, '"')
+    union all
+    -- Of a whole name each word is a name: `zoe` of Zoe Miller.
+    select unnest(regexp_split_to_array(told(pair.value::varchar), '[\s,.;()]+')) as word
+    from trait
+    where $in_parts and regexp_full_match(lower(pair.key), '((full|real|display)[ _-]?)?name') and starts_with(pair.value::varchar, '"')
 )
 select word
 from words
