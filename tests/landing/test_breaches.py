@@ -91,6 +91,12 @@ def test_a_number_of_a_list_is_the_same_number_however_it_is_written(world: Worl
     assert found == [None, None, None, "is none of 1, 2.5", "is not a number"]
 
 
+def test_a_number_of_a_list_has_all_its_digits(world: World) -> None:
+    number = 12345678901234567890123456789012345678
+    found = broken(world, f"type: integer, enum: [{number}, 1.0, 1e3]", number, number + 1, 1, 1000)
+    assert found == [None, f"is none of {number}, 1, 1000", None, None]
+
+
 def test_a_pattern_fits_the_whole_value(world: World) -> None:
     found = broken(world, 'type: string, pattern: "[A-Z]{2}|\\\\d+\\"?"', "DE", "77", '7"', "DEU", "de", "aDE", "é")
     assert [text is None for text in found] == [True, True, True, False, False, False, False]

@@ -109,12 +109,18 @@ def _enum(node: Node, kind: str) -> tuple[str, ...]:
             value = row.text("text, in quotes where it looks like something else, for `type: string`")
         else:
             number = _decimal(row, kind)
-            value = None if number is None else f"{number.normalize():f}"
+            value = None if number is None else _plain(number)
         if value is not None and value in found:
             row.wrong(f"`{value}` stands here twice; expected it once: remove one")
         elif value is not None:
             found[value] = None
     return tuple(found)
+
+
+def _plain(number: Decimal) -> str:
+    """Return a number in its shortest spelling, all digits of it: `normalize` keeps 28 of them."""
+    text = f"{number:f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
 
 
 def _pattern(node: Node) -> str | None:
