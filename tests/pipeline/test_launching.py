@@ -16,6 +16,8 @@ from tailrace.errors import DataError, DefinitionError, Problem
 from tailrace.pipeline.launching import launch_lists
 from tests.conftest import Company
 from tests.installation import PROJECT, Installation, call, first_run_at
+from tests.landing.conftest import call as event
+from tests.landing.conftest import compact
 
 NOW = datetime(2026, 3, 1, 6, tzinfo=UTC)
 
@@ -79,6 +81,45 @@ def test_a_condition_that_no_event_fits_leaves_nobody(own: Installation, moment:
     assert items(own, "onboarding", moment)["people"] == (
         "warning",
         "people whose `signed_up` came in 35 days and fits: none now",
+    )
+
+
+@pytest.mark.torture
+def test_people_are_counted_whose_event_came_under_an_anonymous_or_a_given_up_id(
+    own: Installation, company: Company
+) -> None:
+    """As the warehouse attributes the events: to who is identified next on the device, and to who they are now."""
+    now = first_run_at(company.sample) + timedelta(hours=4)
+
+    def at(minutes: int) -> str:
+        return clock.iso(now - timedelta(minutes=minutes))
+
+    acts = [
+        {"userId": "n0"},
+        {"userId": ..., "anonymousId": "d1"},
+        {"userId": ..., "anonymousId": "d2"},
+        {"userId": "old3"},
+        {"userId": ..., "anonymousId": "nobody"},
+    ]
+    lines = [event(messageId=f"a{n}", event="seat_scanned", timestamp=at(60), **who) for n, who in enumerate(acts)]
+    links = [
+        {"type": "identify", "userId": "n1", "anonymousId": "d1", "timestamp": at(50)},
+        {"type": "identify", "userId": "other", "anonymousId": "d1", "timestamp": at(40)},
+        {"type": "identify", "userId": "n2", "anonymousId": "d2", "timestamp": at(70)},
+        {"type": "alias", "userId": "n2", "previousId": "old3", "timestamp": at(30)},
+    ]
+    lines += [event(messageId=f"l{n}", event=..., **link) for n, link in enumerate(links)]
+    path = own.data_dir.parent / "scanned.jsonl"
+    path.write_bytes(b"".join(compact(line) + b"\n" for line in lines))
+    own.drop(path)
+    assert call(own, "run", "--as-of", clock.iso(now)).code == 0
+    edit(own, "campaigns/onboarding/campaign.yml", "event: signed_up", "event: seat_scanned")
+    query = "select count(distinct person_id) from core.fct_events where event = 'seat_scanned'"
+    with duckdb.connect(str(own.settings.warehouse), read_only=True) as connection:
+        assert connection.execute(query).fetchall() == [(3,)]
+    assert items(own, "onboarding", clock.iso(now))["people"] == (
+        "ok",
+        "people whose `seat_scanned` came in 35 days and fits: 3 now",
     )
 
 
