@@ -119,7 +119,7 @@ def _read(settings: Settings, about: str, names: Collection[str] | None) -> dict
 @lru_cache(maxsize=4096)
 def _parse(event: str, place: str, text: str) -> tuple[EventContract | None, tuple[Problem, ...]]:
     problems: list[Problem] = []
-    root = document(place, text, problems)
+    root = document(place, text, problems, "a key such as `summary`, or no file")
     table = root.table(_TOP) if root is not None else None
     if table is None:
         return None, tuple(problems)

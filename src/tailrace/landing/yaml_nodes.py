@@ -127,8 +127,11 @@ class Table:
         return self.nodes.get(name)
 
 
-def document(path: str, text: str, problems: list[Problem]) -> Node | None:
-    """Return the root of the YAML `text`, or None when it cannot be read (then there is a problem)."""
+def document(path: str, text: str, problems: list[Problem], needed: str = "a mapping with `format`") -> Node | None:
+    """Return the root of the YAML `text`, or None when it cannot be read (then there is a problem).
+
+    `needed` says what an empty file should have in it.
+    """
     try:
         root = YAML(typ="rt", pure=True).compose(text)
     except MarkedYAMLError as error:
@@ -141,7 +144,7 @@ def document(path: str, text: str, problems: list[Problem]) -> Node | None:
         problems.append(Problem(path, None, f"this is not YAML ({str(error).splitlines()[0]}); expected YAML 1.2"))
         return None
     if root is None:
-        problems.append(Problem(path, 1, "the file is empty; expected a mapping with `format`"))
+        problems.append(Problem(path, 1, f"the file is empty; expected {needed}"))
         return None
     if (kept := _aliased(root, set())) is not None:
         problems.append(Problem(path, kept, "anchors and aliases are not allowed; write the value out"))
