@@ -20,13 +20,15 @@ _AGE = re.compile(r"([1-9][0-9]{0,4})([mhd])", re.ASCII)
 class Node:
     """One value: where it stands and what it says."""
 
-    def __init__(self, path: str, raw: Any, problems: list[Problem], name: str) -> None:
+    def __init__(self, path: str, raw: Any, problems: list[Problem], name: str, key: Any = None) -> None:
         self.path, self.raw, self.problems, self.name = path, raw, problems, name
+        # A value that is not there starts, for YAML, where the next thing does.
+        self._start = key if key is not None and isinstance(raw, ScalarNode) and not raw.value else raw
 
     @property
     def line(self) -> int:
-        """The line of the file on which the value starts, from 1."""
-        return int(self.raw.start_mark.line) + 1
+        """The line of the file on which the value starts, from 1; its key's when there is nothing."""
+        return int(self._start.start_mark.line) + 1
 
     def wrong(self, message: str) -> None:
         """Add a problem at this value."""
@@ -120,7 +122,7 @@ class Table:
             elif known is not None and name not in known:
                 at.wrong(f"unknown key `{name}`; expected one of {', '.join(known)}.{nearest(name, known)}")
             else:
-                self.nodes[name] = Node(node.path, value, node.problems, name)
+                self.nodes[name] = Node(node.path, value, node.problems, name, key)
 
     def get(self, name: str) -> Node | None:
         """Return the value of `name`, or None when it is absent."""
