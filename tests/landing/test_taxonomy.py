@@ -52,6 +52,8 @@ def test_an_events_contract_says_what_it_is_and_whether_it_is_health_data(world:
         ("properties:\n  a: {required: true}\n", 2, "`a` has no `type`"),
         ("properties:\n  a: {type: strnig}\n", 2, "Did you mean `string`"),
         ("properties:\n  a: {type: string, requird: true}\n", 2, "Did you mean `required`"),
+        ('properties:\n  a: {type: string, enum: [b, "\\uD83D\\uDE00"]}\n', 2, "half of a surrogate pair"),
+        ('properties:\n  "a\\0b": {type: string}\n', 2, "a text has a NUL"),
         ("summary: A visit\nowner:\n\nlate: 1h\n", 2, "`owner` is nothing; expected text"),
         ("# owner: nobody yet\n", 1, "the file is empty; expected a key such as `summary`, or no file$"),
         ("properties:\n  a: {type: string, required: yes}\n", 2, "expected one of true, false"),

@@ -14,6 +14,7 @@ from ruamel.yaml.nodes import MappingNode, ScalarNode
 from tailrace.errors import Problem, nearest
 
 _TAG = "tag:yaml.org,2002:"
+_ODD = re.compile("[\0\ud800-\udfff]")
 _AGE = re.compile(r"([1-9][0-9]{0,4})([mhd])", re.ASCII)
 
 
@@ -151,6 +152,10 @@ def document(path: str, text: str, problems: list[Problem], needed: str = "a map
     if (kept := _aliased(root, set())) is not None:
         problems.append(Problem(path, kept, "anchors and aliases are not allowed; write the value out"))
         return None
+    if (odd := _odd(root)) is not None:
+        message = "a text has a NUL or half of a surrogate pair, such as `\\uD83D`; expected the character itself"
+        problems.append(Problem(path, odd, message))
+        return None
     return Node(path, root, problems, "the file")
 
 
@@ -160,5 +165,15 @@ def _aliased(raw: Any, seen: set[int]) -> int | None:
     seen.add(id(raw))
     if isinstance(raw, ScalarNode):
         return None
-    parts = [part for pair in raw.value for part in pair] if isinstance(raw, MappingNode) else raw.value
-    return next((line for part in parts if (line := _aliased(part, seen)) is not None), None)
+    return next((line for part in _parts(raw) if (line := _aliased(part, seen)) is not None), None)
+
+
+def _odd(raw: Any) -> int | None:
+    """Return the line of the first text that neither SQL nor UTF-8 can have in it: YAML's escapes write anything."""
+    if isinstance(raw, ScalarNode):
+        return int(raw.start_mark.line) + 1 if _ODD.search(raw.value) else None
+    return next((line for part in _parts(raw) if (line := _odd(part)) is not None), None)
+
+
+def _parts(raw: Any) -> list[Any]:
+    return [part for pair in raw.value for part in pair] if isinstance(raw, MappingNode) else list(raw.value)
