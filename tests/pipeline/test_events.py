@@ -83,6 +83,7 @@ def test_the_nearest_name_is_the_same_word_first_and_a_similar_one_else() -> Non
     assert in_words("Trial_Started", "trial_started") == (
         "`Trial_Started`: did you mean `trial_started`? Names are case-sensitive"
     )
+    assert unknown_names(["Opened `home` pag"], ["Opened `home` page"]) == {"Opened `home` pag": "Opened `home` page"}
     assert in_words("signedup", "signed_up") == "`signedup`: did you mean `signed_up`?"
 
 

@@ -121,4 +121,5 @@ def _plain(name: str) -> str:
 
 def _nearest(name: str, known: Collection[str]) -> str | None:
     hint = nearest(name, sorted(known))
-    return hint.split("`")[1] if hint else None
+    # The name stands between the first backtick and the last one: it may have some of its own.
+    return hint[hint.index("`") + 1 : hint.rindex("`")] if hint else None
