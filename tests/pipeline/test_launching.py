@@ -84,6 +84,29 @@ def test_a_condition_that_no_event_fits_leaves_nobody(own: Installation, moment:
     )
 
 
+def test_of_forms_only_the_campaigns_own_is_its_trigger(own: Installation, company: Company) -> None:
+    now = first_run_at(company.sample)
+    at = clock.iso(now - timedelta(hours=1))
+    forms = [{"form": "care_interest"}, {"form": "care_interest"}, {"form": "newsletter"}, {}]
+    lines = [
+        event(messageId=f"f{n}", event="form_submitted", timestamp=at, properties=form) for n, form in enumerate(forms)
+    ]
+    path = own.data_dir.parent / "forms.jsonl"
+    path.write_bytes(b"".join(compact(line) + b"\n" for line in lines))
+    assert call(own, "land", str(path), "--source", "app", "--as-of", clock.iso(now)).code == 0
+
+    def of_trigger(before: str, after: str) -> tuple[str, str]:
+        edit(own, "campaigns/onboarding/campaign.yml", f"\n  {before}\n", f"\n  {after}\n")
+        return items(own, "onboarding", clock.iso(now))["form_submitted"]
+
+    new = f"in 7 days: new since {at[:10]}"
+    said = "`form_submitted` of the form"
+    assert of_trigger("event: signed_up", "form: care_interest") == ("ok", f"{said} `care_interest`: 2 {new}")
+    never = ("failed", f"{said} `care_intrest`: has never come")
+    assert of_trigger("form: care_interest", "form: care_intrest") == never
+    assert of_trigger("form: care_intrest", "event: form_submitted") == ("ok", f"`form_submitted`: 4 {new}")
+
+
 @pytest.mark.torture
 def test_people_are_counted_whose_event_came_under_an_anonymous_or_a_given_up_id(
     own: Installation, company: Company

@@ -11,6 +11,7 @@ from tailrace import clock, engine
 from tailrace.campaigns.definition import Campaign
 from tailrace.campaigns.policy import Policy
 from tailrace.campaigns.shelf import load_campaigns
+from tailrace.campaigns.triggers import FORM_EVENT
 from tailrace.checks.event_names import OURS, in_words, unknown_names
 from tailrace.checks.project import Findings
 from tailrace.checks.rates import RECENT, USUAL, Rate, Status, judge
@@ -66,7 +67,7 @@ class _Ground:
     connections: Connections
     plan: Plan | None
     why_not_live: str | None
-    rates: Mapping[str, Rate]
+    rates: Mapping[tuple[str, str | None], Rate]
     kept_out: Mapping[str, int]
 
 
@@ -120,16 +121,19 @@ def _why_not_live(settings: Settings) -> str | None:
     return None if lease.held else (lease.why_not or "nobody has taken it")
 
 
-def _rates(settings: Settings, files: str, as_of: datetime, campaigns: Sequence[Campaign]) -> dict[str, Rate]:
+def _rates(
+    settings: Settings, files: str, as_of: datetime, campaigns: Sequence[Campaign]
+) -> dict[tuple[str, str | None], Rate]:
+    """Return how often each event came, and of the one that all forms have in common how often for each form."""
     names = sorted({name for campaign in campaigns for name in _events(campaign)})
     if not files or not names:
         return {}
     query = engine.statement(_PACKAGE, "launch_events").replace("{files}", files)
     with engine.connect(settings) as connection:
-        rows = connection.execute(query, {"events": names, **_instants(as_of)}).fetchall()
+        rows = connection.execute(query, {"events": names, "of_forms": FORM_EVENT, **_instants(as_of)}).fetchall()
     return {
-        event: Rate(recent, usual, first.replace(tzinfo=UTC), last.replace(tzinfo=UTC))
-        for event, recent, usual, first, last in rows
+        (event, form): Rate(recent, usual, first.replace(tzinfo=UTC), last.replace(tzinfo=UTC))
+        for event, form, recent, usual, first, last in rows
     }
 
 
@@ -197,15 +201,16 @@ def _data(ground: _Ground) -> Iterator[Item]:
 
 
 def _events_come(ground: _Ground, campaign: Campaign) -> Iterator[Item]:
-    start = getattr(campaign.trigger, "event", None)
+    start, form = (getattr(campaign.trigger, name, None) for name in ("event", "form"))
     for name in _events(campaign):
         starts = name == start
-        rate = ground.rates.get(name, Rate(0, 0, None, None))
+        rate = ground.rates.get((name, form if starts else None), Rate(0, 0, None, None))
         status, text = judge(rate, ground.as_of, starts=starts)
         todo = "" if status == "ok" else "ask whoever sends it; is the name right? `tailrace events`"
         if rate.last_at is None and (meant := _meant(ground, name)):
             todo = meant
-        yield Item("trigger event" if starts else "event", status, f"`{name}`: {text}", todo)
+        said = f"`{name}` of the form `{form}`" if starts and form else f"`{name}`"
+        yield Item("trigger event" if starts else "event", status, f"{said}: {text}", todo)
         if ground.kept_out.get(name):
             yield Item(
                 "contract",
