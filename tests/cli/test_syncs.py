@@ -27,7 +27,7 @@ TABLE = f"syncs.{SYNC}"
 
 
 PEOPLE = """{{ config(meta={
-    'destination': 'crm_webhook', 'target': 'everybody', 'mode': 'mirror', 'keys': ['user_id'], 'owner': 'x@y.example',
+    'destination': 'crm_webhook', 'target': 'power_users', 'mode': 'mirror', 'keys': ['user_id'], 'owner': 'x@y.z',
 }) }}
 select user_id, email, first_name, plan from {{ ref('dim_people') }}
 where person_id <> (select min(person_id) from {{ ref('seg_power_users') }})

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import duckdb
@@ -412,6 +413,42 @@ def test_a_sync_that_was_away_goes_on_from_what_its_destination_holds(audience: 
     assert [NAME in plan.syncs for plan in away] == [False, False]
     gone = [("remove", _key("ben"))] if mode == "mirror" else []
     assert _ops(audience, back) == [("add", _key("cem")), *gone]
+
+
+@pytest.mark.parametrize(("word", "other"), [("target", "everybody"), ("destination", "other_crm")])
+def test_a_sync_that_goes_elsewhere_is_parked_until_somebody_wants_all_of_it_said_there(
+    audience: World, word: str, other: str
+) -> None:
+    _keep(audience, "mirror")
+    _hold(audience, "ada", "ben")
+    first = audience.plan(START)
+    here = audience.syncs
+    there = [replace(here[0], model=replace(here[0].model, **{word: other}))]
+    audience.syncs = there
+    # The answers of the first place come when the sync has left it.
+    _answer(audience, first, "accepted")
+    _hold(audience, "ada", "cem")
+
+    parked = audience.plan(START + DAY)
+    (reading,) = [one for one in parked.guards if one["tripped"]]
+    audience.releases = [
+        SimpleNamespace(seq=1, guard="sync_moved", subject=f"sync:{NAME}", measured=reading["measured"])
+    ]
+    moved = audience.plan(START + 2 * DAY)
+    audience.releases = []
+    _answer(audience, moved, "accepted")
+    quiet = audience.plan(START + 3 * DAY)
+    audience.syncs = here
+    back = audience.plan(START + 4 * DAY)
+
+    assert (reading["guard"], reading["measured"]) == ("sync_moved", 2)
+    assert (parked.syncs[NAME]["parked"], _ops(audience, parked)) == ("guard", [])
+    assert _ops(audience, moved) == [("add", _key("ada")), ("add", _key("cem"))]
+    assert (_ops(audience, quiet), quiet.syncs[NAME]["parked"]) == ([], None)
+    assert _ops(audience, back) == [("add", _key("cem")), ("remove", _key("ben"))]
+    kept = sorted(name for name in back.relations if name.startswith("acknowledged:"))
+    place = "/".join(getattr(there[0].model, each) for each in ("destination", "target"))
+    assert kept == [f"acknowledged:{NAME}", f"acknowledged:{NAME}@{place}"]
 
 
 @pytest.mark.parametrize("is_idempotent", [False, True])

@@ -10,7 +10,7 @@ destination has answered, and the run after that forgets it too.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -26,21 +26,21 @@ from tailrace.landing.land import landing
 from tailrace.landing.loads import loads
 from tailrace.landing.mirror import mirrored
 from tailrace.pipeline import leftovers
+from tailrace.pipeline.letting_go import answered, destinations, head_of, waits
 from tailrace.pipeline.request import load_definitions, load_files, loads_fingerprint
 from tailrace.pipeline.sync_keys import keys as sync_keys
 from tailrace.planning import erasing as planning_erasing
 from tailrace.planning.erasing import Whose
-from tailrace.planning.store import Plan, Store
-from tailrace.planning.syncs import LetGo, SyncPlanner
+from tailrace.planning.store import Store
+from tailrace.planning.syncs import LetGo
 from tailrace.settings import Settings
 from tailrace.warehouse.build import build, read_generation
-from tailrace.warehouse.catalog import SyncModel, read_catalog
+from tailrace.warehouse.catalog import read_catalog
 from tailrace.warehouse.publish import publish
 
 __all__ = ["Erasure", "erase", "erasures", "finish", "finish_begun", "show"]
 
 _FINISH = "`tailrace erasures finish`"
-_REMOVES = "mirror"
 
 
 @dataclass(frozen=True)
@@ -293,56 +293,13 @@ def _survey(
         "files": asdict(files),
         "warehouse": {"people": record.people},
     }
-    return found, tuple(_destinations(settings, journal, record, listed))
-
-
-def _destinations(settings: Settings, journal: Journal, record: Erasure, listed: Listed) -> Iterator[Destination]:
-    for name, n in sorted(journal.accepted_by(record.persons).items()):
-        words = "files of the outbox, which go" if name == "outbox" else "were accepted there and cannot be taken back"
-        yield Destination(name=name, sync=None, n=n, words=words)
-    syncs = read_catalog(settings).syncs
-    head = _head(settings)
-    for sync, n in _held(settings, journal, listed).items():
-        model = syncs.get(sync)
-        planned = head.syncs.get(sync, {}) if head else {}
-        name = model.destination if model else str(planned.get("destination", sync))
-        if model is None:
-            words = "the sync is gone from the project: remove them there by hand"
-        elif model.mode != _REMOVES:
-            words = _stays(model.mode)
-        else:
-            words = "the next plan removes them"
-        yield Destination(name=name, sync=sync, n=n, words=words)
-
-
-def _head(settings: Settings) -> Plan | None:
-    store = Store(settings)
-    head = store.head()
-    return store.read(head) if head else None
-
-
-def _held(settings: Settings, journal: Journal, who: Listed) -> dict[str, int]:
-    """Return by sync how many of their keys its destination holds or may hold, as far as it told us."""
-    store, head = Store(settings), _head(settings)
-    if head is None:
-        return {}
-    answers = journal.acknowledged_rows(head.inputs.journal_seq)
-    with engine.connect(settings) as connection:
-        planner = SyncPlanner(connection, store, head, answers, LetGo(who.salt, who.keys))
-        counts = {sync: planner.holds(sync) for sync in who.keys}
-    return {sync: n for sync, n in counts.items() if n}
-
-
-def _waits(settings: Settings, journal: Journal, who: Listed) -> frozenset[str]:
-    """Return the syncs whose keys must stay: the destination holds them, and a plan to come says to let them go."""
-    syncs = read_catalog(settings).syncs
-    return frozenset(sync for sync in _held(settings, journal, who) if sync in syncs and syncs[sync].mode == _REMOVES)
+    return found, tuple(destinations(settings, journal, record, listed))
 
 
 def _is_let_go(settings: Settings, journal: Journal) -> bool:
     waiting = erased.listed(settings, "waiting")
     return waiting is not None and any(
-        not _waits(settings, journal, Listed(waiting.salt, (each,))) for each in waiting.erasures
+        not waits(settings, journal, Listed(waiting.salt, (each,))) for each in waiting.erasures
     )
 
 
@@ -356,7 +313,7 @@ def _finish(settings: Settings, journal: Journal, at: datetime, *, again: bool =
         crash.here("erase.batches_cancelled")
         landing_erasing.erase(settings, begun, is_dry=False)
         for each in begun.erasures:
-            held = _waits(settings, journal, Listed(begun.salt, (each,)))
+            held = waits(settings, journal, Listed(begun.salt, (each,)))
             _forget_plans(settings, journal, begun, each, held=held, on=at, is_dry=False)
         leftovers.remove(settings, begun, journal.intents_to(begun.persons), is_dry=False)
         leftovers.remove_rebuildable(settings)
@@ -368,38 +325,26 @@ def _finish(settings: Settings, journal: Journal, at: datetime, *, again: bool =
     for each in waiting.erasures if waiting is not None else ():
         one = Listed(waiting.salt, (each,)) if waiting else None
         assert one is not None
-        if not _waits(settings, journal, one):
+        if not waits(settings, journal, one):
             _forget_plans(settings, journal, one, each, held=(), on=at, is_dry=False)
             leftovers.remove(settings, one, (), is_dry=False)
             _note(settings, journal, one, each, at)
 
 
 def _note(settings: Settings, journal: Journal, who: Listed, each: Erasure, at: datetime) -> None:
-    waits = _waits(settings, journal, Listed(who.salt, (each,)))
-    if waits:
+    waiting_for = waits(settings, journal, Listed(who.salt, (each,)))
+    if waiting_for:
         erased.write(settings, each.model_copy(update={"state": "waiting"}))
     else:
-        gone = tuple(_answered(one, read_catalog(settings).syncs) for one in each.destinations)
+        gone = tuple(answered(one, read_catalog(settings).syncs, head_of(settings)) for one in each.destinations)
         done_at = each.done_at or at
         erased.write(settings, each.model_copy(update={"state": "done", "destinations": gone, "done_at": done_at}))
     crash.here("erase.noted")
 
 
-def _answered(one: Destination, syncs: Mapping[str, SyncModel]) -> Destination:
-    if one.words != "the next plan removes them" or one.sync is None or one.sync not in syncs:
-        return one
-    # Somebody may have given the sync another mode meanwhile.
-    mode = syncs[one.sync].mode
-    return one.model_copy(update={"words": "removed there" if mode == _REMOVES else _stays(mode)})
-
-
-def _stays(mode: str) -> str:
-    return f"a sync of mode `{mode}` removes nothing: remove them there by hand"
-
-
 def _cancel_batches(settings: Settings, journal: Journal, who: Listed, at: datetime) -> None:
     """Cancel the open batches that have a row of theirs: the next plan brings those of the others again."""
-    store, head_id, head = Store(settings), Store(settings).head(), _head(settings)
+    store, head_id, head = Store(settings), Store(settings).head(), head_of(settings)
     if head is None:
         return
     found: list[str] = []
@@ -430,7 +375,7 @@ def _forget_plans(
 
 def _stood_at(settings: Settings, *some: Erasure) -> datetime:
     """Return the instant of the warehouse: readers are not to be set back to that of the erasures."""
-    generation, head = read_generation(settings), _head(settings)
+    generation, head = read_generation(settings), head_of(settings)
     return max(each.as_of for each in (*some, generation, head) if each is not None)
 
 

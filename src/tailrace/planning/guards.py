@@ -118,6 +118,14 @@ def read_sync(name: str, acknowledged: int, removals: int, limits: Limits) -> li
     return [Reading("sync_deletions_share", f"sync:{name}", round(share, 4), allowed, share > allowed)]
 
 
+def read_moved(name: str, acknowledged: int, elsewhere: int, said: int) -> list[Reading]:
+    """Return the reading of one sync that begins at another place: the rows that it told those before.
+
+    All of it would be said there, and nothing of what the other one holds is taken out: a person is to know.
+    """
+    return [Reading("sync_moved", f"sync:{name}", elsewhere, 0, said > 0)] if elsewhere and not acknowledged else []
+
+
 def is_loss(before: int, now: int, allowed: float | None, minimum_members: int) -> bool:
     """Return whether more people are gone than may be: see `require_people`."""
     return allowed is not None and before - now > allowed * before and not (now and before < minimum_members)

@@ -2,12 +2,16 @@
 
 Folded from the journal's outcomes over the plans that were sent. The outcomes of the parent's own plan are those that
 came in since it was made.
+
+What is held is held at a place: a target of a destination. A plan keeps it as `acknowledged:<sync>`, and what its
+syncs, and those that are gone, have told other places as `acknowledged:<sync>@<place>`: a sync that comes back goes on
+there.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import Mapping, Sequence
 
 import duckdb
 import pyarrow as pa
@@ -18,6 +22,7 @@ from tailrace.planning import relations
 from tailrace.planning.store import Piece, Plan, Store
 
 _PACKAGE = "tailrace.planning"
+_PREFIX = "acknowledged:"
 
 _RECENCY = "row_number() over (partition by ops.key order by answers.seq desc)"
 
@@ -38,12 +43,13 @@ class Held:
         self._parent = parent
         self._answers = answers
 
-    def show(self, sync: str, *, again: bool = False) -> bool:
+    def show(self, sync: str, place: str | None = None, *, again: bool = False) -> bool:
         """Make the relation `acknowledged` of the sync; return whether it is another one than the parent's.
 
-        With `again` all of it is to be said again, whatever was refused before.
+        It is what was told the `place`, or without one the place that the parent's sync had; `sync` may be
+        `<sync>@<place>`. With `again` all of it is to be said again, whatever was refused before.
         """
-        is_new = self._fold(sync)
+        is_new = self._fold(sync, place)
         if again:
             self._connection.execute(
                 f"create or replace temp table held_again as {statement(_PACKAGE, 'sync_again')}", {"again": AGAIN}
@@ -51,29 +57,76 @@ class Held:
             self._connection.execute("create or replace temp view acknowledged as select * from held_again")
         return is_new or again
 
-    def keep(self, sync: str, *, is_new: bool) -> tuple[Piece, ...]:
+    def keep(self, sync: str, place: str | None = None, *, is_new: bool) -> tuple[Piece, ...]:
         """Store what `show` made, and return its pieces; nothing when nothing ever went out."""
         if is_new:
             return (self._store.put(self._connection, "select * from acknowledged order by key"),)
-        return self._parent.relations.get(f"acknowledged:{sync}", ()) if self._parent else ()
+        return self._parent.relations.get(self._relation(sync, place), ()) if self._parent else ()
 
-    def of_others(self, syncs: Collection[str]) -> dict[str, tuple[Piece, ...]]:
-        """Return what is kept of every other sync than these: what was answered since is folded in, the rest stays.
+    def elsewhere(self, sync: str, place: str) -> int:
+        """Return how many rows of the sync other places hold, or may hold."""
+        found = 0
+        for name, at in self._told():
+            if name == sync and at not in (place, None):
+                self.show(sync, at)
+                query = "select count(*) from acknowledged where row_hash is not null"
+                found += int(engine.row(self._connection, query)[0])
+        return found
 
-        Such a sync is gone from the project, or is off; what its destination holds is still there when it comes back.
-        """
-        parent = self._parent.relations if self._parent else {}
-        held = {name.partition(":")[2]: pieces for name, pieces in parent.items() if name.startswith("acknowledged:")}
-        answered = set(self._answers.column("sync").to_pylist()) if self._answers.num_rows else set()
-        others = sorted((held.keys() | answered) - set(syncs))
-        return {sync: self.keep(sync, is_new=self.show(sync)) if sync in answered else held[sync] for sync in others}
+    def of_others(self, places: Mapping[str, str]) -> dict[str, tuple[Piece, ...]]:
+        """Return the relations of what is held but by these syncs at these places, with what was answered since."""
+        others = {(name, at): is_answered for (name, at), is_answered in self._told().items() if places.get(name) != at}
+        found = {}
+        for (name, at), is_answered in sorted(others.items(), key=str):
+            if at is None and name in places:
+                continue
+            # Without a new answer nothing of it is read: of a plan of long ago it may be gone.
+            is_new = is_answered and self.show(name, at)
+            found[f"{_PREFIX}{name}" + (f"@{at}" if at else "")] = self.keep(name, at, is_new=is_new)
+        return found
 
-    def _fold(self, sync: str) -> bool:
-        before = self._before(sync)
+    def _told(self) -> dict[tuple[str, str | None], bool]:
+        """Return who has told which place something, as (sync, place), and whether there are new answers."""
+        names = [name for name in self._parent.relations if name.startswith(_PREFIX)] if self._parent else []
+        found: dict[tuple[str, str | None], bool] = {}
+        for name in names:
+            sync, _, at = name.removeprefix(_PREFIX).partition("@")
+            found[sync, at or self._place_of(self._parent, sync)] = False
+        return found | dict.fromkeys(self._answered(), True)
+
+    def _answered(self) -> list[tuple[str, str | None]]:
+        self._connection.register("all_answers", self._answers)
+        if not self._answers.num_rows:
+            return []
+        rows = self._connection.execute("select distinct sync, plan_id from all_answers order by all").fetchall()
+        return [(sync, self._place_of(self._store.read(plan_id), sync)) for sync, plan_id in rows]
+
+    @staticmethod
+    def _place_of(plan: Plan | None, sync: str) -> str | None:
+        """Return which place the plan's sync is about; None where it says nothing of it."""
+        facts = plan.syncs.get(sync, {}) if plan else {}
+        return f"{facts['destination']}/{facts['target']}" if "destination" in facts else None
+
+    def _relation(self, sync: str, place: str | None) -> str:
+        """Return as what the parent keeps it."""
+        name, _, said = sync.partition("@")
+        at, last = said or place, self._place_of(self._parent, name)
+        elsewhere = f"{_PREFIX}{name}@{at}"
+        is_there = self._parent is not None and elsewhere in self._parent.relations
+        return elsewhere if is_there or (last is not None and at not in (last, None)) else f"{_PREFIX}{name}"
+
+    def _fold(self, sync: str, place: str | None) -> bool:
+        before = self._before(sync, place)
+        sync, _, said = sync.partition("@")
+        at = said or place or self._place_of(self._parent, sync)
         run = self._connection.execute
         self._connection.register("all_answers", self._answers)
         mine = f"(select * from all_answers where sync = {literal(sync)})"
         plans = [row[0] for row in run(f"select distinct plan_id from {mine} order by plan_id").fetchall()]
+        there = [plan for plan in plans if at is None or self._place_of(self._store.read(plan), sync) in (at, None)]
+        if there != plans:
+            listed = ", ".join(map(literal, there)) or "null"
+            mine, plans = f"(select * from {mine} where plan_id in ({listed}))", there
         if not plans:
             run(f"create or replace temp view acknowledged as select * from {before}")
             return False
@@ -91,9 +144,9 @@ class Held:
         answered, rows = engine.row(self._connection, query)
         return len(plans) == 1 and answered == rows
 
-    def _before(self, sync: str) -> str:
+    def _before(self, sync: str, place: str | None) -> str:
         """Return the SQL of what the parent knew; what an earlier version has not kept is null."""
-        source = self._store.source(self._parent, f"acknowledged:{sync}", relations.ACKNOWLEDGED)
+        source = self._store.source(self._parent, self._relation(sync, place), relations.ACKNOWLEDGED)
         return f"((from ({relations.ACKNOWLEDGED}) limit 0) union all by name select * from {source})"
 
     def _said(self, sync: str, plan_id: str) -> str:

@@ -413,7 +413,7 @@ def _plan_syncs(
 ) -> None:
     planner = SyncPlanner(connection, store, parent, request.answers, request.let_go)
     blind = any(reading.guard == "source_stale_after" and reading.parks for reading in draft.readings)
-    draft.relations |= planner.of_others([spec.model.name for spec in request.syncs])
+    draft.relations |= planner.of_others(request.syncs)
     for spec in request.syncs:
         name = spec.model.name
         parked = None

@@ -17,7 +17,7 @@ import pyarrow as pa
 from tailrace import engine
 from tailrace.engine import identifier, literal, statement
 from tailrace.planning import relations
-from tailrace.planning.guards import Limits, Reading, apply_releases, read_sync
+from tailrace.planning.guards import Limits, Reading, apply_releases, read_moved, read_sync
 from tailrace.planning.held import Held, cells
 from tailrace.planning.store import Piece, Plan, Store
 
@@ -148,15 +148,15 @@ class SyncPlanner:
         """Return the sync's operations against what its destination has acknowledged; see `look`."""
         name = spec.model.name
         found = self.look(spec, as_of=as_of, limits=limits, releases=releases, parked=parked, again=again)
-        pieces = {f"acknowledged:{name}": self._held.keep(name, is_new=found.is_new)}
+        pieces = {f"acknowledged:{name}": self._held.keep(name, place(spec.model), is_new=found.is_new)}
         # The view has the rows of `said` in the order in which they stand there.
         said = self._store.put(self._connection, "select * from operations")
         pieces |= {f"sync_ops:{name}": (said,)} if said.rows else {}
         return SyncResult(pieces, found.summary, found.readings)
 
-    def of_others(self, syncs: Collection[str]) -> dict[str, tuple[Piece, ...]]:
-        """Return the relations of every other sync than these: what its destination holds, should it come back."""
-        return {f"acknowledged:{sync}": pieces for sync, pieces in self._held.of_others(syncs).items()}
+    def of_others(self, specs: Collection[SyncSpec]) -> dict[str, tuple[Piece, ...]]:
+        """Return the relations of what is held besides: of syncs that are gone, and where these went before."""
+        return self._held.of_others({spec.model.name: place(spec.model) for spec in specs})
 
     def look(
         self,
@@ -174,7 +174,8 @@ class SyncPlanner:
         as it was. With `again` everything is to be said again.
         """
         model = spec.model
-        is_new = self._held.show(model.name, again=again)
+        n_elsewhere = self._held.elsewhere(model.name, place(model))
+        is_new = self._held.show(model.name, place(model), again=again)
         (counts,) = engine.rows(self._connection, _statement("sync_counts"), {"mode": model.mode})
         summary: dict[str, Any] = {**counts, "parked": parked or spec.problem}
         summary |= {"destination": model.destination, "target": model.target, "mode": model.mode}
@@ -199,7 +200,9 @@ class SyncPlanner:
             f"select count(*) from operations where op = 'remove' and {self._let_go.condition(model.name)}"
         )
         n_held, n_removed = summary["acknowledged"] - n_erased, summary["remove"] - n_erased
-        readings = apply_releases(read_sync(model.name, n_held, n_removed, limits), list(releases))
+        read = read_sync(model.name, n_held, n_removed, limits)
+        read += read_moved(model.name, summary["acknowledged"], n_elsewhere, sum(said.values()))
+        readings = apply_releases(read, list(releases))
         if any(reading.parks for reading in readings):
             summary["parked"] = "guard"
             return self._let_them_go(spec, as_of, Looked(summary, readings, is_new, says=False))
@@ -277,6 +280,11 @@ class SyncPlanner:
 
     def _count(self, query: str) -> int:
         return int(engine.row(self._connection, query)[0])
+
+
+def place(model: SyncModel) -> str:
+    """Return where a sync tells its rows: what is held there is held there alone."""
+    return f"{model.destination}/{model.target}"
 
 
 def batches(connection: duckdb.DuckDBPyConnection, source: str) -> list[tuple[int, int, bool]]:
