@@ -30,13 +30,12 @@ def parse(text: str) -> datetime:
     """
     try:
         moment = datetime.fromisoformat(text)
-    except ValueError as error:
+        # At the ends of the calendar a zone may put the instant outside of the years 1 to 9999: OverflowError.
+        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    except (ValueError, OverflowError) as error:
         raise TailraceError(
             f"`{text}` is not a time; expected ISO 8601 such as `2026-01-31` or `2026-01-31T06:00:00Z`"
         ) from error
-    if moment.tzinfo is None:
-        return moment.replace(tzinfo=UTC)
-    return moment.astimezone(UTC)
 
 
 def iso(moment: datetime) -> str:

@@ -25,6 +25,12 @@ MISTAKES = {
     "the future": ("run --as-of 2099-01-01", 1, "has not come yet"),
     "the past": ("run --as-of 2001-01-01", 1, "time only goes forward"),
     "no time at all": ("plan --as-of tomorrow", 1, "expected ISO 8601"),
+    "before the calendar": ("plan --as-of 0001-01-01T00:00:00+14:00", 1, "expected ISO 8601"),
+    "after the calendar": (
+        "backfill nowhere.jsonl --source app --reason r --to 9999-12-31T23:59:59-10:00",
+        1,
+        "expected ISO 8601",
+    ),
     "a plan and an instant": ("plan HEAD --as-of 2025-01-01", 2, "one or the other"),
     "a missing project": ("doctor --project-dir tests", 1, "there is no dbt_project.yml"),
     "a guard that is none": ("guard release left segment:x --reason r", 1, "has not tripped"),
