@@ -116,6 +116,15 @@ def test_an_empty_range_is_refused_before_anything_is_landed(world: World) -> No
     assert loads(world.settings) == []
 
 
+def test_a_range_without_a_plausible_time_in_it_is_refused_before_anything_is_landed(world: World) -> None:
+    long_ago = datetime(1800, 1, 1, tzinfo=UTC)
+    with pytest.raises(
+        DataError, match=r"outside of the times .* takes for plausible, 1950-01-01T.* Nothing was landed"
+    ):
+        backfill(world, world.file("in.jsonl", *of(INSIDE)), since=None, until=long_ago)
+    assert loads(world.settings) == []
+
+
 def test_who_asked_when_and_for_what_stands_beside_the_load(world: World) -> None:
     backfill(world, world.file("in.jsonl", *of(INSIDE)))
     (load,) = loads(world.settings)

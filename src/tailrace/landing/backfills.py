@@ -62,7 +62,7 @@ def request_of(source: str, asked: Asked, hashes: Iterable[str]) -> str:
 def narrowed(contract: Contract, asked: Asked | None) -> Contract:
     """Return the contract with the range for its window of plausible times.
 
-    Raises DataError when the range is empty.
+    Raises DataError when the range is empty, or has no plausible time in it.
     """
     if asked is None or not asked.is_ranged:
         return contract
@@ -74,6 +74,12 @@ def narrowed(contract: Contract, asked: Asked | None) -> Contract:
     window = contract.timestamps
     since = max(window.since, asked.since or window.since)
     until = min(window.until, asked.until or window.until)
+    if since >= until:
+        raise DataError(
+            f"the range is outside of the times that `timestamps` of {contract.path} takes for plausible,"
+            f" {clock.iso(window.since)} to {clock.iso(window.until)}; expected a part of these: correct the range, or"
+            " the contract. Nothing was landed."
+        )
     return replace(contract, timestamps=replace(window, since=since, until=until))
 
 

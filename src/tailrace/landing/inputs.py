@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -153,13 +154,14 @@ def fresh(inputs: Sequence[Input], before: Sequence[Load]) -> tuple[list[Input],
         for file in load.files:
             hashes.setdefault(file.bytes, set()).add(file.sha256)
     sizes = [each.path.stat().st_size if each.remote is None else -1 for each in inputs]
+    alike = Counter(sizes)
     new: list[Input] = []
     known: list[Input] = []
     for each, size in zip(inputs, sizes, strict=True):
         if each.remote is not None:
             (known if (each.name, each.remote.etag, each.remote.bytes) in stored else new).append(each)
             continue
-        if size in hashes or sizes.count(size) > 1:
+        if size in hashes or alike[size] > 1:
             digest = chunks.sha256(each.path)
             if digest in hashes.setdefault(size, set()):
                 known.append(each)
