@@ -53,7 +53,8 @@ class Plan:
     """One plan, as plan.json holds it. `cause` is `scheduled` or `backfill`.
 
     `relations` maps the names that `relations.py` lists (for `enrollments`, `sync_ops` and `acknowledged` followed
-    by `:` and a campaign or sync) to their pieces. The dictionaries hold what people read: counts by definition.
+    by `:` and a campaign or sync, and for a place where that goes no more by `@` and the place) to their pieces. The
+    dictionaries hold what people read: counts by definition.
     """
 
     parent: str | None
