@@ -25,6 +25,12 @@ def refusal_of_the_system(error: Exception) -> str | None:
 
     DuckDB's errors say it in their text; of that only the system's own words are repeated.
     """
+    if isinstance(error, MemoryError | duckdb.OutOfMemoryException):
+        return (
+            "the memory was not enough; expected as much as TAILRACE_MEMORY_LIMIT allows, and that to be enough: raise"
+            " it, or set TAILRACE_THREADS to fewer, then run again. What was complete before stands, and the next run"
+            " goes on from there."
+        )
     number = error.errno if isinstance(error, OSError) else None
     if number is None and isinstance(error, duckdb.IOException):
         number = next((known for known in _REFUSALS if os.strerror(known) in str(error)), None)

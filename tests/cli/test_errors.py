@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.installation import Installation, call
+from tailrace.landing.loads import loads
+from tests.installation import Installation, call, invoke
 
 Edit = Callable[[str, str, str], Path]
 
@@ -111,3 +112,17 @@ def test_an_error_nobody_foresaw_keeps_its_text_back(day: Installation, monkeypa
     assert done.code == 1
     assert "KeyError" in done.err
     assert "ada@people.test" not in done.err
+
+
+def test_without_enough_memory_a_landing_says_so_and_lands_nothing(tmp_path: Path) -> None:
+    empty = Installation(tmp_path / "data")
+    path = tmp_path / "in.jsonl"
+    text = "what a person did, in many words. " * 500
+    path.write_text("".join(f'{{"messageId": "m{n}", "properties": {{"text": "{text}"}}}}\n' for n in range(1000)))
+    places = {"TAILRACE_DATA": str(empty.data_dir), "TAILRACE_PROJECT": str(empty.project_dir)}
+
+    done = invoke(["land", str(path), "--source", "app"], TAILRACE_MEMORY_LIMIT="5MB", **places)
+
+    assert (done.code, done.out) == (1, "")
+    assert "TAILRACE_MEMORY_LIMIT allows" in done.err
+    assert loads(empty.settings) == []

@@ -19,7 +19,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from tailrace.landing.land import land
 from tailrace.settings import Settings
-settings = Settings(Path(sys.argv[1]), Path(sys.argv[2]), memory_limit="300MB", threads=2)
+settings = Settings(Path(sys.argv[1]), Path(sys.argv[2]), memory_limit=sys.argv[4], threads=int(sys.argv[5]))
 done = land(settings, [Path(sys.argv[3])], "app", as_of=datetime(2026, 11, 21, tzinfo=UTC))
 # Not ru_maxrss: that starts at the parent's.
 peak = next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("VmHWM"))
@@ -42,26 +42,36 @@ def line(n: int, kind: str) -> bytes:
     return good
 
 
-@pytest.mark.parametrize(("limit", "taken"), [("64GB", 2_000_000_000), ("300MB", 300_000_000)])
-def test_a_landing_takes_what_it_needs_of_the_memory_that_it_may_have(world: World, limit: str, taken: int) -> None:
-    settings = replace(world.settings, memory_limit=limit)
+@pytest.mark.parametrize(
+    ("limit", "taken", "threads"), [("64GB", 2_000_000_000, 8), ("600MB", 600_000_000, 2), ("200MB", 200_000_000, 1)]
+)
+def test_a_landing_takes_what_it_needs_of_the_memory_that_it_may_have_and_threads_for_which_that_is_enough(
+    world: World, limit: str, taken: int, threads: int
+) -> None:
+    settings = replace(world.settings, memory_limit=limit, threads=32)
     with closing(Stage(settings, load_contract(settings, "app"))) as stage:
-        asked = "select parse_formatted_bytes(current_setting('memory_limit'))"
-        ((told,),) = stage.connection.execute(asked).fetchall()
+        asked = "select parse_formatted_bytes(current_setting('memory_limit')), current_setting('threads')"
+        ((told, count),) = stage.connection.execute(asked).fetchall()
     assert told == pytest.approx(taken, rel=0.05)
+    assert count == threads
 
 
 @pytest.mark.slow
 @pytest.mark.torture
-@pytest.mark.parametrize("kind", list(MEGABYTES))
-def test_memory_stays_bounded_when_a_file_is_several_times_as_large(world: World, kind: str) -> None:
+@pytest.mark.parametrize(
+    ("kind", "limit", "threads"), [*((kind, "300MB", 2) for kind in MEGABYTES), ("own keys", "600MB", 32)]
+)
+def test_memory_stays_bounded_when_a_file_is_several_times_as_large(
+    world: World, kind: str, limit: str, threads: int
+) -> None:
     path = world.folder / "in.jsonl.gz"
     count = MEGABYTES[kind] * 1_000_000 // len(line(0, kind))
     with gzip.open(path, "wb", compresslevel=1) as out:
         for start in range(0, count, 500):
             out.write(b"".join(line(n, kind) + b"\n" for n in range(start, min(start + 500, count))))
-    arguments = [world.settings.data_dir, world.settings.project_dir, path]
-    ended = subprocess.run([sys.executable, "-c", PROGRAM, *map(str, arguments)], check=True, capture_output=True)
+    arguments = [world.settings.data_dir, world.settings.project_dir, path, limit, threads]
+    ended = subprocess.run([sys.executable, "-c", PROGRAM, *map(str, arguments)], capture_output=True, check=False)
+    assert ended.returncode == 0, ended.stderr.decode()
     lines, landed, quarantined, peak = json.loads(ended.stdout)
     per_line = 2 if kind == "batch" else 1
     assert (lines, landed, quarantined) == (

@@ -23,6 +23,8 @@ from tailrace.settings import Settings
 _PACKAGE = "tailrace.landing"
 # In bytes. Rows wait on the disk: with more nothing is faster, and others have less.
 _ENOUGH = 2_000_000_000
+# In bytes, and twice what a thread holds of long lines: DuckDB ends a statement that finds no memory, it does not wait.
+_OF_A_THREAD = 250_000_000
 _BLANK, _BATCH = "(blank)", "(batch)"
 CALLS = pa.schema([("f", pa.int32()), ("l", pa.int64()), ("p", pa.int32()), ("t", pa.string())])
 REFUSED = pa.schema([("l", pa.int64()), ("w", pa.string()), ("d", pa.string()), ("r", pa.binary())])
@@ -47,8 +49,7 @@ class Stage:
         self.contract = contract
         self.scratch = settings.scratch
         self.connection = engine.connect(settings)
-        if self._one("select parse_formatted_bytes(current_setting('memory_limit'))") > _ENOUGH:
-            self.connection.execute(f"set memory_limit = '{_ENOUGH} bytes'")
+        self._bound()
         self.connection.execute("set preserve_insertion_order = false; set enable_progress_bar = false")
         # Pieces are read from the page cache: a copy of them in DuckDB's memory would be one too many.
         self.connection.execute("set enable_external_file_cache = false")
@@ -60,6 +61,17 @@ class Stage:
         self.seen: dict[str, dict[str, str]] = {}
         self.breaches = Breaches(settings, self.connection)
         self.pieces = Pieces(self.connection, self.scratch)
+
+    def _bound(self) -> None:
+        """Take no more memory than is of use, and no more threads than it is enough for."""
+        limit, threads = engine.row(
+            self.connection, "select parse_formatted_bytes(current_setting('memory_limit')), current_setting('threads')"
+        )
+        if limit > _ENOUGH:
+            self.connection.execute(f"set memory_limit = '{_ENOUGH} bytes'")
+        enough = max(1, min(limit, _ENOUGH) // _OF_A_THREAD)
+        if threads > enough:
+            self.connection.execute(f"set threads = {enough}")
 
     def close(self) -> None:
         """Let go of everything; what is not written is gone."""
