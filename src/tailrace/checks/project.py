@@ -15,6 +15,7 @@ from tailrace.campaigns.signature import SIGNATURE
 from tailrace.checks.event_names import campaign_notices, in_words, known_names, late_notices, unknown_names
 from tailrace.checks.health import health_problems
 from tailrace.checks.ownership import ownership_notices, ownership_problems
+from tailrace.checks.programme_names import programme_notices
 from tailrace.checks.syncs import sync_problems
 from tailrace.destinations.connections import Connections, load_connections
 from tailrace.errors import DefinitionError, Problem
@@ -158,15 +159,16 @@ def _owners(settings: Settings, problems: list[Problem]) -> Mapping[str, Owner]:
 
 
 def _event_notices(settings: Settings, shelf: Shelf, landed: Sequence[str], problems: list[Problem]) -> list[Problem]:
-    """Return what is odd about the names of events, having read the contract of every event."""
+    """Return what is odd about the names of events and programmes, having read the contract of every event."""
     try:
-        load_events(settings)
+        odd = programme_notices(settings.project_dir, shelf, load_events(settings))
         contracts = active_events(settings)
     except DefinitionError as error:
         problems += error.problems
         return []
     unknown = unknown_names(landed, known_names(settings, contracts, shelf))
     return [
+        *odd,
         *campaign_notices(shelf, contracts),
         *late_notices(shelf, contracts),
         *(Problem("contracts/events", None, f"landed: {in_words(name, meant)}") for name, meant in unknown.items()),
