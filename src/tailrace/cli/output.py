@@ -24,6 +24,8 @@ _notes = Console(stderr=True, highlight=False)
 
 # What came in from outside must not move the cursor of whoever looks at it.
 _CONTROLS = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160)) if chr(code) not in "\n\t"}
+# A row of a table is one line: whatever begins another stands as what it is.
+_OF_A_CELL = {**_CONTROLS, **{ord(mark): f"\\u{ord(mark):04x}" for mark in "\u2028\u2029"}, 9: r"\t", 10: r"\n"}
 
 
 PIPE = 160
@@ -137,7 +139,7 @@ def cell(value: Any) -> str:
         return f"{value:,.4g}"
     if isinstance(value, datetime):
         return clock.iso(value).replace("T", " ").removesuffix("Z") if value.tzinfo else f"{value:%Y-%m-%d %H:%M:%S}"
-    return str(value).translate(_CONTROLS)
+    return str(value).translate(_OF_A_CELL)
 
 
 def document(value: Any) -> None:
