@@ -18,14 +18,26 @@ from prefect.futures import wait
 from tailrace import clock, unforeseen
 from tailrace.delivery.tally import Delivered
 from tailrace.delivery.worker import Share
-from tailrace.errors import SenderBusy, TailraceError
+from tailrace.errors import DefinitionError, DestinationError, GuardStop, SenderBusy, StalePlan, TailraceError
 from tailrace.landing.backfills import Asked
 from tailrace.pipeline import backfills, sending, spine
 from tailrace.pipeline.result import Result
 from tailrace.planning.store import Store
 from tailrace.settings import Settings, is_debugging
 
-SAFE: dict[str, Any] = {"retries": 2, "retry_delay_seconds": 30, "persist_result": False, "cache_policy": NO_CACHE}
+
+def may_pass(_task: Any, _run: Any, state: Any) -> bool:
+    """Return whether what a task failed with may be gone when it is done again; what somebody has to mend is not."""
+    return not isinstance(state.data, DefinitionError | DestinationError | GuardStop | StalePlan)
+
+
+SAFE: dict[str, Any] = {
+    "retries": 2,
+    "retry_delay_seconds": 30,
+    "retry_condition_fn": may_pass,
+    "persist_result": False,
+    "cache_policy": NO_CACHE,
+}
 ONCE: dict[str, Any] = {"retries": 0, "persist_result": False, "cache_policy": NO_CACHE}
 
 Given = ParamSpec("Given")

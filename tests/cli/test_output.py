@@ -63,4 +63,7 @@ def test_of_who_is_on_the_way_it_is_not_said_that_no_trigger_named_them(capsys: 
 
 def test_a_row_of_a_table_is_one_line_whatever_a_name_has(capsys: pytest.CaptureFixture[str]) -> None:
     output.table(["event", "n"], [["Order\nPaid\t\u2028\x85\r", 1], ["b", 2]], empty="")
-    assert capsys.readouterr().out.splitlines()[1:] == [r"Order\nPaid\t\u2028\x85\x0d  1", "b                            2"]
+    assert capsys.readouterr().out.splitlines()[1:] == [
+        r"Order\nPaid\t\u2028\x85\x0d  1",
+        "b                            2",
+    ]

@@ -214,6 +214,32 @@ def test_prefect_learns_of_a_failure_only_what_we_say_and_not_the_values_that_le
     assert b"ada@" not in content + failed.stdout.encode() + failed.stderr.encode()
 
 
+TRY = """
+import sys
+import tailrace.errors as errors
+from tailrace.pipeline import spine
+from flows.steps import plan
+
+def fail(*_, **__):
+    print("tried")
+    kind = getattr(errors, sys.argv[1])
+    raise kind(errors.Problem("policy.yml", 1, "no") if kind is errors.DefinitionError else "no")
+
+spine.plan = fail
+plan.with_options(retry_delay_seconds=0)(None, sys.argv[2])
+"""
+
+
+@pytest.mark.torture
+@pytest.mark.parametrize(("kind", "tries"), [("DefinitionError", 1), ("StalePlan", 1), ("Busy", 3)])
+def test_a_task_is_tried_again_only_where_what_was_wrong_may_pass(kind: str, tries: int, tmp_path: Path) -> None:
+    failed = _prefect(Installation(tmp_path / "data"), tmp_path / "prefect", "-c", TRY, kind, "2026-01-01T00:00:00Z")
+
+    assert failed.returncode == 1
+    assert f"{kind}: " in failed.stderr
+    assert failed.stdout.count("tried") == tries
+
+
 @pytest.mark.torture
 def test_a_backfill_by_flow_sends_nothing_and_removes_nobody(company: Company, tmp_path: Path) -> None:
     installation = company.copy(tmp_path / "data")
