@@ -12,7 +12,7 @@ from typing import Any
 import duckdb
 import pytest
 
-from tailrace import clock, engine
+from tailrace import clock, durable, engine
 from tailrace.errors import DataError
 from tailrace.ids import person_id
 from tailrace.journal.journal import Journal
@@ -243,6 +243,37 @@ def test_what_is_chosen_to_be_sent_now_goes_once_by_the_next_run_also_when_that_
     assert refused.code == 1
     assert "there is no such message that would have gone and did not" in refused.err
     assert ("urged 1" in refused.err, "reminded" in refused.err) == (True, False)
+
+
+@pytest.mark.torture
+def test_who_ignores_a_backfill_takes_back_what_was_to_be_sent_now_because_of_it(both: Both, tmp_path: Path) -> None:
+    installation = both.late.copy(tmp_path / "data")
+    load = both.result.steps["backfill"]["load"]
+    words = ["backfills", "send", load, "--reason", "they asked", "--campaign", "reminded", "--json"]
+    assert call(installation, *words).json["chosen"] == 1
+    plan = call(installation, "plan", "--as-of", clock.iso(both.days[1]), "--json").json
+    assert plan["campaigns"]["reminded"]["messages"]["note"]["send"] == 1
+
+    with durable.exclusive(installation.settings.run_lock, "a run"):
+        busy = call(installation, "backfills", "ignore", load, "--reason", "they called")
+    assert (busy.code, "a run" in busy.err) == (1, True)
+    ignored = call(installation, "backfills", "ignore", load, "--reason", "they called", "--json").json
+    assert (ignored["remedy"], ignored["taken_back"], ignored["considered"]) == ("ignored", 1, 0)
+    chosen, _ = call(installation, "backfills", "show", load, "--json").json["remedies"]
+    assert (chosen["remedy"], chosen["passes"], chosen["plan"], chosen["is_taken_back"]) == ("send_now", 1, None, True)
+    assert "1 passes, taken back" in call(installation, "backfills", "show", load).out
+
+    stale = call(installation, "apply", plan["plan_id"])
+    assert stale.code == 1
+    assert "what was chosen to be sent now changed since plan" in stale.err
+    assert call(installation, "run", "--as-of", clock.iso(both.days[1])).code in (0, 3)
+    assert not [row for row in _intents(installation) if row["campaign"] == "reminded" and row["person_id"] == DEE]
+
+    # Somebody may choose it again, and what a plan has considered is not taken back.
+    assert call(installation, *words).json["chosen"] == 1
+    assert call(installation, "run", "--as-of", clock.iso(both.days[1] + timedelta(hours=1))).code in (0, 3)
+    late_word = call(installation, "backfills", "ignore", load, "--reason", "too late", "--json").json
+    assert (late_word["taken_back"], late_word["considered"]) == (0, 1)
 
 
 def _intents(installation: Installation) -> list[dict[str, Any]]:

@@ -77,7 +77,8 @@ def show(load_id: Id, data_dir: DataDir = None, project_dir: ProjectDir = None, 
     for remedy in decided:
         output.say(f"{_WORDS[remedy.remedy]} by {remedy.who} at {output.cell(remedy.at)} UTC: {remedy.reason}")
         if remedy.passes is not None:
-            where = f"considered by plan {remedy.plan}" if remedy.plan else "no plan has considered them yet"
+            waits = "taken back" if remedy.is_taken_back else "no plan has considered them yet"
+            where = f"considered by plan {remedy.plan}" if remedy.plan else waits
             output.say(f"  {remedy.passes:,} passes, {where}")
 
 
@@ -169,12 +170,18 @@ def ignore(
     project_dir: ProjectDir = None,
     json_: Json = False,
 ) -> None:
-    """Keep that nothing is to be done about what a backfill came too late for: who says so, and why."""
-    kept = remedies.ignore(settings(data_dir, project_dir), load_id, who=who(), reason=reason, at=clock.now())
+    """Keep that nothing is to be done about what a backfill came too late for: who says so, and why.
+
+    What was chosen to be sent now, and no applied plan has considered, is taken back.
+    """
+    done = remedies.ignore(settings(data_dir, project_dir), load_id, who=who(), reason=reason, at=clock.now())
     if json_:
-        output.document(kept)
-    else:
-        output.say(f"kept: nothing is done about backfill {kept.backfill}")
+        output.document({**done.kept.model_dump(), "taken_back": done.taken_back, "considered": done.considered})
+        return
+    back = f"; {done.taken_back:,} that were chosen to be sent now are taken back" if done.taken_back else ""
+    output.say(f"kept: nothing is done about backfill {done.kept.backfill}{back}")
+    if done.considered:
+        output.say(f"What became of {done.considered:,} that a plan has considered stands: `backfills show` names it.")
 
 
 @app.command()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import datetime
 
 import pyarrow as pa
@@ -29,7 +30,10 @@ CHOSEN = pa.schema(
 
 _TIMES = ("entered_at", "due_at")
 _COLUMNS = [name for name in CHOSEN.names if name != "choice"]
-_UNUSED = "choice_seq not in (select choice_seq from choice_uses)"
+_TAKEN_BACK = ""
+"""What stands for a plan where a choice was taken back: none ever considers it."""
+_WAITING = "seq not in (select choice_seq from choice_uses)"
+_UNUSED = f"choice_{_WAITING}"
 
 
 class Choices:
@@ -67,6 +71,27 @@ class Choices:
                 )
         return len(rows)
 
+    def take_back(self, backfill: str) -> int:
+        """Have no plan consider what was chosen about this backfill, and return how many passes that is.
+
+        What an applied plan has considered stays as it is. No other process may plan or apply meanwhile.
+        """
+        mine = f"from choices where backfill = $backfill and {_WAITING}"
+        with self._db.transaction():
+            count = self._db.value(
+                f"select count(*) from chosen where choice_seq in (select seq {mine})", {"backfill": backfill}
+            )
+            self._db.run(
+                f"insert into choice_uses (choice_seq, plan_id) select seq, '{_TAKEN_BACK}' {mine}",
+                {"backfill": backfill},
+            )
+        return int(count)
+
+    def may_consider(self, numbers: Collection[int]) -> bool:
+        """Return whether all these choices are there, and neither taken back nor considered by an applied plan."""
+        waiting = {row["seq"] for row in self._db.all(f"select seq from choices where {_WAITING}")}
+        return waiting.issuperset(numbers)
+
     def choices(self, backfill: str) -> list[Choice]:
         """Return the choices about a backfill, the first one first."""
         rows = self._db.all(
@@ -84,13 +109,14 @@ class Choices:
                 row["reason"],
                 moment(row["chosen_at"]),
                 row["passes"],
-                row["plan_id"],
+                row["plan_id"] or None,
+                is_taken_back=row["plan_id"] == _TAKEN_BACK,
             )
             for row in rows
         ]
 
     def chosen(self) -> pa.Table:
-        """Return the passes (`CHOSEN`) of the choices that no applied plan has considered."""
+        """Return the passes (`CHOSEN`) that wait: no applied plan has considered them, and nobody took them back."""
         return self._passes(_UNUSED)
 
     def ever_chosen(self) -> pa.Table:

@@ -188,7 +188,10 @@ class Release:
 
 @dataclass(frozen=True)
 class Choice:
-    """A person's word that so many passes of a backfill's corrections go on now; `plan_id`: who considered it."""
+    """A person's word that so many passes of a backfill's corrections go on now; `plan_id`: who considered it.
+
+    One that `is_taken_back` is considered by no plan.
+    """
 
     number: int
     backfill: str
@@ -197,6 +200,7 @@ class Choice:
     at: datetime
     passes: int
     plan_id: str | None
+    is_taken_back: bool = False
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,9 @@ from tailrace import durable, engine
 from tailrace.errors import DataError
 from tailrace.journal.choices import CHOSEN
 from tailrace.journal.journal import Journal
+from tailrace.journal.records import Choice
 from tailrace.landing import records
+from tailrace.pipeline.applying import heal
 from tailrace.pipeline.backfills import find
 from tailrace.pipeline.corrections import Corrections, Progress, with_passes, write_list
 from tailrace.pipeline.request import load_definitions
@@ -33,7 +35,8 @@ _PLACES = pa.schema([("campaign", pa.string()), ("step", pa.string()), ("positio
 class Remedy(BaseModel):
     """One decision: `ignored`, `listed` (its rows were written to a file, for people to act on), or `send_now`.
 
-    Of the last, `passes` is how many were chosen, `plan` the one that considered them; None while none has.
+    Of the last, `passes` is how many were chosen, `plan` the one that considered them; None while none has, and for
+    ever when it `is_taken_back`: somebody said `ignored` first.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -45,6 +48,19 @@ class Remedy(BaseModel):
     at: AwareDatetime
     passes: int | None = None
     plan: str | None = None
+    is_taken_back: bool = False
+
+
+@dataclass(frozen=True)
+class Ignoring:
+    """What saying `ignored` did: `taken_back` passes that were chosen wait no more; `considered` are a plan's already.
+
+    Of the last, what that plan decided stands.
+    """
+
+    kept: Remedy
+    taken_back: int
+    considered: int
 
 
 @dataclass(frozen=True)
@@ -122,13 +138,32 @@ def _missed(
         return connection.sql(query, params={"campaign": campaign, "step": step}).to_arrow_table()
 
 
-def ignore(settings: Settings, backfill: str, *, who: str, reason: str, at: datetime) -> Remedy:
-    """Keep that nothing is to be done. Raises DataError when there is no such backfill, or no reason."""
+def ignore(settings: Settings, backfill: str, *, who: str, reason: str, at: datetime) -> Ignoring:
+    """Keep that nothing is to be done, and take back what was chosen to be sent now and no applied plan has considered.
+
+    Raises DataError when there is no such backfill, or no reason; Busy when something is to be taken back while a run
+    may be considering it.
+    """
     if not reason.strip():
         raise DataError("there is no reason; expected one: say with `--reason` why nothing is to be done")
-    return _keep(
-        settings, Remedy(backfill=find(settings, backfill).load_id, remedy="ignored", who=who, reason=reason, at=at)
-    )
+    load_id = find(settings, backfill).load_id
+    taken_back = _take_back(settings, load_id)
+    kept = _keep(settings, Remedy(backfill=load_id, remedy="ignored", who=who, reason=reason, at=at))
+    considered = sum(one.passes or 0 for one in remedies(settings, load_id) if one.plan is not None)
+    return Ignoring(kept, taken_back, considered)
+
+
+def _take_back(settings: Settings, load_id: str) -> int:
+    with Journal.open(settings) as journal:
+        if not any(_waits(choice) for choice in journal.choices(load_id)):
+            return 0
+    with durable.exclusive(settings.run_lock, "a run"), Journal.open(settings) as journal:
+        heal(settings, journal)
+        return journal.take_back(load_id)
+
+
+def _waits(choice: Choice) -> bool:
+    return choice.plan_id is None and not choice.is_taken_back
 
 
 def list_rows(settings: Settings, seen: Corrections, path: Path, *, who: str, at: datetime) -> Remedy:
@@ -150,6 +185,7 @@ def remedies(settings: Settings, load_id: str) -> list[Remedy]:
                 at=choice.at,
                 passes=choice.passes,
                 plan=choice.plan_id,
+                is_taken_back=choice.is_taken_back,
             )
             for choice in journal.choices(load_id)
         ]

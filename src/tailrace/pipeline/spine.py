@@ -93,7 +93,7 @@ def apply(settings: Settings, plan_id: str) -> Result:
         finish_begun(settings, journal, clock.now())
         if store.head() != plan_id:
             found = store.read(plan_id)
-            _require_inputs(settings, found)
+            _require_inputs(settings, journal, found)
             definitions = load_definitions(settings)
             require_baa(settings, definitions.campaigns.values(), definitions.connections)
         with _timed(result, "apply"):
@@ -360,7 +360,7 @@ def _note_broken(settings: Settings, result: Result, parent: Plan | None, landed
         ]
 
 
-def _require_inputs(settings: Settings, found: Plan) -> None:
+def _require_inputs(settings: Settings, journal: Journal, found: Plan) -> None:
     """Raise StalePlan when something that the plan was made from has moved since."""
     now = {
         "loads": loads_fingerprint(loads(settings)),
@@ -369,6 +369,8 @@ def _require_inputs(settings: Settings, found: Plan) -> None:
     }
     words = {"loads": "the loads", "definitions": "campaigns, policy or destinations", "project": "the dbt project"}
     moved = [words[name] for name, value in now.items() if getattr(found.inputs, name) != value]
+    if not journal.may_consider(found.inputs.choices):
+        moved.append("what was chosen to be sent now")
     if moved:
         raise StalePlan(
             f"{' and '.join(moved)} changed since plan {found.plan_id} was made; expected them as they were: make the"
