@@ -67,6 +67,7 @@ def test_all_parts_are_read_when_each_is_larger_than_a_piece(
     world: World, monkeypatch: pytest.MonkeyPatch, packing: str
 ) -> None:
     monkeypatch.setattr("tailrace.landing.chunks.CHUNK", 1000)
+    monkeypatch.setattr("tailrace.landing.stage.SMALL", 1)
     lines = rows("segment", 300)
     parts = [PACKED[packing](b"".join(part)) for part in (lines[:100], lines[100:101], lines[101:])]
     assert world.land(put(world, "segment", b"".join(parts))).landed == 300
@@ -115,6 +116,7 @@ def test_a_compressed_file_larger_than_many_pieces_keeps_its_line_numbers(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("tailrace.landing.chunks.CHUNK", 1000)
+    monkeypatch.setattr("tailrace.landing.stage.SMALL", 1)
     lines = rows("segment", 200)
     done = world.land(put(world, "segment", zstd(b"".join([*lines[:100], b"bad\n", *lines[100:]]))))
     assert (done.landed, done.quarantined) == (200, 1)
@@ -123,6 +125,7 @@ def test_a_compressed_file_larger_than_many_pieces_keeps_its_line_numbers(
 
 def test_a_header_longer_than_a_piece_is_read_whole(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tailrace.landing.chunks.CHUNK", 7)
+    monkeypatch.setattr("tailrace.landing.stage.SMALL", 1)
     for packing in PACKED.values():
         path = put(world, "csv", packing(b"\xef\xbb\xbfevent,who,at,and_a_long_one\r\n"))
         assert chunks.first_line(path) == b"event,who,at,and_a_long_one"

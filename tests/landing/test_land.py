@@ -197,6 +197,7 @@ def test_killed_at_any_step_and_run_again_the_store_is_as_if_nothing_happened(
 
 def test_a_file_larger_than_one_piece_keeps_its_line_numbers(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tailrace.landing.chunks.CHUNK", 1000)
+    monkeypatch.setattr("tailrace.landing.stage.SMALL", 1)
     done = world.lines(*many(100), b"bad", *many(150)[100:])
     assert (done.landed, done.quarantined) == (150, 1)
     assert [row[0] for row in world.events("line")] == [*range(1, 101), *range(102, 152)]

@@ -25,7 +25,8 @@ BATCH = compact({"batch": [call(messageId="b1"), call(messageId="b2")]})
 
 @pytest.fixture
 def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """However small a piece is, it becomes a file of the load when all of it lands."""
+    """However small a file is, it is a piece, which becomes a file of the load when all of it lands."""
+    monkeypatch.setattr("tailrace.landing.stage.SMALL", 1)
     monkeypatch.setattr(pieces, "LARGE", 0)
     monkeypatch.setattr(pieces, "_LITTLE", 0)
 
@@ -112,6 +113,7 @@ def test_small_pieces_that_are_many_are_put_together_and_nothing_changes(
 ) -> None:
     apart, together = make_world("apart"), make_world("together")
     apart.land(*inputs(apart))
+    monkeypatch.setattr("tailrace.landing.stage.SMALL", 1)
     monkeypatch.setattr(pieces, "_MANY", 2)
     joined = []
     join = pieces.Pieces.join

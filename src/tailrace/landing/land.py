@@ -97,6 +97,7 @@ def land(
             for number, each in enumerate(fresh, 1):
                 read.append(_read(stage, number, each, folder))
                 stage.pieces.join()
+            stage.read_held()
             stage.judge()
             if narrow is not contract:
                 backfills.tell_apart(stage, contract.timestamps)

@@ -92,6 +92,13 @@ class MappedStage(Stage):
     def __init__(self, settings: Settings, contract: Contract) -> None:
         super().__init__(settings, contract)
         self._ids: dict[int, tuple[str, ...]] = {}
+        self._read_by: tuple[object, ...] = ()
+
+    def _turn_to(self, *read_by: object) -> None:
+        """Put into the stage what waits and is read otherwise than by this."""
+        if read_by != self._read_by:
+            self.read_held()
+            self._read_by = read_by
 
     def mapping(self, path: Path) -> Mapping:
         """Return the mapping for a file."""
@@ -168,9 +175,10 @@ class CsvStage(MappedStage):
         self.see(path, dict.fromkeys(names, ""))
         source = csv_records.CsvSource(reader, self.scratch)
         digest = self._stream(file_no, source)
-        self.connection.register("records", source.records.reader())
-        self._insert(f"select {file_no} as file_no, line, 0 as part, l from records")
-        self.connection.unregister("records")
+        if not source.records.is_empty:
+            self.connection.register("records", source.records.reader())
+            self._insert(f"select {file_no} as file_no, line, 0 as part, l from records")
+            self.connection.unregister("records")
         source.records.close()
         return digest
 
@@ -189,6 +197,7 @@ class CsvStage(MappedStage):
 
     def _prepare(self, mapping: Mapping, names: list[str], path: Path) -> None:
         self.check_columns(mapping, names, path)
+        self._turn_to(mapping, names)
         self._mapping, self._names = mapping, names
 
     def _insert(self, lines: str) -> None:
@@ -215,6 +224,9 @@ class CsvStage(MappedStage):
     def judge(self) -> None:
         """Leave things as they are: the rows of a CSV were judged whole while they were read."""
 
+    def _meet(self, lines: list[str]) -> None:
+        """Leave things as they are: a row has no shape."""
+
     def _look_back(self, sample: list[str]) -> None:
         """Leave things as they are: a row has no shape."""
 
@@ -231,7 +243,9 @@ class JsonlStage(MappedStage):
 
     def read(self, file_no: int, path: Path) -> str:
         """Put every line into the stage and return the file's SHA-256."""
-        self._mapping = self.mapping(path)
+        mapping = self.mapping(path)
+        self._turn_to(mapping)
+        self._mapping = mapping
         self.see(path, kinds(path))
         return super().read(file_no, path)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from datetime import datetime
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from tailrace.landing.breaches import Breaches
 from tailrace.landing.contract import Contract, Timestamps
 from tailrace.landing.learned import BODIES, SPEC, TEXT_KEYS, Learned, first_lines, is_name, some_lines
 from tailrace.landing.pieces import Pieces
+from tailrace.landing.together import CHUNKS, SMALL, Together
 from tailrace.settings import Settings
 
 _PACKAGE = "tailrace.landing"
@@ -29,13 +31,12 @@ _BLANK, _BATCH = "(blank)", "(batch)"
 CALLS = pa.schema([("f", pa.int32()), ("l", pa.int64()), ("p", pa.int32()), ("t", pa.string())])
 REFUSED = pa.schema([("l", pa.int64()), ("w", pa.string()), ("d", pa.string()), ("r", pa.binary())])
 VERDICTS = pa.schema([("r", pa.int64()), ("w", pa.string()), ("d", pa.string())])
-CHUNKS = pa.schema([("first", pa.int64()), ("body", pa.string())])
 # A file is read in portions: after each of them there may be something to learn for the next. They are large, for a
 # line costs a third more in a file that is read in three of them than in one that is read in one.
 _PORTION, _SAMPLED = 256 << 20, 200
 SPLIT = (
     "select {file_no} as file_no, first + generate_subscripts(x, 1) - 1 as line, 0 as part, unnest(x) as l"
-    " from (select first, string_split(body, chr(10)) as x from chunks)"
+    " from (select * exclude (body), string_split(body, chr(10)) as x from chunks)"
 )
 
 
@@ -61,6 +62,7 @@ class Stage:
         self.seen: dict[str, dict[str, str]] = {}
         self.breaches = Breaches(settings, self.connection)
         self.pieces = Pieces(self.connection, self.scratch)
+        self._together = Together()
 
     def _bound(self) -> None:
         """Take no more memory than is of use, and no more threads than it is enough for."""
@@ -93,12 +95,25 @@ class Stage:
         return None
 
     def read(self, file_no: int, path: Path) -> str:
-        """Put every line of the file into the stage and return the file's SHA-256."""
-        lines = list(first_lines(path))
+        """Put every line of the file into the stage, or have it wait for `read_held`; return the file's SHA-256."""
+        return self._stream(file_no, Source(chunks.Reader(path), self.scratch))
+
+    def read_held(self) -> None:
+        """Put into the stage what waits of small files."""
+        if self._together.is_empty:
+            return
+        rows, lines = self._together.take()
+        self._meet(lines)
+        self.connection.register("chunks", rows)
+        self._insert(SPLIT.replace("{file_no}", "file_no"))
+        self.connection.unregister("chunks")
+        self._look_back(lines)
+
+    def _meet(self, lines: list[str]) -> None:
+        """Learn from some lines before they, and those like them, are read."""
         if not self.learned.parameters:
             self.learned.learn(lines)
         self._learn_ahead(lines)
-        return self._stream(file_no, Source(chunks.Reader(path), self.scratch))
 
     def _learn_ahead(self, lines: list[str]) -> None:
         """Get to know the shapes of some lines, so that lines like them need not be kept to be judged."""
@@ -119,8 +134,23 @@ class Stage:
         self.learn("select * from stage")
 
     def _stream(self, file_no: int, source: Source) -> str:
+        head = list(source.portion(min(SMALL, _PORTION)))
+        if source.is_over:
+            self._together.put(file_no, head, source.sample)
+            if self._together.is_full:
+                self.read_held()
+        else:
+            self.read_held()
+            self._meet(list(first_lines(source.reader.path)))
+            self._portions(file_no, source, head)
+        if not source.refused.is_empty:
+            self.put(source.refused, f"insert into refused select {file_no}, l, 0, w, d, r from put_aside")
+        return source.reader.sha256
+
+    def _portions(self, file_no: int, source: Source, head: list[pa.RecordBatch]) -> None:
         while not source.is_over:
-            self.connection.register("chunks", pa.RecordBatchReader.from_batches(CHUNKS, source.portion(_PORTION)))
+            portion = chain(head, source.portion(_PORTION))
+            self.connection.register("chunks", pa.RecordBatchReader.from_batches(CHUNKS, portion))
             try:
                 self._insert(SPLIT.replace("{file_no}", str(file_no)))
             except duckdb.Error:
@@ -129,9 +159,8 @@ class Stage:
                 raise
             finally:
                 self.connection.unregister("chunks")
+            head = []
             self._look_back(source.sample)
-        self.put(source.refused, f"insert into refused select {file_no}, l, 0, w, d, r from put_aside")
-        return source.reader.sha256
 
     def _look_back(self, sample: list[str]) -> None:
         """Learn from the rows of the last piece, and from a sample of the lines when many of them were new."""
