@@ -89,6 +89,20 @@ def test_another_delimiter_must_be_declared(csv: World) -> None:
     assert len(csv.events()) == 1
 
 
+@pytest.mark.parametrize(("mark", "written"), [("\t", r'"\t"'), ("|", "'|'"), (" ", "' '")])
+def test_what_stands_between_columns_may_be_a_tab_and_is_proposed_as_it_can_be_written(
+    mark: str, written: str, csv: World
+) -> None:
+    header, row = HEADER.replace(b",", mark.encode()), ROW.replace(b",", mark.encode())
+    if mark != " ":
+        with pytest.raises(DataError, match="should the contract say `delimiter: ") as raised:
+            put(csv, header, row)
+        written = str(raised.value).partition("`delimiter: ")[2].partition("`")[0]
+    csv.contract("bank", CSV + f"delimiter: {written}\n")
+    put(csv, header, row)
+    assert len(csv.events()) == 1
+
+
 def test_a_missing_column_refuses_the_file_and_names_the_nearest(csv: World) -> None:
     with pytest.raises(DataError, match=r"in\.csv.*no column `account`.*Did you mean `acount`"):
         put(csv, HEADER.replace(b"account", b"acount"), ROW)

@@ -252,9 +252,10 @@ def _contract(root: Node, source: str, path: str) -> Contract | None:
     elif chosen is not None and node is None and table.get("tables") is None:
         root.wrong(f"`mapping` is missing; expected it (or `tables`) with `format: {chosen}`")
     node = table.get("delimiter")
-    delimiter = node.text() if node else ","
+    # As it is written: a tab is blank, and is one.
+    delimiter = node.scalar() if node else ","
     if node and (delimiter is None or len(delimiter.encode()) != 1 or delimiter in '"\r\n'):
-        node.wrong("`delimiter` is not one ASCII character; expected one such as `;`")
+        node.wrong('`delimiter` is not one ASCII character; expected one such as `";"` or `"\\t"`')
     if node and chosen not in (None, "csv"):
         node.wrong("`delimiter` goes with `format: csv` only; remove it")
     owner, every = table.get("owner"), table.get("expect_every")

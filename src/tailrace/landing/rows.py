@@ -113,7 +113,8 @@ class MappedStage(Stage):
                 raise DataError(
                     f"{path}: there is no column `{name}` in its header; expected it, as the mapping at"
                     f" {self.contract.path}:{mapping.line} says.{nearest(name, columns)}{_split(columns)} Correct the"
-                    " mapping or the file. Nothing of this call was landed."
+                    f" mapping (a text that is always the same is `{{const: {name}}}`) or the file. Nothing of this"
+                    " call was landed."
                 )
 
     @property
