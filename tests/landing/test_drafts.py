@@ -137,6 +137,7 @@ def test_a_file_that_is_there_is_never_written_over(world: World) -> None:
     folder = world.settings.project_dir / "contracts" / "events"
     folder.mkdir(parents=True)
     (folder / "Paid.yml").write_text("summary: mine\n")
+    (world.settings.project_dir / "dbt_project.yml").write_text("name: own\n")
     first = draft_contracts(world.settings, [], None, write=True)
     assert [(draft.event, draft.written) for draft in first] == [("Seen", True)]
     named = draft_contracts(world.settings, ["Paid", "Seen"], None, write=True)
@@ -201,3 +202,16 @@ def test_a_property_of_any_name_is_read_back_as_it_was(world: World, name: str) 
     names = [each.name for each in load_events(world.settings)["Paid"].properties]
     assert names in ([name], [])
     assert names or json.dumps(name)[1] in "1#'" or ":" in name
+
+
+def test_another_spelling_of_a_name_has_a_draft_only_when_it_is_named(world: World) -> None:
+    often = [act(n, "trial_started") for n in range(60)]
+    world.lines(*often, *(act(n, "Trial_Started") for n in range(3)), *(act(n, "trial_ended") for n in range(3)))
+    world.lines(*(act(n, "OrderPaid") for n in range(3)), *(act(n, "order_paid") for n in range(5)), name="b.jsonl")
+    found = {draft.event: draft for draft in draft_contracts(world.settings, [], None, write=True)}
+    assert {name for name, draft in found.items() if draft.written} == {
+        "trial_started", "trial_ended", "OrderPaid", "order_paid",
+    }  # fmt: skip
+    words = "`Trial_Started`: did you mean `trial_started`? Names are case-sensitive. There is a draft when you name it"
+    assert found["Trial_Started"].problem == words
+    assert "summary" in drafted(world, "Trial_Started")["Trial_Started"]

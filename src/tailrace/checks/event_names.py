@@ -19,6 +19,8 @@ from tailrace.warehouse.catalog import read_vars
 OURS = ("broadcast_requested", "form_submitted")
 """Events that tailrace itself gives a meaning."""
 _MOST_HINTS = 200
+# A name that comes once where another way to write it comes so many times is taken for a mistake.
+_RARE = 20
 _TEXT = r"'((?:[^'\n]|'')+)'"
 _ASKED = re.compile(
     rf"\bevent\s*(?:=|==|<>|!=)\s*{_TEXT}|\bevent\s+(?:not\s+)?in\s*\(((?:\s*{_TEXT}\s*,?)+)\)|performed\(\s*{_TEXT}",
@@ -52,6 +54,24 @@ def unknown_names(names: Iterable[str], known: Collection[str]) -> dict[str, str
         name: alike.get(_plain(name)) or (_nearest(name, known) if place < _MOST_HINTS else None)
         for place, name in enumerate(strangers)
     }
+
+
+def misspelled(counts: Mapping[str, int], known: Collection[str]) -> dict[str, str]:
+    """Return those of the names that are another one but for case and punctuation, each with that one.
+
+    That is a `known` one, or one that came a lot more often; `counts` is how often each came.
+    """
+    found = {}
+    commonest = {_plain(name): name for name in sorted(counts, key=lambda name: (counts[name], name))}
+    alike = {_plain(name): name for name in sorted(known, reverse=True)}
+    for name, count in counts.items():
+        meant = alike.get(_plain(name))
+        common = commonest[_plain(name)]
+        if name not in known and meant is not None:
+            found[name] = meant
+        elif name not in known and count * _RARE <= counts[common]:
+            found[name] = common
+    return found
 
 
 def in_words(name: str, meant: str | None) -> str:

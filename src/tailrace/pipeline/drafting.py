@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from tailrace.checks.event_names import in_words, known_names, misspelled
 from tailrace.errors import DataError, nearest
 from tailrace.landing.census import seen
 from tailrace.landing.contract import load_contract
@@ -39,6 +41,8 @@ def draft_contracts(
 ) -> list[DraftedContract]:
     """Return the draft of each named event, or of each that has landed and has no contract; with `write`, as files.
 
+    A name that seems to be a mistake for another one has no draft unless it is named: with one it would be known.
+
     Raises DataError for a name that has not landed, DefinitionError for a source that has no contract.
     """
     landed = [row for row in seen(settings) if source is None or row.source == source]
@@ -54,6 +58,15 @@ def draft_contracts(
     folder = events_dir(settings)
     wanted = list(dict.fromkeys(names)) or [name for name in there if not _has_file(folder, name)]
     problems = {name: _problem(name, is_named=bool(names)) for name in wanted}
+    if not names:
+        counts = Counter[str]()
+        for row in landed:
+            counts[row.event] += row.events
+        known = {*known_names(settings), *(name for name in there if _has_file(folder, name))}
+        meant = misspelled(counts, known)
+        for name in wanted:
+            if name in meant and problems[name] is None:
+                problems[name] = f"{in_words(name, meant[name])}. There is a draft when you name it"
     texts = drafts(settings, [row for row in landed if row.event in wanted and problems[row.event] is None], source)
     found = []
     for name in wanted:
