@@ -19,7 +19,7 @@ from tailrace.cli import plans
 from tailrace.pipeline import syncing
 from tailrace.planning.store import Store
 from tests.conftest import Company
-from tests.installation import PROJECT, Installation, call
+from tests.installation import PROJECT, Installation, at, call
 
 SYNC = "sync_webhook__power_users"
 EVENTS = "sync_outbox__sign_ups"
@@ -86,6 +86,33 @@ def test_syncs_are_listed_with_what_head_knows_of_them(synced: Installation) -> 
     assert (one["desired"], one["held"]) == (head["desired"], head["acknowledged"])
     assert (events["name"], events["mode"]) == (EVENTS, "append")
     assert SYNC in call(synced, "sync", "list").out
+
+
+@pytest.mark.torture
+def test_what_a_sync_that_is_gone_left_at_its_destination_is_told(
+    synced: Installation, company: Company, tmp_path: Path
+) -> None:
+    own = Path(shutil.copytree(synced.project_dir, tmp_path / "project"))
+    installation = synced.copy(tmp_path / "data", own)
+    held = held_there(call(synced, "sync", "show", SYNC, "--json").json)
+    assert "goes there no more" not in call(installation, "sync", "list").err
+    syncs = own / "models" / "syncs"
+    (syncs / f"{SYNC}.sql").rename(syncs / "sync_webhook__best_users.sql")
+
+    assert call(installation, "exposures").code == 0
+    installation.drop(company.sample.daily[2].path)
+    assert call(installation, "run", "--as-of", clock.iso(at(company.sample.daily[2].last_on, 23))).code in (0, 3)
+
+    words = f"crm_webhook/power_users holds {held:,} rows that {SYNC} told it, which goes there no more"
+    assert words in call(installation, "sync", "list").err
+    assert [found["status"] for found in call(installation, "doctor", "--json").json if words in found["text"]] == [
+        "note"
+    ]
+
+
+def held_there(shown: dict[str, Any]) -> int:
+    held: int = shown["planned"]["numbers"]["acknowledged"]
+    return held
 
 
 def test_what_was_accepted_leaves_nothing_to_say(synced: Installation) -> None:

@@ -54,6 +54,8 @@ def list_(data_dir: DataDir = None, project_dir: ProjectDir = None, json_: Json 
         ],
         empty="There are no syncs.",
     )
+    for each in syncing.left_behind(settings(data_dir, project_dir)):
+        output.note(each.words)
 
 
 @app.command()

@@ -19,6 +19,7 @@ from tailrace.landing.backfills import OUTSIDE
 from tailrace.landing.loads import Load, loads
 from tailrace.landing.quarantine import counts
 from tailrace.pipeline.published import published
+from tailrace.pipeline.syncing import left_behind
 from tailrace.planning.store import Store
 from tailrace.settings import Settings
 from tailrace.warehouse.build import read_generation
@@ -165,6 +166,8 @@ def _destinations(settings: Settings) -> Iterator[tuple[str, str]]:
             yield "bad", f"{text}: {error}"
         else:
             yield "ok", text
+    for each in left_behind(settings):
+        yield "note", each.words
 
 
 def _locks(settings: Settings) -> Iterator[tuple[str, str]]:

@@ -18,11 +18,12 @@ import orjson
 from tailrace import clock, engine, ids
 from tailrace.errors import DataError, nearest
 from tailrace.journal.journal import Journal
+from tailrace.journal.opening import is_made
 from tailrace.journal.records import Resync
 from tailrace.landing.erased import waiting_keys
 from tailrace.pipeline.matching import Matched, matched
 from tailrace.pipeline.request import Definitions, guard_limits, load_definitions, sync_spec
-from tailrace.planning.held import AGAIN
+from tailrace.planning.held import AGAIN, Held
 from tailrace.planning.store import Plan, Store
 from tailrace.planning.syncs import REJECTED_PATIENCE_HOURS, LetGo, Looked, SyncPlanner
 from tailrace.settings import Settings
@@ -111,6 +112,37 @@ class Standing:
     matched: Matched
     refusals: Sequence[Refusal]
     resyncs: Sequence[Resync] = field(default_factory=tuple)
+
+
+@dataclass(frozen=True)
+class LeftBehind:
+    """Rows that a sync told a place (`destination/target`; None: not kept) to which it goes no more, by HEAD."""
+
+    sync: str
+    place: str | None
+    n_rows: int
+
+    @property
+    def words(self) -> str:
+        """Return what to say of it."""
+        return (
+            f"{self.place or 'a destination'} holds {self.n_rows:,} rows that {self.sync} told it, which goes there no"
+            " more: nothing takes them out. Remove them there, or let the sync come back as it was"
+        )
+
+
+def left_behind(settings: Settings) -> list[LeftBehind]:
+    """Return what destinations hold of syncs that are gone or go elsewhere, as far as they told us."""
+    store = Store(settings)
+    head = store.head()
+    if head is None or not is_made(settings):
+        return []
+    plan = store.read(head)
+    with Journal.open(settings) as journal:
+        answers = journal.acknowledged_rows(plan.inputs.journal_seq)
+    with engine.connect(settings) as connection:
+        found = Held(connection, store, plan, answers).left_behind()
+    return [LeftBehind(sync, place, n_rows) for (sync, place), n_rows in found.items()]
 
 
 def list_syncs(settings: Settings) -> list[Listed]:

@@ -26,6 +26,8 @@ _PREFIX = "acknowledged:"
 
 _RECENCY = "row_number() over (partition by ops.key order by answers.seq desc)"
 
+_HOLDS = "select count(*) from acknowledged where row_hash is not null"
+
 AGAIN = "!"
 """Before the hash of a row that the destination has, and is to hear again all the same."""
 
@@ -69,8 +71,23 @@ class Held:
         for name, at in self._told():
             if name == sync and at not in (place, None):
                 self.show(sync, at)
-                query = "select count(*) from acknowledged where row_hash is not null"
-                found += int(engine.row(self._connection, query)[0])
+                found += int(engine.row(self._connection, _HOLDS)[0])
+        return found
+
+    def left_behind(self) -> dict[tuple[str, str | None], int]:
+        """Return how many rows each place holds, or may hold, that no sync of the parent plan goes to; by sync, place.
+
+        A place is None where it was told before plans kept places.
+        """
+        syncs = self._parent.syncs if self._parent else {}
+        found = {}
+        for name, at in sorted(self._told(), key=str):
+            if name in syncs and at in (self._place_of(self._parent, name), None):
+                continue
+            self.show(name, at)
+            n_rows = int(engine.row(self._connection, _HOLDS)[0])
+            if n_rows:
+                found[name, at] = n_rows
         return found
 
     def of_others(self, places: Mapping[str, str]) -> dict[str, tuple[Piece, ...]]:
