@@ -9,6 +9,8 @@ from dataclasses import asdict, dataclass
 from importlib import metadata
 from typing import Any, Literal
 
+import duckdb
+
 from tailrace import clock, durable, engine
 from tailrace.destinations.connections import load_connections
 from tailrace.errors import Busy, TailraceError
@@ -166,7 +168,16 @@ def _destinations(settings: Settings) -> Iterator[tuple[str, str]]:
             yield "bad", f"{text}: {error}"
         else:
             yield "ok", text
-    for each in left_behind(settings):
+
+
+def _syncs(settings: Settings) -> Iterator[tuple[str, str]]:
+    try:
+        found = left_behind(settings)
+    except (TailraceError, OSError, ValueError, duckdb.Error) as error:
+        # Which store is damaged is said where that is looked at.
+        yield "note", f"what syncs that are gone have left at destinations cannot be told ({type(error).__name__})"
+        return
+    for each in found:
         yield "note", each.words
 
 
@@ -212,5 +223,6 @@ _LOOKS: dict[str, Callable[[Settings], Iterator[tuple[str, str]]]] = {
     "journal": _journal,
     "erasures": _erasures,
     "destinations": _destinations,
+    "syncs": _syncs,
     "locks": _locks,
 }
