@@ -5,7 +5,8 @@ from datetime import timedelta
 import pytest
 
 from tailrace.errors import DefinitionError
-from tailrace.landing.contract import Column, Const, Template, attribute_owners, load_contract
+from tailrace.landing.contract import attribute_owners, load_contract
+from tailrace.landing.mapping import Column, Const, Template
 from tests.landing.conftest import World
 
 

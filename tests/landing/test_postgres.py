@@ -423,6 +423,15 @@ def test_a_role_that_may_only_read_is_enough(shop: Shop, monkeypatch: pytest.Mon
     shop.connection.execute("drop owned by reader; drop role reader")
 
 
+@pytest.mark.parametrize("name", ["Odd.Orders", 'the "best" orders', "orders x"])
+def test_a_table_may_have_any_name_that_a_database_writes(shop: Shop, name: str) -> None:
+    quoted = '"' + name.replace('"', '""') + '"'
+    shop.connection.execute(f"alter table orders rename to {quoted}")
+    shop.connection.execute(f"insert into {quoted} (id, who) values (1, 'u1')")
+    shop.world.contract("shop", CONTRACT.replace("public.orders", f"'public.{quoted}'"))
+    assert shop.land().landed == 1
+
+
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
@@ -430,6 +439,8 @@ def test_a_role_that_may_only_read_is_enough(shop: Shop, monkeypatch: pytest.Mon
         ("{url_env: SHOP_DATABASE_URL}", "{url_env: 'postgresql://u:canary@h/d'}", "never the URL itself"),
         ("{url_env: SHOP_DATABASE_URL}", "{url: x}", "unknown key `url`"),
         ("public.orders", "a.b.c", "no name of a table"),
+        ("public.orders", "'public.\"orders'", "no name of a table"),
+        ("public.orders", "public.", "no name of a table"),
         ("key: id\n", "", "`key` is missing"),
         ("key: id\n", "key: []\n", "`key`"),
         ("key: id\n", "key: id\ncursor: [at]\n", "`cursor`"),

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from ruamel.yaml.nodes import SequenceNode
@@ -15,17 +14,14 @@ from ruamel.yaml.nodes import SequenceNode
 from tailrace import clock
 from tailrace.errors import DataError, DefinitionError, Problem, TailraceError, nearest
 from tailrace.landing import origin
+from tailrace.landing.mapping import Mapping, read_mapping
 from tailrace.landing.origin import Origin
 from tailrace.landing.yaml_nodes import Node, document
 from tailrace.settings import Settings
 
-TYPES = ("identify", "track", "page", "screen", "group", "alias")
 FORMATS = ("segment", "customerio_track", "csv", "jsonl", "parquet", "postgres")
 _UNMAPPED = ("segment", "customerio_track")
 TIMESTAMP_FORMATS = ("iso", "epoch_s", "epoch_ms", "epoch_us")
-_TEXTS = ("event", "user_id", "anonymous_id", "previous_id", "group_id", "message_id")
-_BODIES = ("properties", "traits")
-_MAPPING = ("type", *_TEXTS, "timestamp", *_BODIES)
 _TOP = (
     "format",
     "timestamps",
@@ -40,52 +36,6 @@ _TOP = (
     *origin.KEYS,
 )
 _SOURCE = re.compile(r"[a-z][a-z0-9_]{0,62}", re.ASCII)
-_HOLE = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|[{}]")
-
-
-@dataclass(frozen=True)
-class Column:
-    """The value of a column of the file."""
-
-    name: str
-
-
-@dataclass(frozen=True)
-class Const:
-    """The same value for every row."""
-
-    value: str | int | float | bool
-
-
-@dataclass(frozen=True)
-class Template:
-    """Text with columns in it; null when one of them is null."""
-
-    parts: tuple[str | Column, ...]
-
-
-Value = Column | Const | Template
-
-
-@dataclass(frozen=True)
-class Mapping:
-    """How one row becomes one call. A body is its properties by name, `all` other columns, or None."""
-
-    line: int
-    type: Value
-    timestamp: Value
-    texts: tuple[tuple[str, Value], ...]
-    properties: tuple[tuple[str, Value], ...] | Literal["all"] | None = None
-    traits: tuple[tuple[str, Value], ...] | Literal["all"] | None = None
-
-    def columns(self) -> list[str]:
-        """Return the names of all columns that the mapping reads, each once, in order."""
-        bodies = [value for body in (self.properties, self.traits) if isinstance(body, tuple) for _, value in body]
-        names: list[str] = []
-        for value in (self.type, self.timestamp, *(value for _, value in self.texts), *bodies):
-            parts = value.parts if isinstance(value, Template) else (value,)
-            names += [part.name for part in parts if isinstance(part, Column)]
-        return list(dict.fromkeys(names))
 
 
 @dataclass(frozen=True)
@@ -241,7 +191,7 @@ def _contract(root: Node, source: str, path: str) -> Contract | None:
     times = table.get("timestamps")
     timestamps = _timestamps(times, chosen) if times else Timestamps()
     node = table.get("mapping")
-    mapping = _mapping(node) if node else None
+    mapping = read_mapping(node) if node else None
     tables = _tables(table.get("tables"))
     if chosen in _UNMAPPED:
         for key in ("mapping", "tables"):
@@ -344,79 +294,7 @@ def _moment(node: Node | None, default: datetime) -> datetime:
 def _tables(node: Node | None) -> tuple[tuple[str, Mapping], ...]:
     found = []
     for glob, inner in node.free().items() if node else ():
-        mapping = _mapping(inner)
+        mapping = read_mapping(inner)
         if mapping is not None:
             found.append((glob, mapping))
     return tuple(found)
-
-
-def _mapping(node: Node) -> Mapping | None:
-    table = node.table(_MAPPING)
-    if table is None:
-        return None
-    values = {name: _value(inner) for name in ("type", "timestamp", *_TEXTS) if (inner := table.get(name)) is not None}
-    kind, at = values.pop("type", None), values.pop("timestamp", None)
-    written = table.get("type")
-    if written is not None and isinstance(kind, Column) and kind.name in TYPES:
-        kind = Const(kind.name)
-    for name, value in (("type", table.get("type")), ("timestamp", table.get("timestamp"))):
-        if value is None:
-            node.wrong(f"`{name}` is missing; expected a column, or a `const`")
-    if "user_id" not in values and "anonymous_id" not in values:
-        node.wrong("`user_id` and `anonymous_id` are both missing; expected at least one of them")
-    if isinstance(kind, Const) and kind.value == "track" and table.get("event") is None:
-        node.wrong("`event` is missing; expected it with `type: track`")
-    if isinstance(kind, Const) and kind.value not in TYPES and written is not None:
-        written.wrong(f"`type` is {kind.value!r}; expected one of {', '.join(TYPES)}")
-    properties, traits = (_body(table.get(name)) for name in _BODIES)
-    if kind is None or at is None:
-        return None
-    texts = tuple((name, value) for name, value in values.items() if value is not None)
-    return Mapping(node.line, kind, at, texts, properties, traits)
-
-
-def _body(node: Node | None) -> tuple[tuple[str, Value], ...] | Literal["all"] | None:
-    if node is None:
-        return None
-    if node.scalar() == "all":
-        return "all"
-    found = ((name, _value(inner)) for name, inner in node.free("a mapping of names to columns, or `all`").items())
-    return tuple((name, value) for name, value in found if value is not None)
-
-
-def _value(node: Node) -> Value | None:
-    if node.scalar() is not None:
-        name = node.text("the name of a column")
-        return Column(name) if name is not None else None
-    table = node.table(("const", "format"))
-    if table is None:
-        return None
-    const, template = table.get("const"), table.get("format")
-    if (const is None) == (template is None):
-        node.wrong(f"`{node.name}` has neither or both of `const` and `format`; expected one of them")
-        return None
-    if const is not None:
-        value: Any = const.constant()
-        return Const(value) if value is not None else None
-    assert template is not None
-    return _template(template)
-
-
-def _template(node: Node) -> Template | None:
-    text = node.text("text with columns in it such as `{account_id}@example.test`")
-    if text is None:
-        return None
-    parts: list[str | Column] = []
-    at = 0
-    for hole in _HOLE.finditer(text):
-        parts.append(text[at : hole.start()])
-        at = hole.end()
-        if hole[0] in ("{{", "}}"):
-            parts.append(hole[0][0])
-        elif hole[1]:
-            parts.append(Column(hole[1]))
-        else:
-            node.wrong("`format` has a brace that names no column; expected `{column}`, or `{{` for a brace")
-            return None
-    parts.append(text[at:])
-    return Template(tuple(part for part in parts if part != ""))

@@ -11,6 +11,8 @@ from tailrace.landing.yaml_nodes import Node, Table
 
 NEEDED = ("connection", "table", "key")
 KEYS = (*NEEDED, "cursor")
+_PART = re.compile(r'"((?:[^"]|"")+)"|([^".]+)')
+_NAME = re.compile(rf"(?:{_PART.pattern})(?:\.(?:{_PART.pattern}))?")
 _VARIABLE = re.compile(r"[A-Z_][A-Z0-9_]*", re.ASCII)
 
 
@@ -66,8 +68,10 @@ def _url_env(node: Node) -> str | None:
 
 
 def _parts(node: Node) -> tuple[str, ...] | None:
-    parts = tuple((node.text("the name of a table") or "").split("."))
-    if not 1 <= len(parts) <= 2 or not all(parts):
+    written = node.text("the name of a table") or ""
+    # As PostgreSQL writes names: in quotes one may have a full stop in it.
+    parts = tuple(quoted.replace('""', '"') or plain for quoted, plain in _PART.findall(written))
+    if not 1 <= len(parts) <= 2 or _NAME.fullmatch(written) is None:
         node.wrong("`table` is no name of a table; expected one such as `orders` or `public.orders`")
         return None
     return parts

@@ -15,16 +15,74 @@ from duckdb import sqltype
 from duckdb.sqltypes import DuckDBPyType
 
 from tailrace import engine
-from tailrace.errors import DataError
+from tailrace.errors import DataError, nearest
 from tailrace.landing import chunks
-from tailrace.landing.contract import Column, Mapping
-from tailrace.landing.rows import IDS, SPLIT_RAW, Expressions, JsonlStage, MappedStage
+from tailrace.landing.mapping import IDS, Body, Column, Mapping, columns_of
+from tailrace.landing.rows import SPLIT_RAW, Expressions, JsonlStage, MappedStage
 
 _ROW_NUMBER = "file_row_number"
 _FLOATS = ("double", "float")
 # Of these DuckDB has more digits than a JSON reader keeps.
 _WIDE = ("decimal", "hugeint", "uhugeint")
 _MAGIC = re.compile(r"[*?[]")
+
+
+class TypedExpressions(Expressions):
+    """The SQL of a mapping's values where columns, and the fields of structs, have types."""
+
+    def __init__(self, mapping: Mapping, types: dict[str, str]) -> None:
+        self.mapping, self._types = mapping, types
+
+    def column_text(self, column: Column) -> str:
+        """Return the SQL of a column, or of what its keys lead to, as text."""
+        value, kind, keys = _inside(column, self._types)
+        if not keys:
+            return f"{value}::varchar"
+        return f"nullif(as_object({_json(value, kind)}) ->> {engine.literal(Column('', keys).pointer)}, '')"
+
+    def column_json(self, column: Column) -> str:
+        """Return the SQL of a column, or of what its keys lead to, as JSON."""
+        value, kind, keys = _inside(column, self._types)
+        if not keys:
+            return _json(value, kind)
+        return f"(as_object({_json(value, kind)}) -> {engine.literal(Column('', keys).pointer)})"
+
+    def object(self, body: Body, everything: str, *, keep_nulls: bool) -> str:
+        """Return the SQL of a body as JSON text, null when it is empty; a struct has every field in every row."""
+        made = super().object(body, everything, keep_nulls=keep_nulls)
+        if isinstance(body, Column) and _inside(body, self._types)[1].id == "struct":
+            return f"nullif(json_merge_patch('{{}}', {made}::json)::varchar, '{{}}')"
+        return made
+
+    def holders(self) -> list[str]:
+        """Return the SQL, as JSON, of what has to hold an object and is no struct."""
+        found = []
+        for column in self.mapping.nested():
+            value, kind, keys = _inside(column, self._types)
+            found += [_json(value, kind)] if keys else []
+        for column in self.mapping.whole():
+            _, kind, keys = _inside(column, self._types)
+            found += [self.column_json(column)] if keys or kind.id not in ("struct", "map") else []
+        return found
+
+    def fault(self) -> str:
+        """Return the SQL of what is wrong with a row; null when nothing is."""
+        typed = [_inside(column, self._types) for column in self.mapping.read()]
+        floats = dict.fromkeys(value for value, kind, keys in typed if kind.id in _FLOATS and not keys)
+        faults = [f"case when not isfinite({value}) then 'not_a_number' end" for value in floats]
+        return f"coalesce({', '.join([*faults, super().fault()])})"
+
+    def typed_time(self) -> str | None:
+        """Return the SQL of the event's time where its column, or field, is a time; None where it is text."""
+        at = self.mapping.timestamp
+        if not isinstance(at, Column):
+            return None
+        value, kind, keys = _inside(at, self._types)
+        if keys:
+            return None
+        if str(kind) == "TIMESTAMP WITH TIME ZONE":
+            return f"{value}::timestamp"
+        return f"local_moment({value}::timestamp)" if str(kind).startswith("TIMESTAMP") or str(kind) == "DATE" else None
 
 
 class ParquetStage(MappedStage):
@@ -37,9 +95,8 @@ class ParquetStage(MappedStage):
     def read(self, file_no: int, path: Path) -> str:
         """Put every row into the stage and return the file's SHA-256."""
         mapping, types = self.mapping(path), self._types(path)
-        self.check_columns(mapping, list(types), path)
         self.see(path, types)
-        self._refuse_inexact(mapping, types, path)
+        self._check(mapping, types, path)
         columns = ", ".join(f"{engine.identifier(name)} as {place}" for name, place in _places(types).items())
         rows = f"select {file_no} as file_no, {_ROW_NUMBER} + 1 as line, 0 as part, {columns} from"
         try:
@@ -64,8 +121,7 @@ class ParquetStage(MappedStage):
                 self._untyped(its)
                 continue
             mapping = self.mapping(path)
-            self.check_columns(mapping, list(types), path)
-            self._refuse_inexact(mapping, types, path)
+            self._check(mapping, types, path)
             kinds = ", ".join(f"{engine.identifier(name)} {_kept(sqltype(kind))}" for name, kind in types.items())
             columns = ", ".join(f"s.{engine.identifier(name)} as {place}" for name, place in _places(types).items())
             typed = f"select * exclude (l), l::json::struct({kinds}) as s from ({its})"
@@ -96,12 +152,8 @@ class ParquetStage(MappedStage):
     def _typed(self, mapping: Mapping, types: dict[str, str], rows: str) -> str:
         """Return the statement that stage.sql takes, of `rows` whose columns go by their places."""
         places = _places(types)
-        made = Expressions(
-            mapping, lambda name: f"{places[name]}::varchar", lambda name: _json(places[name], sqltype(types[name]))
-        )
+        made = TypedExpressions(mapping, types)
         everything = made.object(self.others(mapping, list(types)), "", keep_nulls=False)
-        doubles = [name for name in mapping.columns() if types[name] in ("DOUBLE", "FLOAT")]
-        odd = " or ".join(f"not isfinite({places[name]})" for name in doubles)
         packed = ", ".join(
             f"{engine.identifier(name)} := {_json(place, sqltype(types[name]), keeps_all=True)}"
             for name, place in places.items()
@@ -109,16 +161,27 @@ class ParquetStage(MappedStage):
         extra = {
             "raw": f"to_json(struct_pack({packed}))::varchar",
             **SPLIT_RAW,
-            "unread": f"case when {odd} then 'not_a_number' end" if odd else "null::varchar",
+            "unread": made.fault(),
         }
-        return made.found(rows, extra, everything, _typed_time(mapping, types), keep_nulls=False)
+        return made.found(rows, extra, everything, made.typed_time(), keep_nulls=False)
 
-    def _refuse_inexact(self, mapping: Mapping, types: dict[str, str], path: Path) -> None:
+    def _check(self, mapping: Mapping, types: dict[str, str], path: Path) -> None:
+        """Raise DataError for a file that lacks what the mapping names, or whose ids are no exact numbers."""
+        self.check_columns(mapping, list(types), path)
+        for column in mapping.nested():
+            _, kind, keys = _inside(column, types)
+            if keys and kind.id == "struct":
+                raise DataError(
+                    f"{path}: column `{column.name}` has no field `{keys[0]}`; expected it, as the mapping at"
+                    f" {self.contract.path}:{mapping.line} says.{nearest(keys[0], list(_children(kind)))} Correct the"
+                    " mapping or the file. Nothing of this call was landed."
+                )
         for target, value in mapping.texts:
-            for part in getattr(value, "parts", None) or (value,):
-                if isinstance(part, Column) and target in IDS and types[part.name] in ("DOUBLE", "FLOAT"):
+            for column in columns_of(value) if target in IDS else ():
+                _, kind, _ = _inside(column, types)
+                if kind.id in _FLOATS:
                     raise DataError(
-                        f"{path}: column `{part.name}` is {types[part.name]}, and the mapping makes it"
+                        f"{path}: column `{'.'.join((column.name, *column.keys))}` is {kind}, and the mapping makes it"
                         f" `{target}`; expected whole numbers or text, for 17850.0 and 17850 are two ids: write the"
                         " column as an integer or as text. Nothing of this call was landed."
                     )
@@ -139,16 +202,12 @@ def _places(types: dict[str, str]) -> dict[str, str]:
     return {name: f"c{number}" for number, name in enumerate(types)}
 
 
-def _typed_time(mapping: Mapping, types: dict[str, str]) -> str | None:
-    at = mapping.timestamp
-    if not isinstance(at, Column):
-        return None
-    place, kind = _places(types)[at.name], types[at.name]
-    if kind == "TIMESTAMP WITH TIME ZONE":
-        return f"{place}::timestamp"
-    if kind.startswith("TIMESTAMP") or kind == "DATE":
-        return f"local_moment({place}::timestamp)"
-    return None
+def _inside(column: Column, types: dict[str, str]) -> tuple[str, DuckDBPyType, tuple[str, ...]]:
+    """Return the SQL and the type of the innermost typed field on the way to a column's value, and the keys left."""
+    value, kind, keys = _places(types)[column.name], sqltype(types[column.name]), column.keys
+    while keys and kind.id == "struct" and keys[0] in (children := _children(kind)):
+        value, kind, keys = f"struct_extract({value}, {engine.literal(keys[0])})", children[keys[0]], keys[1:]
+    return value, kind, keys
 
 
 def _json(value: str, kind: DuckDBPyType, *, depth: int = 0, keeps_all: bool = False) -> str:

@@ -13,7 +13,7 @@ from tailrace.settings import Settings
 
 REASONS = {
     "not_utf8": "the bytes are not UTF-8",
-    "not_json": "the line is not JSON",
+    "not_json": "the line, or a text that has to hold an object, is not JSON",
     "cut_short": "the line ends in the middle",
     "several_values": "more than one JSON value stands on the line",
     "not_an_object": "the line is JSON, but not an object",
@@ -38,7 +38,7 @@ REASONS = {
     "time_invalid": "a timestamp that is not written as the contract says, or that no clock ever shows",
     "time_implausible": "a time outside the window that the contract calls plausible",
     "outside_range": "a time outside the range that the backfill was asked for",
-    "body_not_an_object": "`properties`, `traits` or `context` is not an object",
+    "body_not_an_object": "`properties`, `traits`, `context` or a column that the mapping looks into is not an object",
     "contract_broken": "a property is not what the event's contract says (contracts/events/)",
     "call_unknown": "no call of Customer.io's Track API that we know",
     "call_not_kept": "a call of the Track API that says nothing about a person or an object by its id",

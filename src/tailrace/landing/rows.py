@@ -8,14 +8,13 @@ from pathlib import Path
 
 from tailrace import engine
 from tailrace.errors import DataError, nearest
-from tailrace.landing import chunks, csv_records, exact
-from tailrace.landing.contract import Column, Const, Contract, Mapping, Value
+from tailrace.landing import chunks, csv_records, exact, nested
+from tailrace.landing.contract import Contract
 from tailrace.landing.learned import SPEC, kinds
+from tailrace.landing.mapping import TEXTS, Body, Column, Const, Mapping, Value
 from tailrace.landing.stage import Stage
 from tailrace.settings import Settings
 
-_TEXTS = ("event", "user_id", "anonymous_id", "previous_id", "group_id", "message_id")
-IDS = ("user_id", "anonymous_id", "previous_id", "group_id", "message_id")
 _DELIMITERS = {";": '";"', "\t": '"\\t"', "|": '"|"', ",": '","'}
 SPLIT_RAW = {
     "is_odd": "false",
@@ -28,7 +27,7 @@ SPLIT_RAW = {
 
 
 class Expressions:
-    """The SQL of a mapping's values. `text` and `body` say how a column is read as text and as JSON."""
+    """The SQL of a mapping's values. `text` and `body` say how a whole column is read as text and as JSON."""
 
     def __init__(self, mapping: Mapping, text: Callable[[str], str], body: Callable[[str], str]) -> None:
         self.mapping, self._text, self._body = mapping, text, body
@@ -41,20 +40,48 @@ class Expressions:
             return engine.literal(value.value if isinstance(value.value, str) else json.dumps(value.value))
         parts = value.parts if not isinstance(value, Column) else (value,)
         return " || ".join(
-            engine.literal(part) if isinstance(part, str) else f"({self._text(part.name)})" for part in parts
+            engine.literal(part) if isinstance(part, str) else f"({self.column_text(part)})" for part in parts
         )
+
+    def column_text(self, column: Column) -> str:
+        """Return the SQL of a column, or of what its keys lead to, as text."""
+        if not column.keys:
+            return self._text(column.name)
+        return f"nullif({self._holder(column)} ->> {engine.literal(column.pointer)}, '')"
+
+    def column_json(self, column: Column) -> str:
+        """Return the SQL of a column, or of what its keys lead to, as JSON."""
+        if not column.keys:
+            return self._body(column.name)
+        return f"({self._holder(column)} -> {engine.literal(column.pointer)})"
+
+    def _holder(self, column: Column) -> str:
+        return f"as_object({self._body(column.name)})"
+
+    def holders(self) -> list[str]:
+        """Return the SQL, as JSON, of what has to hold an object or text that is one."""
+        columns = [*(Column(column.name) for column in self.mapping.nested()), *self.mapping.whole()]
+        return [self.column_json(column) for column in columns]
+
+    def fault(self) -> str:
+        """Return the SQL of what is wrong with the objects that the mapping looks into; null when nothing is."""
+        faults = [f"object_fault({holder})" for holder in dict.fromkeys(self.holders())]
+        faults += [f"id_fault({self.column_json(column)})" for column in self.mapping.ids() if column.keys]
+        return f"coalesce({', '.join(faults)})" if faults else "null::varchar"
 
     def _json(self, value: Value) -> str:
         if isinstance(value, Column):
-            return self._body(value.name)
+            return self.column_json(value)
         if isinstance(value, Const):
             return f"{engine.literal(json.dumps(value.value))}::json"
         return f"to_json({self.text(value)})"
 
-    def object(self, body: tuple[tuple[str, Value], ...] | str | None, everything: str, *, keep_nulls: bool) -> str:
+    def object(self, body: Body, everything: str, *, keep_nulls: bool) -> str:
         """Return the SQL of a body as JSON text; null when it is empty."""
         if body is None:
             return "null::varchar"
+        if isinstance(body, Column):
+            return f"nullif(as_object({self.column_json(body)})::varchar, '{{}}')"
         if isinstance(body, str):
             return f"nullif({everything}, '{{}}')"
         pairs = ", ".join(f"{engine.literal(name)}, {self._json(value)}" for name, value in body)
@@ -74,7 +101,7 @@ class Expressions:
             "line": "line",
             "part": "part",
             **extra,
-            **{name: f"nullif({self.text(texts.get(name))}, '')" for name in _TEXTS},
+            **{name: f"nullif({self.text(texts.get(name))}, '')" for name in TEXTS},
             "type": self.text(self.mapping.type),
             "event_at": typed_time or f"moment({at})",
             "is_time_wrong": "false" if typed_time else f"(({at}) is not null and moment({at}) is null)",
@@ -91,6 +118,7 @@ class MappedStage(Stage):
 
     def __init__(self, settings: Settings, contract: Contract) -> None:
         super().__init__(settings, contract)
+        nested.prepare(self.connection)
         self._ids: dict[int, tuple[str, ...]] = {}
         self._read_by: tuple[object, ...] = ()
 
@@ -134,8 +162,8 @@ class MappedStage(Stage):
             seen[name] = " or ".join(sorted(kinds))
 
     def others(self, mapping: Mapping, columns: list[str]) -> tuple[tuple[str, Value], ...]:
-        """Return the columns that the mapping uses nowhere, as a body."""
-        used = set(mapping.columns())
+        """Return the columns that the mapping uses nowhere, or only looks into, as a body."""
+        used = set(mapping.used())
         return tuple((name, Column(name)) for name in columns if name not in used)
 
 
@@ -219,7 +247,7 @@ class CsvStage(MappedStage):
         place = {name: f"nullif(f[{number}], '')" for number, name in enumerate(names, 1)}
         made = Expressions(self._mapping, lambda name: place[name], lambda name: f"to_json({place[name]})")
         everything = made.object(self.others(self._mapping, names), "", keep_nulls=False)
-        extra = {"raw": "l", **SPLIT_RAW, "unread": "unread"}
+        extra = {"raw": "l", **SPLIT_RAW, "unread": f"coalesce(unread, {made.fault()})"}
         self.stage(made.found(relation, extra, everything, None, keep_nulls=False))
 
     def judge(self) -> None:
@@ -296,7 +324,8 @@ class JsonlStage(MappedStage):
             return f"nullif(s.{engine.identifier(name)} ->> '$', '')"
 
         made = Expressions(self._mapping, text, lambda name: f"s.{engine.identifier(name)}")
-        ids = " or ".join(f"maybe_not_text({text(name)})" for name in _id_columns(self._mapping)) or "false"
+        top = [column for column in self._mapping.ids() if not column.keys]
+        ids = " or ".join(f"maybe_not_text({text(column.name)})" for column in top) or "false"
         extra = {
             "raw": "l",
             "is_odd": "s is null or body is null or not starts_with(body, '{') or maybe_unsound(body)"
@@ -306,16 +335,17 @@ class JsonlStage(MappedStage):
             "is_shape_new": "is_shape_new",
             "is_uncovered": "is_uncovered",
             "n_found": "n_found",
-            "unread": "case when s is null or not starts_with(body, '{') then 'not_json' end",
+            "unread": f"case when s is null or not starts_with(body, '{{') then 'not_json' else {made.fault()} end",
             **{f"key_{n}": text(name) for n, name in enumerate(self.extra_columns)},
         }
-        used = engine.literal(json.dumps(dict.fromkeys(self._mapping.columns() or [""])))
+        used = engine.literal(json.dumps(dict.fromkeys(self._mapping.used() or [""])))
         return made.found(relation, extra, f"try(json_merge_patch(l, {used}))::varchar", None, keep_nulls=True)
 
     def _verdict(self, file_no: int, raw: bytes, batches: bool) -> exact.Verdict:
         if file_no not in self._ids:
             (header,) = engine.row(self.connection, "select header from files where file_no = $n", {"n": file_no})
-            self._ids[file_no] = _id_columns(self.mapping(Path(json.loads(header)["file"])))
+            ids = self.mapping(Path(json.loads(header)["file"])).ids()
+            self._ids[file_no] = tuple(column.name for column in ids if not column.keys)
         return exact.judge(raw, ids=self._ids[file_no], batches=False)
 
 
@@ -341,13 +371,6 @@ def _split(columns: list[str]) -> str:
     """Return what to say of a header that looks like several columns, and was read as one."""
     found = next((text for mark, text in _DELIMITERS.items() if len(columns) == 1 and mark in columns[0]), None)
     return f" The header was read as one column: should the contract say `delimiter: {found}`?" if found else ""
-
-
-def _id_columns(mapping: Mapping) -> tuple[str, ...]:
-    """Return the columns that a mapping makes ids of."""
-    values = [value for name, value in mapping.texts if name in IDS]
-    parts = [part for value in values for part in (getattr(value, "parts", None) or (value,))]
-    return tuple(dict.fromkeys(part.name for part in parts if isinstance(part, Column)))
 
 
 def _in_class(delimiter: str) -> str:

@@ -39,7 +39,8 @@ class Node:
         """Return what the value is, in words for an error."""
         if isinstance(self.raw, ScalarNode):
             return f"`{self.raw.value}`" if self.raw.value else "nothing"
-        return "a mapping" if isinstance(self.raw, MappingNode) else "a list"
+        empty = "" if self.raw.value else "n empty"
+        return f"a{empty} mapping" if isinstance(self.raw, MappingNode) else f"a{empty} list"
 
     def scalar(self) -> str | None:
         """Return the text of a scalar as it is written, else None."""
