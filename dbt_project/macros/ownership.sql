@@ -15,12 +15,23 @@
     {{ return(found) }}
 {%- endmacro %}
 
+{#- The attributes of which the JSON text in `said` says that there is none, by null or by an empty text: `,email,plan,`. -#}
+{% macro cleared_attributes(said) -%}
+    concat(
+        ','
+        {%- for name in person_attributes() or ['email'] %},
+        case when {{ json_has(said, name) }} and coalesce(trim({{ json_text(said, name) }}), '') = '' then '{{ name }},' else '' end
+        {%- endfor %}
+    )
+{%- endmacro %}
+
 {#-
     The rows of fct_person_facts with these attributes, each null where its source is not the attribute's owner: a relation, `facts`.
+    Of those that may be `cleared`, is_<attribute>_cleared is true where the owner said that there is none.
 
         from {{ owned_facts(['email', 'plan']) }}
 -#}
-{% macro owned_facts(attributes) -%}
+{% macro owned_facts(attributes, cleared=[]) -%}
     (
         select
             said.event_id,
@@ -28,6 +39,10 @@
             said.person_id,
             said.event_at,
             said.fact,
+            {%- for name in cleared %}
+            coalesce(said.cleared like '%,{{ name }},%' and (owned.{{ name }} is null or owned.{{ name }} = said.source), false)
+                as is_{{ name }}_cleared,
+            {%- endfor %}
             {%- for name in attributes %}
             case when owned.{{ name }} is null or owned.{{ name }} = said.source then said.{{ name }} end as {{ name }}{{ "," if not loop.last }}
             {%- endfor %}

@@ -328,6 +328,64 @@ def test_what_nobody_answered_is_counted_since_the_last_human_answer(built: Buil
     }
 
 
+PREFERENCES: dict[str, tuple[list[object], set[tuple[str, str, str]]]] = {
+    # What Customer.io was told of each, in order; what is known of channels and topics.
+    "whole": (
+        [{"topics": {"topic_1": False, "topic_2": True}, "channels": {"email": True, "SMS": "false"}}],
+        {
+            ("", "product_news", "unsubscribed"),
+            ("", "topic_2", "subscribed"),
+            ("email", "", "subscribed"),
+            ("sms", "", "unsubscribed"),
+        },
+    ),
+    "back": (
+        [{"topics": {"topic_1": False}}, {"topics": {"topic_1": True, "topic_3": None}}],
+        {("", "product_news", "subscribed")},
+    ),
+    "odd": (
+        [{"topics": {"topic_2": "no, thanks"}, "channels": ["email"], "more": {"a": 1}}],
+        {("", "topic_2", "unsubscribed")},
+    ),
+    "none": (["{topics", None, [1], {}, {"topics": {}}, {"topics": "{"}, 7], set()),
+}
+
+
+def test_preferences_at_customerio_are_what_somebody_agreed_to_and_refused(cast: Built, tmp_path: Path) -> None:
+    key = "cio_subscription_preferences"
+    said = [
+        call("identify", f"2026-02-{day:02d}T00:00:00Z", user, traits={key: preference})
+        for user, (preferences, _) in PREFERENCES.items()
+        for day, preference in enumerate(preferences, 1)
+    ]
+    said += [
+        call("identify", "2026-02-01T00:00:00Z", "dots", traits={f"{key}.topics.topic_1": False, f"{key}.x": False}),
+        call("identify", "2026-02-02T00:00:00Z", "dots", traits={f"{key}.channels.email": True}),
+        # Who refused in person is not brought back by what Customer.io has.
+        track("person", "unsubscribed", "2026-01-01T00:00:00Z", topic="product_news"),
+        call("identify", "2026-02-01T00:00:00Z", "person", traits={key: {"topics": {"topic_1": True}}}),
+    ]
+    project = tmp_path / "project"
+    shutil.copytree(PROJECT, project)
+    file = project / "dbt_project.yml"
+    file.write_text(file.read_text().replace("customerio_topics: {}", "customerio_topics: {topic_1: product_news}"))
+    settings = replace(cast.settings, data_dir=tmp_path / "data", project_dir=project)
+    loads = (land(tmp_path / "a", said[::2]), land(tmp_path / "b", said[1::2], seq=2))
+    build(settings, AS_OF, loads[:1])
+    known = Built(settings, build(settings, AS_OF, loads), loads)
+    found: dict[str, set[tuple[str, str, str]]] = {user: set() for user in PREFERENCES}
+    rows = known.ask(
+        "select user_id, channel, topic, state from core.dim_consents join core.dim_people using (person_id)"
+    )
+    for user, *consent in rows:
+        found.setdefault(user, set()).add(tuple(consent))
+    assert found == {
+        **{user: expected for user, (_, expected) in PREFERENCES.items()},
+        "dots": {("", "product_news", "unsubscribed"), ("email", "", "subscribed")},
+        "person": {("", "product_news", "unsubscribed")},
+    }
+
+
 def test_a_second_build_takes_nothing_twice(built: Built) -> None:
     counts = [built.ask(f"select count(*) from core.{table}")[0][0] for table in ("fct_sends", "fct_receipts")]
 

@@ -142,7 +142,7 @@ def test_everything_that_a_source_may_own_is_a_column_that_is_read_from_its_owne
     }
     assert columns - set(attributes) == {
         *("event_id", "source", "load_id", "person_id", "event_at", "fact", "consent", "consent_about"),
-        "attributed_in",
+        *("attributed_in", "cleared"),
     }
     macros = (PROJECT / "macros/person_profiles.sql").read_text(encoding="utf-8")
     read = macros.split("macro profile_attributes")[1].split("return([")[1].split("]")[0]

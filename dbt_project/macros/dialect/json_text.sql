@@ -6,6 +6,23 @@
     {{ return(adapter.dispatch('json_text')(column, key)) }}
 {%- endmacro %}
 
+{#- Whether the JSON text in `column` has `key` at its top, be its value null. -#}
+{% macro json_has(column, key) -%}
+    {{ return(adapter.dispatch('json_has')(column, key)) }}
+{%- endmacro %}
+
+{% macro default__json_has(column, key) -%}
+    array_contains(json_object_keys({{ column }}), '{{ key }}')
+{%- endmacro %}
+
+{% macro duckdb__json_has(column, key) -%}
+    json_exists({{ column }}, '$."{{ key }}"')
+{%- endmacro %}
+
+{% macro postgres__json_has(column, key) -%}
+    jsonb_exists(cast({{ column }} as jsonb), '{{ key }}')
+{%- endmacro %}
+
 {% macro default__json_text(column, key) -%}
     get_json_object({{ column }}, '$["{{ key }}"]')
 {%- endmacro %}

@@ -1,6 +1,7 @@
--- One row per object (account) known at as_of, with its attributes as one JSON text: of each key the latest value not null.
--- By event time, then event id and source, so the order of files and rows cannot matter. What a call says of its kind, of whether
--- its person belongs, and of the two, is no attribute of the object. One that was deleted is back once it is spoken of.
+-- One row per object (account) known at as_of, with its attributes as one JSON text: of each key what was said last, unless
+-- that is null or empty. By event time, then event id and source, so the order of files and rows cannot matter. What a call says
+-- of its kind, of whether its person belongs, and of the two, is no attribute of the object. One that was deleted is back once it
+-- is spoken of.
 with calls as (
     select
         object,
@@ -27,8 +28,7 @@ latest as (
             order by event_at desc, event_id desc, source desc
         ) as nth
     from told
-    where value <> 'null'
-        and key not in ('object', 'is_member', 'relationship', 'relationshipAttributes')
+    where key not in ('object', 'is_member', 'relationship', 'relationshipAttributes')
 ),
 
 attributes as (
@@ -38,6 +38,7 @@ attributes as (
         {{ json_object_of('key', 'value') }} as attributes
     from latest
     where nth = 1
+        and value not in ('null', '""')
     group by object, object_id
 ),
 

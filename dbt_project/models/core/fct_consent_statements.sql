@@ -1,10 +1,27 @@
--- One row per event that says whether somebody wants to be written to, as it was said; append-only.
+-- One row per event, channel and topic of which it says whether somebody wants to be written to, as it was said; append-only.
 -- Spoken by a person, for an address, or both; about a channel and a topic, or all of them (''). Incremental by load.
 -- Customer.io's words about a whole person (`User Suppressed`) stand here too: they name the person, or the address that is
--- the person's user id there.
+-- the person's user id there. So do its subscription preferences (macros/preferences.sql).
 {{ config(materialized='incremental', tags=['by_load'], pre_hook="{{ forget_events() }}", post_hook="{{ note_loads() }}") }}
 
-with said as (
+with preferring as (
+    select
+        event_id,
+        source,
+        load_id,
+        attributed_in,
+        event_at,
+        person_id,
+        traits
+    from {{ to_be_read(ref('fct_events')) }}
+    where type = 'identify'
+        and person_id is not null
+        and traits like '%cio\_subscription\_preferences%' escape '\'
+),
+
+{{ preferences_told('preferring', ['event_id', 'source', 'load_id', 'attributed_in', 'event_at', 'person_id']) }},
+
+said as (
     select
         event_id,
         source,
@@ -84,3 +101,19 @@ from {{ to_be_read(ref('fct_events')) }}
 where type = 'track'
     and event in ('User Suppressed', 'User Deleted', 'User Unsuppressed')
     and person_id is not null
+
+union all
+
+select
+    event_id,
+    source,
+    load_id,
+    attributed_in,
+    event_at,
+    person_id,
+    null as address,
+    channel,
+    topic,
+    says,
+    'import' as kind
+from preferences_told

@@ -1,6 +1,6 @@
 -- One row per object and person who belongs to it at as_of, by their last `group` call about it, with what is said of the two.
--- `attributes` is one JSON text: of each key of `relationship` the latest value not null. Who left and came back begins anew,
--- and so does everybody whose object was deleted.
+-- `attributes` is one JSON text: of each key of `relationship` what was said last, unless that is null or empty. Who left and
+-- came back begins anew, and so does everybody whose object was deleted.
 with calls as (
     select
         object,
@@ -55,7 +55,6 @@ latest as (
             order by event_at desc, event_id desc, source desc
         ) as nth
     from told
-    where value <> 'null'
 ),
 
 attributes as (
@@ -66,6 +65,7 @@ attributes as (
         {{ json_object_of('key', 'value') }} as attributes
     from latest
     where nth = 1
+        and value not in ('null', '""')
     group by object, object_id, person_id
 ),
 

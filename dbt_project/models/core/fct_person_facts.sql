@@ -19,7 +19,9 @@ with facts as (
         event_at,
         event,
         type = 'identify' as is_identify,
-        case when type = 'identify' then traits else properties end as said
+        case when type = 'identify' then traits else properties end as said,
+        -- Few say that there is nothing: of the others no key is looked for.
+        type = 'identify' and (traits like '%null%' or traits like '%""%' or traits like '%" %') as may_clear
     from {{ to_be_read(ref('fct_events')) }}
     where person_id is not null
         and (
@@ -56,7 +58,8 @@ parsed as (
         {{ json_text('said', 'billing') }} as billing,
         {{ json_text('said', 'renews_at') }} as renews_at,
         {{ json_text('said', 'trial_ends_at') }} as trial_ends_at,
-        {{ json_text('said', 'ends_at') }} as ends_at
+        {{ json_text('said', 'ends_at') }} as ends_at,
+        case when may_clear then {{ cleared_attributes('said') }} end as cleared
     from facts
 )
 
@@ -90,5 +93,7 @@ select
     nullif(billing, '') as billing,
     {{ parse_time('renews_at') }} as renews_at,
     {{ parse_time('trial_ends_at') }} as trial_ends_at,
-    {{ parse_time('ends_at') }} as ends_at
+    {{ parse_time('ends_at') }} as ends_at,
+    -- The attributes of which an `identify` says that there is none, such as `,email,plan,`.
+    nullif(cleared, ',') as cleared
 from parsed
