@@ -18,6 +18,16 @@
     )
 {%- endmacro %}
 
+{#- The object with this number among Customer.io's types, which are counted from 1: that of the var; the number itself beyond. -#}
+{% macro object_of_type(number) -%}
+    case nullif(trim({{ number }}), '')
+        {%- for object in var('objects') %}
+        when '{{ loop.index }}' then '{{ object }}'
+        {%- endfor %}
+        else nullif(trim({{ number }}), '')
+    end
+{%- endmacro %}
+
 {#-
     Whether an event is about an object and names nobody, not even an anonymous id: no person is missing from it. Over the
     columns of fct_events.

@@ -55,6 +55,7 @@ ONE = {
         v1("PUT", "customers/42", {"email": "ana@example.test", "plan": "pro", "_update": True, "none": None}),
         row("identify", user="42", traits={"email": "ana@example.test", "plan": "pro", "none": None}),
     ),
+    "v1 identify that tells nothing": (v1("PUT", "customers/43"), row("identify", user="43")),
     "v1 identify by address": (
         v1("put", "customers/Ana%2Bx%40Example.test/", {"plan": "pro"}),
         row("identify", user="ana+x@example.test", traits={"email": "ana+x@example.test", "plan": "pro"}),
@@ -133,6 +134,11 @@ ONE = {
     "v2 merge": (v2("person", "merge", primary=ANA, secondary={"cio_id": "cio_7"}),
                  row("alias", user="42", previous="cio_7")),
     "v2 relationship": (v2("person", "add_relationships", identifiers=ANA, cio_relationships=[RELATION]), MEMBER),
+    "v2 relationship of which nothing is said": (
+        v2("person", "add_relationships", identifiers=ANA,
+           cio_relationships=[{"identifiers": ACME, "relationship_attributes": None}]),
+        row("group", user="42", group="acme", traits={"object": "account"}),
+    ),
     "v2 relationship of an object": (
         v2("object", "add_relationships", identifiers=ACME,
            cio_relationships=[{"identifiers": ANA, "relationship_attributes": {"role": "admin"}}]), MEMBER,
@@ -182,6 +188,10 @@ MANY: dict[str, tuple[dict[str, Any], list[tuple[Any, ...]]]] = {
             "action": "add_relationships", "relationships": [RELATION, {"identifiers": {**ACME, "object_id": "b"}}]}}),
         [row("identify", user="42", traits={"plan": "pro"}), MEMBER,
          row("group", user="42", group="b", traits={"object": "account"})],
+    ),
+    "v1 identify with relationships as v2 has them": (
+        v1("PUT", "customers/42", {"plan": "pro", "_timestamp": AT, "cio_relationships": [RELATION]}),
+        [row("identify", user="42", traits={"plan": "pro"}), MEMBER],
     ),
     "v2 identify with a relationship": (
         v2("person", "identify", identifiers=ANA, attributes={"n": 1}, cio_relationships=[RELATION]),

@@ -84,6 +84,37 @@ def made(cast: Built, root: Path, *builds: Sequence[int], owners: Mapping[str, s
     return Built(settings, generation, seen)
 
 
+TIMES: Mapping[str, Any] = {
+    "2026-01-02T03:04:05+01:00": "2026-01-02 02:04:05",
+    "2026-01-02 03:04:05": "2026-01-02 03:04:05",
+    "2026-01-02": "2026-01-02 00:00:00",
+    # As Customer.io has them, as a number and as text.
+    1767323045: "2026-01-02 03:04:05",
+    "999999999": "2001-09-09 01:46:39",
+    # Neither is a number of another unit, nor what only looks like a time.
+    1767323045000: None,
+    "20260102": None,
+    "17673230.5": None,
+    "soon": None,
+    "infinity": None,
+}
+
+
+def test_a_time_is_read_as_iso_8601_or_as_unix_seconds(cast: Built, tmp_path: Path) -> None:
+    settings = read_before(Settings(data_dir=tmp_path / "data", project_dir=PROJECT), cast.settings)
+    said = [
+        call("identify", "2026-02-01T00:00:00Z", str(n), traits={"renews_at": written})
+        for n, written in enumerate(TIMES)
+    ]
+    loads = (land(tmp_path / "a", said),)
+    built = Built(settings, build(settings, AS_OF, loads), loads)
+    ask = (
+        "select told.renews_at::varchar from core.fct_person_profiles as told join core.dim_people using (person_id)"
+        " order by user_id::int"
+    )
+    assert dict(zip(TIMES, (at for (at,) in built.ask(ask)), strict=True)) == TIMES
+
+
 @pytest.mark.parametrize(
     "builds", [[(0, 1, 2)], [(2,), (1, 2), (0, 1, 2)]], ids=["all at once", "one after the other, the last one first"]
 )

@@ -28,7 +28,7 @@ latest as (
             order by event_at desc, event_id desc, source desc
         ) as nth
     from told
-    where key not in ('object', 'is_member', 'relationship', 'relationshipAttributes')
+    where key not in ('object', 'object_type_id', 'is_member', 'relationship', 'relationshipAttributes')
 ),
 
 attributes as (

@@ -15,6 +15,7 @@ with calls as (
         coalesce(
             nullif(trim({{ json_text('traits', 'object') }}), ''),
             case when type = 'track' then nullif(trim({{ json_text('properties', 'object') }}), '') end,
+            {{ object_of_type(json_text('traits', 'object_type_id')) }},
             '{{ var("objects")[0] }}'
         ) as object,
         group_id as object_id,

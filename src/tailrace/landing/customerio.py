@@ -171,10 +171,11 @@ def _identified(text: str, request: dict[str, str], body: str, path: str) -> Ite
     keys = dict(exact.members(body))
     relations = keys.get("cio_relationships", "")
     who = path.partition("?")[0].rstrip("/").rpartition("/api/v1/customers/")[2]
-    if not relations.startswith("{") or not who or "/" in who:
+    if not relations.startswith(("{", "[")) or not who or "/" in who:
         yield text
         return
-    about = dict(exact.members(relations))
+    # A bare list is how v2 writes them, and v1 takes no notice of it: what it says is clear all the same.
+    about = dict(exact.members(relations)) if relations.startswith("{") else {"relationships": relations}
     alone = {name: value for name, value in keys.items() if name != "cio_relationships"}
     yield _object({**request, "body": _object(alone)})
     action = about.get("action", '"add_relationships"')

@@ -73,7 +73,7 @@ ends as (
             when act in ('object', 'delete_object') or c.type = 'object' then c.identifiers
             when act in ('add_relationships', 'delete_relationships') then (c.cio_relationships -> '$[0].identifiers')
         end as thing,
-        (c.cio_relationships -> '$[0].relationship_attributes') as relation,
+        nullif((c.cio_relationships -> '$[0].relationship_attributes'), 'null'::json) as relation,
         coalesce(c.attributes, '{}')::varchar as attributes
     from named
 ),
@@ -97,7 +97,7 @@ people as (
         (thing ->> '$.object_type_id') as object_type,
         nullif((thing ->> '$.object_id'), '') as object_id,
         case
-            when act = 'identify' and is_v1 then body
+            when act = 'identify' and is_v1 then coalesce(body, '{}')
             when act = 'identify' then attributes
             when act in ('event', 'page', 'screen') and is_v1 then coalesce(c.data, '{}')::varchar
             when act = 'form' then coalesce(c.data, '{}')::varchar
