@@ -20,7 +20,7 @@
     concat(
         ','
         {%- for name in person_attributes() or ['email'] %},
-        case when {{ json_has(said, name) }} and coalesce(trim({{ json_text(said, name) }}), '') = '' then '{{ name }},' else '' end
+        case when {{ is_trait_emptied(said, name) }} then '{{ name }},' else '' end
         {%- endfor %}
     )
 {%- endmacro %}

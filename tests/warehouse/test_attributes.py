@@ -47,6 +47,12 @@ FIRST = [
     track("an event", "subscription_started", "2026-02-01T00:00:00Z", plan="pro", mrr="10"),
     track("an event", "subscription_renewed", "2026-02-02T00:00:00Z", plan=None, mrr=""),
     said("late", 2, email=None),
+    # As the Segment spec has them; ours are before those.
+    said("segment", 1, firstName="Lea", company={"name": "Weir", "id": 7}, address={"country": "NL", "city": None}),
+    said("both", 1, firstName="No", first_name="Max", company="Mill", address="Ulm", country="DE"),
+    said("both", 2, firstName="", first_name="Max", company={"id": 7}, address=None),
+    said("spec none", 1, firstName="Leo", company={"name": "Weir"}, address={"country": "NL"}),
+    said("spec none", 2, firstName=None, company=None, country=None),
 ]
 SECOND = [said("late", 1, email="hal@app.example"), said("other source", 1, email="ida@crm.example", first_name="Ida")]
 CRM = [said("other source", 2, email=None, first_name=None)]
@@ -64,6 +70,9 @@ TOLD: Mapping[str, tuple[Any, ...]] = {
     "at once, too": (None, None, None, None, None, None),
     "an event": (None, None, None, None, "pro", 10),
     "late": (None, None, None, None, None, None),
+    "segment": (None, "Lea", "Weir", "NL", None, None),
+    "both": (None, "Max", "Mill", "DE", None, None),
+    "spec none": (None, None, None, None, None, None),
     "other source": (None, None, None, None, None, None),
 }
 
@@ -103,7 +112,7 @@ TIMES: Mapping[str, Any] = {
 def test_a_time_is_read_as_iso_8601_or_as_unix_seconds(cast: Built, tmp_path: Path) -> None:
     settings = read_before(Settings(data_dir=tmp_path / "data", project_dir=PROJECT), cast.settings)
     said = [
-        call("identify", "2026-02-01T00:00:00Z", str(n), traits={"renews_at": written})
+        call("identify", "2026-02-01T00:00:00Z", str(n), traits={"renewsAt": written})
         for n, written in enumerate(TIMES)
     ]
     loads = (land(tmp_path / "a", said),)

@@ -127,7 +127,7 @@ DEAD_NUMBERS = [
 def with_numbers(project: Path) -> None:
     """Have the project's people have numbers and tokens, as docs/channels.md says."""
     model = project / "models/core/fct_person_facts.sql"
-    said = "case when is_identify then trim({{ json_text('said', 'NAME') }}) end as NAME,"
+    said = "case when is_identify then trim({{ trait('said', 'NAME') }}) end as NAME,"
     changes = {
         "'attributes': [": "'attributes': ['phone', 'push_token', ",
         said.replace("NAME", "email"): "".join(said.replace("NAME", n) for n in ("email", "phone", "push_token")),

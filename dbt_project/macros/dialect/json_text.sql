@@ -6,6 +6,23 @@
     {{ return(adapter.dispatch('json_text')(column, key)) }}
 {%- endmacro %}
 
+{#- The value at `inner` in the object at `key` of the JSON text in `column`, as text; null when one of them is absent or null. -#}
+{% macro json_inner_text(column, key, inner) -%}
+    {{ return(adapter.dispatch('json_inner_text')(column, key, inner)) }}
+{%- endmacro %}
+
+{% macro default__json_inner_text(column, key, inner) -%}
+    get_json_object({{ column }}, '$["{{ key }}"]["{{ inner }}"]')
+{%- endmacro %}
+
+{% macro duckdb__json_inner_text(column, key, inner) -%}
+    json_extract_string({{ column }}, '$."{{ key }}"."{{ inner }}"')
+{%- endmacro %}
+
+{% macro postgres__json_inner_text(column, key, inner) -%}
+    (cast({{ column }} as jsonb) #>> array['{{ key }}', '{{ inner }}'])
+{%- endmacro %}
+
 {#- Whether the JSON text in `column` has `key` at its top, be its value null. -#}
 {% macro json_has(column, key) -%}
     {{ return(adapter.dispatch('json_has')(column, key)) }}
