@@ -14,6 +14,7 @@ import duckdb
 import psycopg
 import pytest
 
+from tailrace import engine
 from tailrace.errors import DataError, DefinitionError
 from tailrace.landing.contract import load_contract
 from tailrace.landing.quarantine import list_quarantine
@@ -61,10 +62,8 @@ def as_parquet(world: World, select: str) -> Path:
 
 
 def as_text_column(world: World, *payloads: str) -> Path:
-    rows = " union all ".join(
-        f"select {n} as n, '{p.replace(chr(39), chr(39) * 2)}' as payload" for n, p in enumerate(payloads)
-    )
-    return as_parquet(world, rows)
+    rows = (f"select {n} as n, {engine.literal(payload)} as payload" for n, payload in enumerate(payloads))
+    return as_parquet(world, " union all ".join(rows))
 
 
 STRUCT = {
@@ -80,11 +79,17 @@ def as_struct(world: World, *payloads: str) -> Path:
     return as_parquet(world, " union all ".join(rows))
 
 
+def as_json_column(world: World, *payloads: str) -> Path:
+    rows = (f"select {n} as n, {engine.literal(payload)}::json as payload" for n, payload in enumerate(payloads))
+    return as_parquet(world, " union all ".join(rows))
+
+
 WRITERS = {
     "csv": (as_csv, "csv"),
     "objects": (as_objects, "jsonl"),
     "texts": (as_texts, "jsonl"),
     "text column": (as_text_column, "parquet"),
+    "json column": (as_json_column, "parquet"),
     "struct": (as_struct, "parquet"),
 }
 Writer = tuple[Callable[..., Path], str]
@@ -146,6 +151,14 @@ def test_a_text_that_is_no_exact_object_is_quarantined_and_its_neighbours_land(
     done = world.land(write(world, good, payload, good.replace('"7"', '"8"')), source="vendor")
     assert (done.landed, done.reasons) == (2, {reason: 1})
     assert [user for (user,) in world.events("user_id")] == ["7", "8"]
+
+
+def test_a_column_of_json_is_judged_as_its_text(world: World) -> None:
+    """By its type it is valid JSON, which may have a key twice."""
+    world.contract("vendor", f"format: parquet{MAPPING}")
+    twice = json.dumps(PAYLOAD).replace('"id"', '"id": "8", "id"')
+    done = world.land(as_json_column(world, twice, json.dumps(PAYLOAD)), source="vendor")
+    assert (done.landed, done.reasons) == (1, {"duplicate_key": 1})
 
 
 @pytest.mark.parametrize("held", ["[1]", "17", "true"])

@@ -57,12 +57,13 @@ class TypedExpressions(Expressions):
     def holders(self) -> list[str]:
         """Return the SQL, as JSON, of what has to hold an object and is no struct."""
         found = []
-        for column in self.mapping.nested():
+        for column in (*self.mapping.nested(), *self.mapping.whole()):
             value, kind, keys = _inside(column, self._types)
-            found += [_json(value, kind)] if keys else []
-        for column in self.mapping.whole():
-            _, kind, keys = _inside(column, self._types)
-            found += [self.column_json(column)] if keys or kind.id not in ("struct", "map") else []
+            if column in self.mapping.whole() and keys:
+                found.append(self.column_json(column))
+            if keys or column in self.mapping.whole():
+                # JSON by its type is valid, and may have a key twice: it is judged as the text that it is.
+                found.append(f"to_json({value}::varchar)" if str(kind) == "JSON" else _json(value, kind))
         return found
 
     def fault(self) -> str:

@@ -14,8 +14,8 @@ from tailrace.settings import Settings
 REASONS = {
     "not_utf8": "the bytes are not UTF-8",
     "not_json": "the line, or a text that has to hold an object, is not JSON",
-    "cut_short": "the line ends in the middle",
-    "several_values": "more than one JSON value stands on the line",
+    "cut_short": "the line, or a text that has to hold an object, ends in the middle",
+    "several_values": "more than one JSON value stands on the line, or in a text that has to hold an object",
     "not_an_object": "the line is JSON, but not an object",
     "duplicate_key": "an object has the same key twice",
     "not_a_number": "NaN or Infinity, which JSON does not have",
