@@ -302,6 +302,25 @@ def test_a_property_may_be_called_path(world: World) -> None:
     assert world.events("properties") == [('{"path":"/a"}',)]
 
 
+def test_a_null_of_a_line_is_said_and_what_it_does_not_name_is_not(world: World) -> None:
+    world.contract(
+        "vendor",
+        "format: jsonl\nmapping: {type: identify, user_id: id, timestamp: {const: 2026-10-01},"
+        ' traits: {email: mail, "né": b, deep: {path: [o, x]}, made: {format: "{b}!"}, always: {const: 1.50}}}',
+    )
+    lines = [
+        {"id": "1", "mail": None, "o": {"x": None}},
+        {"id": "2", "b": [1, {"c": None}], "o": None},
+        {"id": "3", "mail": "a@b.test", "o": {"y": 1}},
+    ]
+    world.land(world.file("in.jsonl", *map(compact, lines)), source="vendor")
+    assert [traits for (traits,) in world.events("traits")] == [
+        '{"email":null,"deep":null,"always":1.5}',
+        '{"né":[1,{"c":null}],"made":"[1,{\\"c\\":null}]!","always":1.5}',
+        '{"email":"a@b.test","always":1.5}',
+    ]
+
+
 EXPORTS: dict[str, tuple[dict[str, Any], tuple[Any, ...]]] = {
     "amplitude": (
         {

@@ -84,11 +84,12 @@ class Expressions:
             return f"nullif(as_object({self.column_json(body)})::varchar, '{{}}')"
         if isinstance(body, str):
             return f"nullif({everything}, '{{}}')"
+        if keep_nulls:
+            # What a line does not name is no null: a null says that there is none.
+            named = (f"{engine.literal(_key(name))} || ({self._json(value)})::varchar" for name, value in body)
+            return f"nullif('{{' || concat_ws(',', {', '.join(named)}) || '}}', '{{}}')"
         pairs = ", ".join(f"{engine.literal(name)}, {self._json(value)}" for name, value in body)
-        made = f"json_object({pairs})"
-        if not keep_nulls:
-            made = f"json_merge_patch('{{}}', {made})"
-        return f"nullif(({made})::varchar, '{{}}')"
+        return f"nullif(json_merge_patch('{{}}', json_object({pairs}))::varchar, '{{}}')"
 
     def found(
         self, relation: str, extra: dict[str, str], everything: str, typed_time: str | None, *, keep_nulls: bool
@@ -315,7 +316,7 @@ class JsonlStage(MappedStage):
             "select r.*, shapes.shape is null as is_shape_new, r.n_found > coalesce(shapes.n_objects, 0) as"
             " is_uncovered"
             " from (select *, hash(case when s is not null then json_keys(l, {paths}) end) as shape,"
-            " n_objects(body) as n_found from (select *, try(json(l))::varchar as body,"
+            " n_objects(body) as n_found from (select *, try(json(l))::varchar as body, try(json_keys(l)) as named,"
             f" try(from_json(l, {engine.literal(spec)})) as s from ({lines}) where l <> '')) as r"
             " left join shapes on r.shape = shapes.shape"
         ).replace("{paths}", self.learned.parameters["paths"])
@@ -323,7 +324,11 @@ class JsonlStage(MappedStage):
         def text(name: str) -> str:
             return f"nullif(s.{engine.identifier(name)} ->> '$', '')"
 
-        made = Expressions(self._mapping, text, lambda name: f"s.{engine.identifier(name)}")
+        def body(name: str) -> str:
+            value, is_null = f"s.{engine.identifier(name)}", f"list_contains(named, {engine.literal(name)})"
+            return f"case when {value} is null and {is_null} then 'null'::json else {value} end"
+
+        made = Expressions(self._mapping, text, body)
         top = [column for column in self._mapping.ids() if not column.keys]
         ids = " or ".join(f"maybe_not_text({text(column.name)})" for column in top) or "false"
         extra = {
@@ -371,6 +376,10 @@ def _split(columns: list[str]) -> str:
     """Return what to say of a header that looks like several columns, and was read as one."""
     found = next((text for mark, text in _DELIMITERS.items() if len(columns) == 1 and mark in columns[0]), None)
     return f" The header was read as one column: should the contract say `delimiter: {found}`?" if found else ""
+
+
+def _key(name: str) -> str:
+    return json.dumps(name, ensure_ascii=False) + ":"
 
 
 def _in_class(delimiter: str) -> str:
