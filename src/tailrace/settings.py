@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from tailrace.errors import TailraceError
+
+_MEMORY = re.compile(r"(?=[0-9.]*[1-9])[0-9]+(\.[0-9]+)? ?([KMGT](I?B)?|B)", re.IGNORECASE)
+_MOST_THREADS = 1024
 
 
 @dataclass(frozen=True)
@@ -28,19 +32,19 @@ class Settings:
 
     @classmethod
     def load(cls, data_dir: Path | str | None = None, project_dir: Path | str | None = None) -> Settings:
-        """Return the settings of this process: arguments first, then TAILRACE_* variables, then defaults."""
-        env = os.environ
-        threads = env.get("TAILRACE_THREADS")
-        if threads is not None and not threads.isdigit():
-            raise TailraceError(f"TAILRACE_THREADS is `{threads}`; expected a whole number of threads")
+        """Return the settings of this process: arguments first, then TAILRACE_* variables, then defaults.
+
+        A variable that is empty is not set. Raises TailraceError for a value or a folder that cannot be.
+        """
+        env = {name: value for name, value in os.environ.items() if value}
         copy_dir = env.get("TAILRACE_JOURNAL_COPY")
         return cls(
-            data_dir=Path(data_dir or env.get("TAILRACE_DATA", "data")).absolute(),
+            data_dir=_folder(Path(data_dir or env.get("TAILRACE_DATA", "data")).absolute(), "TAILRACE_DATA"),
             project_dir=Path(project_dir or env.get("TAILRACE_PROJECT", "dbt_project")).absolute(),
-            journal_url=env.get("TAILRACE_JOURNAL") or None,
-            journal_copy_dir=Path(copy_dir).absolute() if copy_dir else None,
-            memory_limit=env.get("TAILRACE_MEMORY_LIMIT", "4GB"),
-            threads=int(threads) if threads else None,
+            journal_url=env.get("TAILRACE_JOURNAL"),
+            journal_copy_dir=_folder(Path(copy_dir).absolute(), "TAILRACE_JOURNAL_COPY") if copy_dir else None,
+            memory_limit=_memory(env.get("TAILRACE_MEMORY_LIMIT", "4GB")),
+            threads=_threads(env["TAILRACE_THREADS"]) if "TAILRACE_THREADS" in env else None,
             allow_list=frozenset(
                 entry.strip().lower() for entry in env.get("TAILRACE_ALLOW_LIST", "").split(",") if entry.strip()
             ),
@@ -110,6 +114,30 @@ class Settings:
     def deliver_lock(self) -> Path:
         """The lock file that one sender at a time holds."""
         return self.data_dir / "deliver.lock"
+
+
+def _folder(path: Path, name: str) -> Path:
+    """Return the path; raise TailraceError when a file stands where it, or a folder above it, would be."""
+    found = next(place for place in (path, *path.parents) if place.exists())
+    if not found.is_dir():
+        raise TailraceError(
+            f"{found}: this is no folder; expected one there, for {name} is {path}: name another, or move what is there"
+        )
+    return path
+
+
+def _memory(text: str) -> str:
+    if _MEMORY.fullmatch(text) is None:
+        raise TailraceError(
+            f"TAILRACE_MEMORY_LIMIT is `{text}`; expected a number with its unit, such as 4GB, 1.5GB or 512MB"
+        )
+    return text
+
+
+def _threads(text: str) -> int:
+    if re.fullmatch("[0-9]{1,9}", text) is None or not 1 <= int(text) <= _MOST_THREADS:
+        raise TailraceError(f"TAILRACE_THREADS is `{text}`; expected a whole number of threads, 1 to {_MOST_THREADS}")
+    return int(text)
 
 
 def secret(name: str) -> str:

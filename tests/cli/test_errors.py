@@ -114,6 +114,45 @@ def test_an_error_nobody_foresaw_keeps_its_text_back(day: Installation, monkeypa
     assert "ada@people.test" not in done.err
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("TAILRACE_THREADS", "0", "1 to 1024"),
+        ("TAILRACE_THREADS", "-2", "1 to 1024"),
+        ("TAILRACE_THREADS", "\N{SUPERSCRIPT TWO}", "1 to 1024"),
+        ("TAILRACE_THREADS", "100000", "1 to 1024"),
+        ("TAILRACE_MEMORY_LIMIT", "4", "such as 4GB"),
+        ("TAILRACE_MEMORY_LIMIT", "0GB", "such as 4GB"),
+        ("TAILRACE_MEMORY_LIMIT", "0.00 MB", "such as 4GB"),
+        ("TAILRACE_MEMORY_LIMIT", "-1", "such as 4GB"),
+        ("TAILRACE_MEMORY_LIMIT", "50%", "such as 4GB"),
+        ("TAILRACE_MEMORY_LIMIT", "much", "such as 4GB"),
+        ("TAILRACE_JOURNAL_COPY", "/dev/null", "/dev/null: this is no folder"),
+        ("TAILRACE_DATA", "/dev/null", "/dev/null: this is no folder"),
+        ("TAILRACE_DATA", "/dev/null/below/it", "/dev/null: this is no folder"),
+    ],
+)
+def test_a_setting_that_is_none_is_named_by_its_variable(tmp_path: Path, name: str, value: str, words: str) -> None:
+    empty = Installation(tmp_path / "data")
+    places = {"TAILRACE_DATA": str(empty.data_dir), "TAILRACE_PROJECT": str(empty.project_dir)}
+
+    done = invoke(["doctor"], **places | {name: value})
+
+    assert (done.code, done.out) == (1, "")
+    assert f"{name} is " in done.err
+    assert words in done.err
+    assert not empty.data_dir.exists()
+
+
+@pytest.mark.parametrize(("name", "value"), [("MEMORY_LIMIT", "1.5 gib"), ("MEMORY_LIMIT", "2G"), ("THREADS", "")])
+def test_a_setting_is_read_as_duckdb_would_and_empty_is_not_set(day: Installation, name: str, value: str) -> None:
+    places = {"TAILRACE_DATA": str(day.data_dir), "TAILRACE_PROJECT": str(day.project_dir)}
+
+    done = invoke(["events"], **places | {f"TAILRACE_{name}": value})
+
+    assert done.code == 0, done.err
+
+
 def test_without_enough_memory_a_landing_says_so_and_lands_nothing(tmp_path: Path) -> None:
     empty = Installation(tmp_path / "data")
     path = tmp_path / "in.jsonl"
