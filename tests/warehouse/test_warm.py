@@ -15,6 +15,7 @@ import psutil
 import pytest
 
 from tailrace import clock
+from tailrace.errors import BuildError
 from tailrace.settings import Settings, child_environment
 from tailrace.warehouse import runner, warm
 from tests.warehouse.cast import PROJECT
@@ -242,3 +243,30 @@ def test_a_wait_that_is_broken_off_leaves_no_writer(server: psutil.Process, tmp_
         waiting.result()
     assert gone(found[0])
     assert gone(server.pid)
+
+
+@pytest.mark.torture
+@pytest.mark.parametrize(
+    ("module", "source", "why"),
+    [
+        ("dbt", "raise ImportError('no dbt is here')", r"\(ImportError: no dbt is here\)"),
+        ("dbt/cli/main", "def dbtRunner(**_):\n    raise RuntimeError('of ada@people.test')", r"\(RuntimeError\)"),
+        ("tailrace", "raise ImportError('half of it')", r"\(exit code 1\)"),
+    ],
+)
+def test_an_installation_that_is_broken_is_said_to_be(
+    module: str, source: str, why: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    packages = tmp_path / "packages"
+    for part in (place := packages / module, *place.parents):
+        if part == packages:
+            break
+        part.mkdir(parents=True, exist_ok=True)
+        (part / "__init__.py").write_text(source if part == place else "")
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(packages), os.environ.get("PYTHONPATH", "")]))
+    warm._end_all()
+    try:
+        with pytest.raises(BuildError, match=rf"before it came to the project {why}; expected an installation"):
+            runner.parse(Settings(data_dir=tmp_path / "data", project_dir=PROJECT))
+    finally:
+        warm._end_all()

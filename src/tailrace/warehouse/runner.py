@@ -20,6 +20,8 @@ from tailrace.warehouse.wording import plain
 _PLACE = re.compile(
     r"\(((?:models|tests|seeds|macros)/[^)\s]+)\)|((?:models|tests|seeds|macros)/[\w./-]+\.(?:sql|yml|csv))"
 )
+# Python's last words: the kind of the error, and its text.
+_PYTHON_ERROR = re.compile(r"\ATraceback \(most recent call last\):\n(?:[ \t].*\n|\n)*([\w.]+)(?:: (.*))?")
 # Our target names files from the data directory, where we have dbt work: its parse cache holds for one profile, and so
 # stays good when the directory is moved or copied.
 _OURS = "run"
@@ -109,7 +111,7 @@ def parse(settings: Settings) -> None:
         return
     code, said = _run(settings, ["parse"], None)
     if code:
-        raise _unreadable(settings, said)
+        raise _unreadable(settings, said, code)
 
 
 def build(settings: Settings, as_of: datetime, *, exclude: str | None, full_refresh: bool) -> list[NodeResult]:
@@ -131,7 +133,7 @@ def build(settings: Settings, as_of: datetime, *, exclude: str | None, full_refr
     if not results.is_file():
         if code < 0:
             raise BuildError(f"dbt was killed by signal {-code}; nothing can be planned on: run again")
-        raise _unreadable(settings, said)
+        raise _unreadable(settings, said, code)
     return [
         NodeResult(entry["unique_id"], entry["status"], entry["message"]) for entry in json.loads(results.read_bytes())
     ]
@@ -149,7 +151,7 @@ def compile_model(settings: Settings, as_of: datetime, name: str) -> str:
         raise busy(settings.warehouse, TailraceError(" ".join(said.split())))
     found = sorted(target.rglob(f"{name}.sql"))
     if code or not found:
-        raise _unreadable(settings, said)
+        raise _unreadable(settings, said, code)
     return found[0].read_text(encoding="utf-8")
 
 
@@ -188,7 +190,16 @@ def _inputs(settings: Settings) -> str | None:
     return parsed.inputs(settings.project_dir, warm.environment(), _output(settings, Path()))
 
 
-def _unreadable(settings: Settings, said: str) -> TailraceError:
+def _unreadable(settings: Settings, said: str, code: int) -> TailraceError:
+    broken = _PYTHON_ERROR.search(said)
+    if broken or not said.strip():
+        kind, words = broken.groups() if broken else (f"exit code {code}", None)
+        # Of what is not there Python says the module; the text of another error may hold what stands in the data.
+        why = f"{kind}: {words}" if words and kind in ("ImportError", "ModuleNotFoundError") else kind
+        return BuildError(
+            f"dbt's process ended before it came to the project ({why}); expected an installation with dbt-core and"
+            " dbt-duckdb as locked: install the requirements again, then run again. Nothing was built."
+        )
     place = _PLACE.search(said)
     lines = [re.sub(r"^\d\d:\d\d:\d\d +", "", line.strip()) for line in said.splitlines()]
     text = plain("\n".join(line for line in lines if line and line != "Encountered an error:"))
