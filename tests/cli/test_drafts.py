@@ -173,7 +173,7 @@ def test_a_draft_whose_time_has_passed_cannot_be_approved_and_expires(planned: I
         (["approve", "zzz", "--reason", "x"], 1, "zzz is not in the journal"),
         (["approve", "now", "--reason", "x"], 1, "now is accepted"),
         (["reject", "--campaign", "helo", "--reason", "x"], 1, "Did you mean `hello`"),
-        (["show", "zzz"], 1, "no message zzz is in the journal"),
+        (["show", "zzz"], 1, "no message `zzz` is in the journal"),
     ],
 )
 def test_what_cannot_be_decided_is_said(planned: Installation, arguments: list[str], code: int, words: str) -> None:

@@ -53,7 +53,7 @@ def show(settings: Settings, intent_id: str) -> ShownMessage:
         intent = journal.intent(intent_id)
     if intent is None:
         raise DataError(
-            f"no message {intent_id} is in the journal; expected the whole id as `tailrace drafts list` shows it"
+            f"no message `{intent_id}` is in the journal; expected the whole id as `tailrace drafts list` shows it"
         )
     reader = PlanReader(Store(settings))
     rows = reader.payloads(intent.plan_id, [intent_id]).to_pylist()
