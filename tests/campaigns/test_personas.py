@@ -145,6 +145,35 @@ def test_a_persona_that_cannot_be_read_is_a_problem_of_its_file(project: Project
     assert [problem.path for problem in problems] == ["personas/bad.yml"]
 
 
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        ("{type: track, event: x}", "`timestamp` of an event is missing"),
+        ("{timestamp: 2026-01-01, event: x}", "`type` of an event is missing"),
+        ("{type: [track], timestamp: 2026-01-01}", "`type` is a list; expected text"),
+        ("{type: identify, timestamp: 2026-01-01, traits: Ada}", "`traits` is `Ada`; expected a mapping"),
+        ("{type: track, timestamp: 2026-01-01, properties: [1]}", "`properties` is a list; expected a mapping"),
+        ("{type: identify, timestamp: 2026-01-01, traits: &a {b: 1}}", "the anchor `&a` is not allowed"),
+        ("track", "`events` is `track`; expected a mapping"),
+    ],
+)
+def test_a_call_of_a_persona_that_could_not_be_landed_is_named_with_its_line(
+    project: Project, call: str, words: str
+) -> None:
+    project.write("personas/bad.yml", f"{PERSONA}  - {call}\n")
+    problems: list[Problem] = []
+    assert read_personas(project.root, problems) == {}
+    (said,) = map(str, problems)
+    assert said.startswith(f"personas/bad.yml:{len(PERSONA.splitlines()) + 1}: {words}")
+
+
+def test_a_call_of_a_persona_may_say_nothing_of_itself(project: Project) -> None:
+    project.write("personas/ben.yml", PERSONA.replace("properties: {plan: pro, at: soon}", "properties: null"))
+    assert complaints(project, "") == []
+    data = data_of(read_personas(project.root, [])["ben"], project.shelf().campaigns["hello"])
+    assert data["event"] == {}
+
+
 @pytest.mark.torture
 def test_every_message_that_ships_can_be_made_for_every_persona_that_has_what_it_needs() -> None:
     shelf = load_campaigns(SHIPPED)

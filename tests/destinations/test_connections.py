@@ -64,6 +64,12 @@ channels:
     assert len(found) == 8
 
 
+@pytest.mark.parametrize("kind", ["{}", "[smtp]", "7"])
+def test_a_type_that_is_no_name_is_an_error_with_its_line(load, kind):
+    (one,) = problems(load, f"connections:\n  relay:\n    type: {kind}\n")
+    assert one.startswith("destinations.yml:3: connection `relay`: there is no destination")
+
+
 def test_a_key_given_twice_is_an_error_with_its_line(load):
     (one,) = problems(load, "channels: {}\nchannels: {}\n")
     assert one.startswith("destinations.yml:2:")

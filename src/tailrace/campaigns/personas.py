@@ -16,7 +16,7 @@ from tailrace import ids
 from tailrace.campaigns import sandbox
 from tailrace.campaigns.analysis import Analysis, authored
 from tailrace.campaigns.definition import Campaign, Message, RenderError
-from tailrace.campaigns.document import read_text
+from tailrace.campaigns.document import Node, document, free_table, read_text
 from tailrace.campaigns.markup import Protected
 from tailrace.campaigns.render import Rendered, Renderer
 from tailrace.campaigns.triggers import EventTrigger, ObjectTrigger
@@ -46,15 +46,38 @@ def read_personas(project_dir: Path, problems: list[Problem]) -> dict[str, Perso
         text = read_text(file, path, problems)
         if text is None:
             continue
-        try:
-            said = YAML(typ="safe").load(text)
-            events = sorted(said["events"], key=lambda event: str(event["timestamp"]))
-        except (YAMLError, TypeError, KeyError) as error:
-            what = "expected `name`, and `events` as a list of calls with a timestamp each"
-            problems.append(Problem(path, None, f"this is no persona ({type(error).__name__}); {what}"))
-            continue
-        found.setdefault(file.stem, Persona(file.stem, path, tuple(events)))
+        events = _events(path, text, problems)
+        if events is not None:
+            found.setdefault(file.stem, Persona(file.stem, path, tuple(events)))
     return found
+
+
+def _events(path: str, text: str, problems: list[Problem]) -> list[dict[str, Any]] | None:
+    """Return the events in order of time; None, and what is wrong, when these are no calls that could be landed."""
+    before = len(problems)
+    root = document(path, text, problems)
+    table = root.table(("name", "summary", "description", "events")) if root else None
+    listed = table.need("events", "a list of calls, such as `{type: track, event: …, timestamp: …}`") if table else None
+    for call in (listed.rows() if listed else None) or ():
+        said = free_table(call)
+        if said is None:
+            continue
+        for name in ("type", "timestamp"):
+            if name not in said:
+                call.wrong(f"`{name}` of an event is missing; expected each call to have it")
+            elif said[name].scalar() is None:
+                said[name].wrong(f"`{name}` is {said[name].kind()}; expected text")
+        for name in ("properties", "traits"):
+            if name in said and str(said[name].raw.tag) != "tag:yaml.org,2002:null":
+                free_table(Node(path, said[name].raw, problems, name, 1))
+    if len(problems) > before:
+        return None
+    try:
+        events = YAML(typ="safe").load(text)["events"]
+    except YAMLError as error:
+        problems.append(Problem(path, None, f"this is no persona ({type(error).__name__}); expected each key once"))
+        return None
+    return sorted(events, key=lambda event: str(event["timestamp"]))
 
 
 def data_of(persona: Persona, campaign: Campaign) -> dict[str, dict[str, Any]]:

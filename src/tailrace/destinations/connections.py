@@ -298,7 +298,7 @@ class _Reader:
         listed = ", ".join(sorted(known))
         if kind is None:
             self._bad(line, f"{where} has no `type`; expected one of: {listed}")
-        elif kind not in known:
+        elif not isinstance(kind, str) or kind not in known:
             said = f"{where}: there is no destination `{kind}`; expected one of: {listed}." + nearest(str(kind), known)
             self._bad(self._line(body, "type"), said)
         elif "batch_rows" in body and not known[kind].CAPABILITIES.takes_batches:
